@@ -1,0 +1,1 @@
+"""How people and programs look at Roost: admin, API and live updates."""

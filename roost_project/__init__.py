@@ -1,0 +1,1 @@
+"""The demo product: the smallest Django project that runs Roost."""
