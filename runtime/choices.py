@@ -1,0 +1,147 @@
+"""Name the states, reasons and event kinds of a work item, and the transitions allowed between states.
+
+Pure data: nothing here touches the database. `TRANSITIONS` is the one table of what may follow what;
+the stores and the operations look it up and nobody else decides.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+
+class State(models.TextChoices):
+    """State of a work item."""
+
+    QUEUED = "queued", pgettext_lazy("work item state", "queued")
+    RUNNING = "running", pgettext_lazy("work item state", "running")
+    WAITING = "waiting", pgettext_lazy("work item state", "waiting")
+    PAUSED = "paused", pgettext_lazy("work item state", "paused")
+    DONE = "done", pgettext_lazy("work item state", "done")
+    FAILED = "failed", pgettext_lazy("work item state", "failed")
+    CANCELLED = "cancelled", pgettext_lazy("work item state", "cancelled")
+
+
+LIVE: frozenset[str] = frozenset({State.QUEUED, State.RUNNING, State.WAITING, State.PAUSED})
+TERMINAL: frozenset[str] = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+
+
+class Reason(models.TextChoices):
+    """Why an item is in its state; the empty reason is allowed for running, done and cancelled items."""
+
+    NEW = "new", _("not started yet")
+    CONTINUE = "continue", _("between two steps")
+    DELAY = "delay", _("the step asked for a delay")
+    RETRY = "retry", _("waits for its next attempt")
+    RESOURCE = "resource", _("a resource it needs is held by others")
+    LIMIT = "limit", _("a limit is reached")
+    RECOVERED = "recovered", _("taken back from a worker that is gone")
+    REQUEUED = "requeued", _("put back by an operator")
+    REDRIVEN = "redriven", _("brought back from the dead letters")
+    RELEASED = "released", _("given back by its worker")
+
+    OPERATOR = "operator", _("paused by an operator")
+    BUDGET = "budget", _("its budget is used up")
+    STEP_QUOTA = "step_quota", _("its step quota is used up")
+
+    APPROVAL = "approval", _("waits for an approval")
+    INPUT = "input", _("waits for an input")
+    SIGNAL = "signal", _("waits for a signal")
+    CHILDREN = "children", _("waits for its children")
+
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted", _("its last attempt failed")
+    PERMANENT_ERROR = "permanent_error", _("an error that a retry cannot mend")
+    DEADLINE = "deadline", _("its deadline passed")
+    TIMEOUT = "timeout", _("it ran longer than its timeout")
+    WAIT_EXPIRED = "wait_expired", _("nobody answered in time")
+    MAX_STEPS = "max_steps", _("it made more steps than allowed")
+    POISON = "poison", _("it killed its workers")
+    UNKNOWN_ENGINE = "unknown_engine", _("no such engine")
+    REJECTED = "rejected", _("rejected by a person")
+    FORCED = "forced", _("failed by an operator")
+
+
+PARKED: frozenset[str] = frozenset({Reason.RESOURCE, Reason.LIMIT})
+"""Reasons of queued items that are kept out of the due index until somebody wakes them."""
+
+
+class EventKind(models.TextChoices):
+    """Kind of an event; never translated where machines read it."""
+
+    ENQUEUED = "enqueued", _("enqueued")
+    CLAIMED = "claimed", _("claimed by a worker")
+    STEP = "step", _("step committed")
+    WAITED = "waited", _("step asked to be run again later")
+    RETRY = "retry", _("step failed, retry scheduled")
+    RELEASED = "released", _("released by its worker")
+    RECOVERED = "recovered", _("recovered from a lost worker")
+    PARKED = "parked", _("parked until a resource is free")
+    WOKEN = "woken", _("woken")
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    PAUSED = "paused", _("paused")
+    RESUMED = "resumed", _("resumed")
+    REQUEUED = "requeued", _("requeued")
+    REDRIVEN = "redriven", _("redriven")
+    ACKNOWLEDGED = "acknowledged", _("acknowledged")
+    PRIORITY = "priority", _("priority changed")
+    ARTIFACT = "artifact", _("artifact stored")
+    CHILD = "child", _("child spawned")
+    LOG = "log", _("log line of the step")
+    PROGRESS = "progress", _("progress reported")
+    RESOURCE_RELEASED = "resource_released", _("resource claim released")
+
+
+class WorkerState(models.TextChoices):
+    """State of a worker process, and the state an operator wishes it to take."""
+
+    ONLINE = "online", pgettext_lazy("worker state", "online")
+    DRAINING = "draining", pgettext_lazy("worker state", "draining")
+    OFFLINE = "offline", pgettext_lazy("worker state", "offline")
+
+
+class ClaimMode(models.TextChoices):
+    """How a claim shares its resource with others."""
+
+    EXCLUSIVE = "exclusive", _("exclusive")
+    SHARED = "shared", _("shared")
+    COUNTED = "counted", _("counted")
+
+
+class ClaimScope(models.TextChoices):
+    """How long a claim lives: as long as the lease, or until the item ends."""
+
+    STEP = "step", _("as long as the lease")
+    ITEM = "item", _("until the item ends")
+
+
+class ArtifactKind(models.TextChoices):
+    """What an artifact is, for people and for previews."""
+
+    PATCH = "patch", _("patch")
+    LOG = "log", _("log")
+    REPORT = "report", _("report")
+    BINARY = "binary", _("binary")
+    JSON = "json", _("JSON")
+    OTHER = "other", _("other")
+
+
+TRANSITIONS: dict[str, frozenset[str]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED, State.QUEUED}),
+    State.RUNNING: frozenset(
+        {State.RUNNING, State.QUEUED, State.WAITING, State.PAUSED, State.DONE, State.FAILED, State.CANCELLED}
+    ),
+    State.WAITING: frozenset({State.QUEUED, State.PAUSED, State.FAILED, State.CANCELLED}),
+    State.PAUSED: frozenset({State.QUEUED, State.WAITING, State.FAILED, State.CANCELLED}),
+    State.DONE: frozenset({State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset({State.QUEUED}),
+}
+"""From state → states that may follow it. Terminal states are left by redrive, requeue or follow-up only."""
+
+
+def may_follow(before: str, after: str) -> bool:
+    """Say whether an item in state `before` may be moved to state `after`."""
+    return after in TRANSITIONS[before]

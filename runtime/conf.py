@@ -1,0 +1,119 @@
+"""Read Roost's settings: flat `ROOST_*` names in Django's settings, typed, with defaults, read live.
+
+    from runtime.conf import settings as roost
+    roost.LEASE_SECONDS
+
+Every attribute of `Settings` is a setting of the same name with `ROOST_` in front. Values are looked up at
+each access, so that `override_settings` works in tests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from runtime.exceptions import RoostError
+
+PREFIX = "ROOST_"
+
+
+class BadSetting(RoostError):
+    """A `ROOST_*` setting has the wrong type."""
+
+    code = "bad_setting"
+
+
+class Settings:
+    """Typed view of the `ROOST_*` settings. Class attributes are the defaults."""
+
+    # Engines: name → dotted path of an Engine class, an Engine instance or a function made by @engine.
+    ENGINES: dict[str, str] = {}
+    # Database alias of Roost's tables; None asks Django's router.
+    DATABASE: str | None = None
+    # Alias of a direct (not pooled) connection for LISTEN and the liveness lock; None uses the work database's.
+    DIRECT_DATABASE: str | None = None
+
+    # Seconds a lease lives without renewal, and between two renewals.
+    LEASE_SECONDS: float = 15.0
+    HEARTBEAT_SECONDS: float = 2.0
+    # Seconds between two sweeps of one worker (jittered), and rows a sweep handles in one transaction.
+    SWEEP_SECONDS: float = 1.0
+    SWEEP_BATCH: int = 200
+    # Longest sleep of an idle worker on PostgreSQL (a lost notice costs at most this), and on SQLite.
+    POLL_SECONDS: float = 1.0
+    SQLITE_POLL_SECONDS: float = 0.2
+    # Seconds an item may keep its lease from step to step while others are waiting.
+    STICKY_SECONDS: float = 1.0
+    # Deaths of a worker, alone with the item, after which the item is quarantined as poison.
+    MAX_DEATHS: int = 3
+
+    # Worker: processes, items in flight in each, atomic steps at once in each, seconds to finish at SIGTERM.
+    WORKER_PROCESSES: int = 1
+    WORKER_CONCURRENCY: int = 50
+    ATOMIC_CONCURRENCY: int = 4
+    GRACE_SECONDS: float = 25.0
+    # Outcomes committed in one transaction at the most.
+    COMMIT_BATCH: int = 100
+
+    # Attempts of a step before the item goes to the dead letters; backoff in seconds.
+    MAX_ATTEMPTS: int = 5
+    BACKOFF_BASE: float = 1.0
+    BACKOFF_CAP: float = 300.0
+    BACKOFF_JITTER: float = 0.25
+    # Time limits in seconds, None for no limit: of one step, and of a whole item (waiting and paused time excluded).
+    STEP_TIMEOUT: float | None = 300.0
+    ITEM_TIMEOUT: float | None = None
+    # Steps an item may commit over its whole life, None for no limit.
+    MAX_STEPS: int | None = None
+
+    # Limits on what is stored, in bytes of UTF-8 JSON; nesting depth.
+    MAX_PAYLOAD_BYTES: int = 1024 * 1024
+    MAX_STATE_BYTES: int = 8 * 1024 * 1024
+    MAX_RESULT_BYTES: int = 8 * 1024 * 1024
+    MAX_JSON_DEPTH: int = 100
+    MAX_ARTIFACT_BYTES: int = 512 * 1024 * 1024
+    # Resources one item may ask for, and items one bulk enqueue may take.
+    MAX_RESOURCES: int = 32
+    MAX_BULK: int = 10_000
+
+    # Storage alias of artifacts, and seconds after which bytes that no committed step owns are swept.
+    ARTIFACT_STORAGE: str = "roost_artifacts"
+    ARTIFACT_ORPHAN_SECONDS: float = 24 * 3600.0
+
+    # Milliseconds an internal statement may wait for a lock, and run.
+    LOCK_TIMEOUT_MS: int = 5_000
+    STATEMENT_TIMEOUT_MS: int = 30_000
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or not name.isupper():
+            return object.__getattribute__(self, name)
+        default = getattr(Settings, name)
+        value = getattr(django_settings, PREFIX + name, default)
+        if value is default or _fits(value, default, Settings.__annotations__[name]):
+            return value
+        raise BadSetting(
+            f"{PREFIX}{name} = {value!r} is a {type(value).__name__}; it must be {Settings.__annotations__[name]}."
+        )
+
+
+def _fits(value: Any, default: Any, annotation: str) -> bool:
+    if value is None:
+        return "None" in annotation
+    if isinstance(value, bool):
+        return annotation.startswith("bool")
+    if annotation.startswith("float"):
+        return isinstance(value, int | float)
+    if annotation.startswith("int"):
+        return isinstance(value, int)
+    if annotation.startswith("str"):
+        return isinstance(value, str)
+    return isinstance(value, type(default)) if default is not None else True
+
+
+def names() -> frozenset[str]:
+    """Return every setting's full name, `ROOST_…`."""
+    return frozenset(PREFIX + name for name in Settings.__annotations__)
+
+
+settings = Settings()

@@ -1,0 +1,307 @@
+"""Say what an engine is: the contract between Roost and the code that knows how to make one step.
+
+An engine is a step machine. `init_snapshot(item)` gives the first state; `step(snapshot, item)` makes one step
+from it and says what comes next. Roost owns everything around the step.
+
+    class Countdown(Engine):
+        def init_snapshot(self, item):
+            return {"left": item.payload["from"]}
+
+        def step(self, snapshot, item):
+            left = snapshot.data["left"] - 1
+            return Complete("lift-off") if left <= 0 else Continue({"left": left}, delay=1)
+
+A step may return `Continue`, `Complete`, `Wait`, `Fail`, or a `Snapshot` (made by `snapshot.next()` or
+`snapshot.finish()`); it may raise `RetryableError` or `PermanentError`. Any other exception is retried by the
+engine's policy. Guarantees:
+
+* `def step` runs inside a transaction on the work database: the rows it writes commit together with its snapshot,
+  exactly once. Keep it short, and keep the network out of it.
+* `async def step` holds no transaction and may call out; many run at once in one process. What it does outside may
+  happen again after a crash, so hand `ctx.idempotency_key` to whom you call.
+* The snapshot handed in must not be changed; return a new one.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import datetime as dt
+import inspect
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from runtime.exceptions import Cancelled, RoostError
+from runtime.retry import RetryPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """The work item as its engine sees it: plain values, read when the step's run began."""
+
+    id: uuid.UUID
+    namespace: str
+    engine: str
+    engine_version: str
+    payload: Any
+    config: Any
+    priority: int
+    resources: Sequence[Mapping[str, Any]]
+    step_label: str
+    parent_id: uuid.UUID | None
+    created_at: dt.datetime
+    deadline_at: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """The state of an item after `version` committed steps.
+
+    `data` is plain JSON. `label` names the step that made it, for people. A step that returns a snapshot goes on
+    after `delay` seconds, or ends the item with `result` when `finished` is set; `version` is set by Roost.
+    """
+
+    data: Any
+    version: int = 0
+    label: str = ""
+    delay: float = 0.0
+    finished: bool = False
+    result: Any = None
+
+    def next(self, data: Any, *, label: str = "", delay: float = 0.0) -> Snapshot:
+        """Return the snapshot that follows this one; the next step comes after `delay` seconds."""
+        return replace(self, data=data, label=label, delay=delay, finished=False, result=None)
+
+    def finish(self, result: Any = None, *, data: Any = None, label: str = "") -> Snapshot:
+        """Return the last snapshot of the item, which is done with `result`. `data` None keeps the state."""
+        kept = self.data if data is None else data
+        return replace(self, data=kept, label=label, delay=0.0, finished=True, result=result)
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on with `state`, at once or after `delay` seconds. `label` names the step for people."""
+
+    state: Any
+    delay: float = 0.0
+    label: str = ""
+
+
+_KEEP: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The item is done with `result`; without `state` the last state is kept."""
+
+    result: Any = None
+    state: Any = field(default=_KEEP)
+    label: str = ""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the state before the step stays the item's last state."""
+        return self.state is _KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Run the same step again after `seconds`, with the same state: no new version is made."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The item failed for good: it goes to the dead letters with this message, code and details."""
+
+    message: str
+    code: str = "permanent"
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decision = Snapshot | Continue | Complete | Wait | Fail
+"""What a step may return."""
+
+
+class StepContext(ABC):
+    """What a step may ask of Roost while it runs.
+
+    Everything staged here (artifacts, children, log lines) is committed with the step's outcome or not at all.
+    A step gets it as its third argument, if it takes one, or from `current_context()`.
+    """
+
+    attempt: int
+    """1 for the first run of this step, 2 for its first retry, …"""
+    idempotency_key: str
+    """The same for every attempt of this step and for no other step: hand it to whom you call."""
+
+    @property
+    @abstractmethod
+    def cancelled(self) -> bool:
+        """Whether the item was cancelled, or its lease lost: whatever the step does now is refused."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` when there is no point in going on."""
+        if self.cancelled:
+            raise Cancelled("The item is no longer this worker's: its step should end now.")
+
+    @abstractmethod
+    def artifact(
+        self,
+        name: str,
+        content: bytes | str | Any,
+        *,
+        kind: str = "other",
+        content_type: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Store content under `name` and return its sha256 (hex).
+
+        `content` is bytes, text, or (for kind "json") JSON data. The bytes are written at once and only once for
+        the same content; the artifact exists when the step commits. Raises `StorageUnavailable` (retried).
+        """
+
+    @abstractmethod
+    async def aartifact(
+        self,
+        name: str,
+        content: bytes | str | Any,
+        *,
+        kind: str = "other",
+        content_type: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Do what `artifact()` does without blocking the event loop."""
+
+    @abstractmethod
+    def log(self, message: str, *, level: str = "info", **data: Any) -> None:
+        """Keep a line, with JSON data, in the item's history."""
+
+    @abstractmethod
+    def progress(self, fraction: float | None = None, note: str = "") -> None:
+        """Tell how far this step is (0…1): shown while it runs, not kept."""
+
+    @abstractmethod
+    def spawn(
+        self,
+        engine: str,
+        payload: Any = None,
+        *,
+        relation: str = "child",
+        delay: float = 0.0,
+        priority: int | None = None,
+        resources: Sequence[str | Mapping[str, Any]] = (),
+    ) -> uuid.UUID:
+        """Enqueue a child item in this step's commit and return the id it will have."""
+
+
+_current: contextvars.ContextVar[StepContext | None] = contextvars.ContextVar("roost_step", default=None)
+
+
+def current_context() -> StepContext:
+    """Return the context of the step that is running. Raises `RoostError` outside a step."""
+    context = _current.get()
+    if context is None:
+        raise RoostError("current_context() was called outside a step. Call it from step() or what step() calls.")
+    return context
+
+
+class Engine(ABC):
+    """Base of engines. One instance serves every item in a process: keep no state of an item on it."""
+
+    engine_id: ClassVar[str] = ""
+    """Name for logs; items carry the name under which the engine is registered."""
+    version: str = "1"
+    """Version of the engine's code, kept on each item."""
+    retry: RetryPolicy | None = None
+    """Policy for steps that fail; None takes the `ROOST_MAX_ATTEMPTS` and `ROOST_BACKOFF_*` settings."""
+    step_timeout: float | None = None
+    """Seconds one step may run; None takes `ROOST_STEP_TIMEOUT`."""
+
+    @abstractmethod
+    def init_snapshot(self, item: Item) -> Any:
+        """Return the first state: a `Snapshot` or its data. May be `async def`; may be called again after a crash."""
+
+    @abstractmethod
+    def step(self, snapshot: Snapshot, item: Item) -> Any:
+        """Make one step and return a `Decision`. May be `async def`. May take a `StepContext` as third argument."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether steps run in the async lane."""
+        return inspect.iscoroutinefunction(self.step)
+
+    def config(self) -> Any:
+        """Return the configuration to freeze on an item at enqueue (JSON); later edits leave the item alone."""
+        return None
+
+    def check_payload(self, payload: Any) -> None:
+        """Raise `InvalidInput` when `payload` is not one this engine can work on. Called at enqueue."""
+
+
+StepFunction = Callable[..., Decision | Awaitable[Decision]]
+
+
+class FunctionEngine(Engine):
+    """An engine made of one function `(state)` or `(state, ctx)`; see `engine()`."""
+
+    def __init__(
+        self,
+        function: StepFunction,
+        *,
+        init: Callable[[Item], Any] | None = None,
+        version: str = "1",
+        retry: RetryPolicy | None = None,
+        step_timeout: float | None = None,
+    ) -> None:
+        self.function = function
+        self.init = init
+        self.version = version
+        self.retry = retry
+        self.step_timeout = step_timeout
+        self._with_context = takes(function, 2)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def init_snapshot(self, item: Item) -> Any:
+        """Return what `init` makes of the item, or its payload."""
+        return item.payload if self.init is None else self.init(item)
+
+    def step(self, snapshot: Snapshot, item: Item) -> Any:
+        """Call the function with the state."""
+        if self._with_context:
+            return self.function(snapshot.data, current_context())
+        return self.function(snapshot.data)
+
+
+def engine(
+    *,
+    init: Callable[[Item], Any] | None = None,
+    version: str = "1",
+    retry: RetryPolicy | None = None,
+    step_timeout: float | None = None,
+) -> Callable[[StepFunction], FunctionEngine]:
+    """Make an engine of a function `(state)` or `(state, ctx)` that returns `Continue`, `Complete` and so on.
+
+    The first state is what `init(item)` returns, or the item's payload.
+    """
+
+    def make(function: StepFunction) -> FunctionEngine:
+        return FunctionEngine(function, init=init, version=version, retry=retry, step_timeout=step_timeout)
+
+    return make
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Say whether `function` can be called with `count` positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,165 @@
+"""The one family of errors that Roost raises.
+
+Each message says what happened, to which item, and what to do. `code` is stable and meant for machines
+(API bodies, `--format json`, dead letters); it is never translated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RoostError(Exception):
+    """Base of every error of Roost."""
+
+    code = "error"
+
+
+class InvalidInput(RoostError, ValueError):
+    """What a caller handed in cannot be accepted; nothing was stored.
+
+    `field` names the offending argument ("payload", "resources[1]", …).
+    """
+
+    code = "invalid"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotJSON(InvalidInput):
+    """A value cannot be stored as JSON exactly as it is."""
+
+    code = "not_json"
+
+
+class UnknownEngine(InvalidInput, LookupError):
+    """No engine of that name is registered."""
+
+    code = "unknown_engine"
+
+
+class EngineLoadError(RoostError):
+    """A registered engine cannot be imported or is not an engine."""
+
+    code = "engine_load_error"
+
+
+class NotFound(RoostError, LookupError):
+    """No such item, worker, artifact or engine in the namespaces the caller may see."""
+
+    code = "not_found"
+
+
+class Forbidden(RoostError, PermissionError):
+    """The caller lacks the permission the operation asks for."""
+
+    code = "forbidden"
+
+
+class Conflict(RoostError):
+    """The item is in a state, or has a version, that does not allow the operation; nothing was changed.
+
+    `state` is the state the item was found in.
+    """
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, state: str = "") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class StaleVersion(Conflict):
+    """The row changed since the caller read it (compare-and-set on `row_version` failed)."""
+
+    code = "stale_version"
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key is taken by an item with another engine or payload."""
+
+    code = "idempotency_conflict"
+
+
+class Fenced(RoostError):
+    """The lease is no longer ours: the write was refused whole."""
+
+    code = "fenced"
+
+
+class StepError(RoostError):
+    """Base of what a step may raise to say how it failed.
+
+    `details` must be JSON; it is kept with the error.
+    """
+
+    code = "step_error"
+
+    def __init__(self, message: str = "", *, code: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.details = details or {}
+
+
+class RetryableError(StepError):
+    """The step failed, and running it again may help.
+
+    `retry_after` (seconds) replaces the backoff of the engine's retry policy for this one time.
+    """
+
+    code = "retryable"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | None = None,
+        code: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, details=details)
+        self.retry_after = retry_after
+
+
+class PermanentError(StepError):
+    """The step failed, and running it again cannot help: the item goes to the dead letters at once."""
+
+    code = "permanent"
+
+
+class WrongOutcome(PermanentError):
+    """A step returned something that is not an outcome; the message names the type."""
+
+    code = "wrong_outcome"
+
+
+class SnapshotMutated(PermanentError):
+    """A step changed the snapshot it was given instead of returning a new one."""
+
+    code = "snapshot_mutated"
+
+
+class UnstorableOutcome(PermanentError):
+    """A step returned a state or result that JSON cannot hold, or that is too large."""
+
+    code = "unstorable_outcome"
+
+
+class StepTimeout(RetryableError):
+    """A step ran longer than its time limit."""
+
+    code = "step_timeout"
+
+
+class Cancelled(RoostError):
+    """The item was cancelled, or its lease lost, while the step ran; raised by `ctx.raise_if_cancelled()`."""
+
+    code = "cancelled"
+
+
+class StorageUnavailable(RetryableError):
+    """The artifact storage did not take or give the bytes; the step is retried."""
+
+    code = "storage_unavailable"

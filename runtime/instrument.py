@@ -1,0 +1,43 @@
+"""The one point where what happened is told to logs, signals and live pages.
+
+Called after the commit, never inside a transaction, and never allowed to fail what it tells of.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from runtime import wake
+from runtime.signals import item_moved, items_enqueued
+
+if TYPE_CHECKING:
+    from runtime.models import WorkItem
+
+logger = logging.getLogger("roost")
+
+
+def enqueued(using: str, ids: Iterable[uuid.UUID], *, due: bool = True) -> None:
+    """Tell that items were enqueued, and wake idle workers when some are due."""
+    found = list(ids)
+    if due:
+        wake.hint(using)
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("enqueued %d items", len(found), extra={"work_items": [str(item) for item in found]})
+    _send(items_enqueued, ids=found, using=using)
+
+
+def moved(using: str, item: WorkItem, verb: str) -> None:
+    """Tell that an operator moved an item; the worker that runs it, if any, looks at its leases at once."""
+    wake.hint(using)
+    wake.recall(using, item.pk)
+    logger.info("%s %s", verb, item.pk, extra={"work_item": str(item.pk), "engine": item.engine, "state": item.state})
+    _send(item_moved, item=item, verb=verb, using=using)
+
+
+def _send(signal: object, **data: object) -> None:
+    for receiver, answer in signal.send_robust(sender=None, **data):  # type: ignore[attr-defined]
+        if isinstance(answer, Exception):
+            logger.error("receiver %r failed", receiver, exc_info=answer)

@@ -1,0 +1,81 @@
+"""Turn values into JSON text that every database stores and gives back unchanged, or say why not.
+
+Roost keeps plain data only. What JSON cannot hold exactly is refused with a `NotJSON` that names the place:
+NaN and infinities, keys that are no strings, NUL characters (PostgreSQL's jsonb has none), lone surrogates
+(no UTF-8 for them), nesting beyond `ROOST_MAX_JSON_DEPTH`, and any other type. Tuples are taken as lists.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from runtime.conf import settings as roost
+from runtime.exceptions import NotJSON
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+loads = json.loads
+
+
+def dumps(value: Any, *, what: str = "value", max_bytes: int | None = None) -> str:
+    """Return the compact JSON text of `value`.
+
+    `what` names the value in the message. `max_bytes` bounds the UTF-8 length. Raises `NotJSON`.
+    """
+    check(value, what)
+    text = _encode(value)
+    if max_bytes is not None and len(text) > max_bytes // 4:
+        size = len(text.encode())
+        if size > max_bytes:
+            raise NotJSON(
+                f"{what} is {size} bytes of JSON; at most {max_bytes} are allowed. Store large data as an artifact.",
+                field=what,
+            )
+    return text
+
+
+def check(value: Any, what: str = "value", depth: int | None = None) -> None:
+    """Raise `NotJSON`, naming the place, unless `value` is plain JSON data."""
+    limit = roost.MAX_JSON_DEPTH if depth is None else depth
+    _walk(value, what, limit)
+
+
+def _walk(value: Any, path: str, depth: int) -> None:
+    kind = type(value)
+    if kind is str:
+        _check_text(value, path)
+    elif value is None or kind is bool or kind is int:
+        return
+    elif kind is float:
+        if not math.isfinite(value):
+            raise NotJSON(f"{path} is {value}: JSON has no such number. Use null or a string.", field=path)
+    elif depth <= 0:
+        raise NotJSON(f"{path} is nested deeper than ROOST_MAX_JSON_DEPTH allows. Flatten it.", field=path)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if type(key) is not str:
+                raise NotJSON(f"{path} has the key {key!r}: JSON keys must be strings.", field=path)
+            _check_text(key, path)
+            _walk(inner, f"{path}.{key}" if type(inner) not in _SCALARS else path, depth - 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _walk(inner, path, depth - 1)
+    else:
+        raise NotJSON(f"{path} holds a {kind.__name__}, which JSON cannot hold. Convert it first.", field=path)
+
+
+_SCALARS = frozenset({str, int, bool, type(None)})
+
+
+def _check_text(text: str, path: str) -> None:
+    if "\x00" in text:
+        raise NotJSON(f"{path} holds a NUL character, which the database cannot store. Remove it.", field=path)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise NotJSON(
+                f"{path} holds a lone surrogate at position {error.start}, which is no valid text. Remove it.",
+                field=path,
+            ) from None

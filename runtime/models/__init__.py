@@ -1,0 +1,27 @@
+"""Roost's tables, the whole model in a screen.
+
+    WorkItem ──< Snapshot        the state after step k; (work_item, version) is unique
+        │
+        ├──< Event               append-only history, seq 1…n without a gap, written with the change it tells of
+        ├──< Artifact >── Blob   named files; bytes once per content, in a Django storage
+        ├──< ResourceClaim >── Resource
+        ├─── Lease >── Worker    one row while a worker owns the item
+        └──< WorkItem            children
+
+A worker owns an item through its lease. Every write of a step carries the epoch it was claimed with; whatever takes
+the item away (cancel, requeue, sweep, …) raises the item's epoch, so that a late write finds nothing to update.
+`version` counts committed steps, `row_version` counts writes. All changes go through `runtime.operations` (people
+and products) or `runtime.store` (workers); rows are never edited in place by anybody else.
+"""
+
+from __future__ import annotations
+
+from runtime.models.artifact import Artifact, Blob
+from runtime.models.event import Event
+from runtime.models.lease import Lease
+from runtime.models.resource import Resource, ResourceClaim
+from runtime.models.snapshot import Snapshot
+from runtime.models.worker import Worker
+from runtime.models.workitem import WorkItem
+
+__all__ = ["Artifact", "Blob", "Event", "Lease", "Resource", "ResourceClaim", "Snapshot", "WorkItem", "Worker"]

@@ -1,0 +1,1 @@
+"""Every change that people and products make, one verb a module."""
