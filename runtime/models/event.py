@@ -25,7 +25,7 @@ class CurrentTransaction(models.Func):
         return super().as_sql(compiler, connection, template="pg_current_xact_id()", **extra)
 
 
-class TransactionIdField(models.Field[int, int]):
+class TransactionIdField(models.BigIntegerField):
     """`xid8` on PostgreSQL (64 bits, never wraps), bigint elsewhere."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
