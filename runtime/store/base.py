@@ -262,11 +262,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def commit(self, outcomes: Sequence[Outcome]) -> set[uuid.UUID]:
-        """Write outcomes (at most one for an item) in one transaction; return the items whose outcome was accepted.
+    def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
+        """Write outcomes (at most one for an item) in one transaction; return the accepted items and their final state.
 
-        The rest were fenced off and left no trace. Frees claims and wakes the waiters that fit.
-        Any other error writes none of the batch.
+        The rest were fenced off and left no trace. Frees claims and wakes the waiters that fit. The state returned is
+        the one the item was left in: an item with `pause_requested` whose outcome says running or queued is paused
+        instead (reason operator, event `paused`), and its lease is gone. Any other error writes none of the batch.
         """
 
     @abstractmethod
