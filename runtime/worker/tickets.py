@@ -78,6 +78,11 @@ class TicketQueue:
     def close(self) -> None:
         """Do nothing: the sockets end with the processes that hold them."""
 
+    def dispose(self) -> None:
+        """Close the sockets of this process."""
+        self._reader.close()
+        self._writer.close()
+
     def join_thread(self) -> None:
         """Do nothing: messages are not passed through a thread."""
 
