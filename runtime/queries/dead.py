@@ -1,0 +1,92 @@
+"""Find dead letters: failed items, one by one or grouped by what went wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Max, Min, QuerySet
+from django.db.models.fields.json import KeyTextTransform
+
+from runtime.choices import Reason, State
+from runtime.exceptions import InvalidInput
+from runtime.models import WorkItem
+from runtime.queries.items import HEAVY
+from runtime.queries.page import Page, checked_limit, page_of
+from runtime.store import work_database
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadFilter:
+    """Which dead letters; what is empty does not narrow. `acknowledged` None means both."""
+
+    namespace: str = ""
+    engine: str = ""
+    reason: str = ""
+    fingerprint: str = ""
+    acknowledged: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.reason and self.reason not in Reason.values:
+            raise InvalidInput(
+                f"There is no reason {self.reason!r}. Reasons: {', '.join(Reason.values)}.", field="reason"
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every dead letter matches."""
+        return self == DeadFilter()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadGroup:
+    """Dead letters that failed in the same way; `message` is one of theirs."""
+
+    namespace: str
+    engine: str
+    reason: str
+    fingerprint: str
+    message: str
+    count: int
+    first: dt.datetime | None
+    last: dt.datetime | None
+
+
+def matching(wanted: DeadFilter, *, using: str | None = None) -> QuerySet[WorkItem]:
+    """Return the dead letters that match, newest first."""
+    found: QuerySet[WorkItem] = WorkItem.objects.using(using or work_database()).filter(state=State.FAILED)
+    for column in ("namespace", "engine", "reason", "fingerprint"):
+        if value := getattr(wanted, column):
+            found = found.filter(**{column: value})
+    if wanted.acknowledged is not None:
+        found = found.filter(acknowledged_at__isnull=not wanted.acknowledged)
+    return found.order_by("-id")
+
+
+def page(
+    wanted: DeadFilter, *, before: uuid.UUID | None = None, limit: int = 50, using: str | None = None
+) -> Page[WorkItem]:
+    """Return a page of dead letters, newest first; the next page starts `before` the id of the last row."""
+    found = matching(wanted, using=using).defer(*HEAVY)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    return page_of(found[: checked_limit(limit) + 1], limit)
+
+
+def groups(wanted: DeadFilter, *, limit: int = 50, using: str | None = None) -> Page[DeadGroup]:
+    """Return the dead letters grouped by fingerprint, engine and reason, the largest group first."""
+    rows = (
+        matching(wanted, using=using)
+        .order_by()
+        .annotate(said=KeyTextTransform("message", "last_error"))
+        .values("namespace", "engine", "reason", "fingerprint")
+        .annotate(message=Max("said"), count=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))
+        .order_by("-count", "fingerprint", "engine", "reason", "namespace")
+    )
+    return page_of((_group(dict(row)) for row in rows[: checked_limit(limit) + 1]), limit)
+
+
+def _group(row: dict[str, Any]) -> DeadGroup:
+    return DeadGroup(**{**row, "message": row["message"] or ""})

@@ -1,0 +1,112 @@
+"""Read who holds which resource, who waits for it, and who stands in whose way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from runtime.models import Resource, ResourceClaim
+from runtime.queries.page import Page, checked_limit, page_of
+from runtime.store import work_database
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimView:
+    """A claim: an item that holds, or wants, a resource. `worker` is whose lease the item runs under, if any."""
+
+    item: uuid.UUID
+    engine: str
+    state: str
+    mode: str
+    units: int
+    scope: str
+    since: dt.datetime
+    worker: uuid.UUID | None
+    worker_name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourceView:
+    """A resource with its holders and its waiters, each in the order they came."""
+
+    namespace: str
+    key: str
+    capacity: int
+    holders: tuple[ClaimView, ...]
+    waiters: tuple[ClaimView, ...]
+
+
+def page(
+    *, namespace: str = "", key: str = "", after: int = 0, limit: int = 50, busy: bool = False, using: str | None = None
+) -> Page[ResourceView]:
+    """Return resources with their claims; `busy` leaves out those that nobody holds or wants."""
+    found: QuerySet[Resource] = Resource.objects.using(using or work_database()).order_by("namespace", "key")
+    if namespace:
+        found = found.filter(namespace=namespace)
+    if key:
+        found = found.filter(key=key)
+    if busy:
+        found = found.filter(claims__isnull=False).distinct()
+    part = page_of(found[after : after + checked_limit(limit) + 1], limit)
+    held = _claims([resource.pk for resource in part.rows], held=True, using=using)
+    wanted = _claims([resource.pk for resource in part.rows], held=False, using=using)
+    rows = (
+        ResourceView(
+            namespace=resource.namespace,
+            key=resource.key,
+            capacity=resource.capacity,
+            holders=tuple(held[resource.pk]),
+            waiters=tuple(wanted[resource.pk]),
+        )
+        for resource in part.rows
+    )
+    return Page(rows=tuple(rows), more=part.more)
+
+
+def blockers(
+    namespace: str, keys: Iterable[str], *, item: uuid.UUID, using: str | None = None
+) -> dict[str, list[ClaimView]]:
+    """Return, for those of the keys that others than `item` hold, who holds them."""
+    found = dict(
+        Resource.objects.using(using or work_database())
+        .filter(namespace=namespace, key__in=list(keys))
+        .values_list("pk", "key")
+    )
+    held = _claims(found, held=True, using=using)
+    others = {found[pk]: [claim for claim in claims if claim.item != item] for pk, claims in held.items()}
+    return {key: claims for key, claims in sorted(others.items()) if claims}
+
+
+def _claims(resources: Iterable[int], *, held: bool, using: str | None) -> defaultdict[int, list[ClaimView]]:
+    found = (
+        ResourceClaim.objects.using(using or work_database())
+        .filter(resource_id__in=list(resources), held=held)
+        .select_related("work_item__lease__worker")
+        .order_by("acquired_at" if held else "created_at", "id")
+    )
+    views: defaultdict[int, list[ClaimView]] = defaultdict(list)
+    for claim in found:
+        views[claim.resource_id].append(_view(claim))
+    return views
+
+
+def _view(claim: ResourceClaim) -> ClaimView:
+    item = claim.work_item
+    lease = getattr(item, "lease", None)
+    worker = getattr(lease, "worker", None)  # its row may be gone: nothing binds it
+    return ClaimView(
+        item=item.pk,
+        engine=item.engine,
+        state=item.state,
+        mode=claim.mode,
+        units=claim.units,
+        scope=claim.scope,
+        since=claim.acquired_at if claim.held and claim.acquired_at else claim.created_at,
+        worker=lease.worker_id if lease is not None else None,
+        worker_name=str(worker) if worker is not None else "",
+    )

@@ -1,0 +1,208 @@
+"""Say exactly why an item is not running, or where it is running, in words and as codes.
+
+The causes come from what the claim itself looks at: the due time, the parking, the resources, the workers that offer
+the item's engine and pool, and the rule that suspects are claimed alone. The most decisive cause comes first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime import clock, registry
+from runtime.choices import PARKED, EventKind, Reason, State
+from runtime.models import Event, Lease, ResourceClaim, WorkItem
+from runtime.queries import resources, workers
+from runtime.queries.words import for_people, moment, span
+from runtime.store import work_database
+
+SUSPECT_DEATHS = 2
+"""Deaths in a row from which an item is claimed alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """One reason. `code` is stable and meant for machines, `text` is for people, `data` has the facts."""
+
+    code: str
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """Why an item is where it is, as of `at` (the database's clock)."""
+
+    item: uuid.UUID
+    state: str
+    at: dt.datetime
+    causes: tuple[Cause, ...]
+
+    @property
+    def text(self) -> str:
+        """The causes in one line."""
+        return " ".join(cause.text for cause in self.causes)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The causes' codes."""
+        return tuple(cause.code for cause in self.causes)
+
+
+def why(item: WorkItem, *, using: str | None = None) -> Explanation:
+    """Return why the item, as it was read, is where it is. Makes a handful of queries and changes nothing."""
+    using = using or work_database()
+    now = clock.now(using)
+    causes = tuple(_BY_STATE[item.state](item, now, using))
+    return Explanation(item=item.pk, state=item.state, at=now, causes=causes)
+
+
+def _queued(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
+    if item.reason in PARKED:
+        yield from _parked(item, using)
+    elif item.run_at > now:
+        yield _not_due(item, now)
+    else:
+        waited = span((now - item.run_at).total_seconds())
+        yield Cause(code="due", text=f"Due for {waited} ({for_people(item.reason)}).", data={"run_at": item.run_at})
+        yield from _resources(item, using)
+    if item.engine not in registry.paths():
+        yield Cause(
+            code="unknown_engine",
+            text=f"The engine {item.engine!r} is not registered here: check ROOST_ENGINES.",
+            data={"engine": item.engine},
+        )
+    yield from _workers(item, using)
+
+
+def _not_due(item: WorkItem, now: dt.datetime) -> Cause:
+    left = span((item.run_at - now).total_seconds())
+    text = f"Not due until {moment(item.run_at)}, in {left}: {for_people(item.reason)}."
+    if item.reason == Reason.RETRY:
+        text += f" Failed attempts of this step: {item.attempt} of {item.max_attempts}. {_error(item)}"
+    return Cause(code="not_due", text=text.strip(), data={"run_at": item.run_at, "reason": item.reason})
+
+
+def _parked(item: WorkItem, using: str) -> Iterator[Cause]:
+    keys = list(
+        ResourceClaim.objects.using(using).filter(work_item=item, held=False).values_list("resource__key", flat=True)
+    )
+    blocked = list(_blocked(item, keys, using))
+    yield from blocked
+    if not blocked:
+        yield Cause(
+            code="parked",
+            text=f"Parked ({for_people(item.reason)}), but nobody holds what it needs: the next sweep wakes it.",
+            data={"reason": item.reason, "resources": keys},
+        )
+
+
+def _resources(item: WorkItem, using: str) -> Iterator[Cause]:
+    if item.limited:
+        yield from _blocked(item, [resource["key"] for resource in item.resources], using)
+
+
+def _blocked(item: WorkItem, keys: list[str], using: str) -> Iterator[Cause]:
+    for key, holders in resources.blockers(item.namespace, keys, item=item.pk, using=using).items():
+        for holder in holders:
+            on = f" on worker {holder.worker_name or holder.worker}" if holder.worker else ""
+            yield Cause(
+                code="resource",
+                text=f"Resource {key} is held by item {holder.item}{on} since {moment(holder.since)}.",
+                data={"resource": key, "item": holder.item, "worker": holder.worker, "since": holder.since},
+            )
+
+
+def _workers(item: WorkItem, using: str) -> Iterator[Cause]:
+    offering = workers.offering(item.engine, item.pool, among=workers.views(using=using))
+    wanted = f"engine {item.engine!r} in pool {item.pool!r}"
+    if not offering:
+        yield Cause(
+            code="no_worker",
+            text=f"No live worker offers {wanted}: start one with `manage.py runworker`.",
+            data={"engine": item.engine, "pool": item.pool},
+        )
+    elif item.deaths >= SUSPECT_DEATHS and not any(view.running == 0 for view in offering):
+        yield Cause(
+            code="suspect",
+            text=f"It has lost {item.deaths} workers in a row, so it waits for a worker that runs nothing else.",
+            data={"deaths": item.deaths},
+        )
+    elif not any(view.free for view in offering):
+        yield Cause(
+            code="at_capacity",
+            text=f"All {len(offering)} live workers for {wanted} are at capacity.",
+            data={"workers": len(offering)},
+        )
+
+
+def _running(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
+    lease = Lease.objects.using(using).filter(pk=item.pk).select_related("worker").first()
+    if lease is None:
+        yield Cause(code="no_lease", text=f"Running without a lease: `roost verify {item.pk}` tells more.")
+        return
+    worker = getattr(lease, "worker", None)
+    facts = {"worker": lease.worker_id, "since": lease.acquired_at, "until": lease.expires_at, "epoch": lease.epoch}
+    yield Cause(
+        code="running",
+        text=f"Running on worker {worker or lease.worker_id} since {moment(lease.acquired_at)}, "
+        f"lease until {moment(lease.expires_at)}.",
+        data=facts,
+    )
+    if lease.expires_at <= now:
+        yield Cause(code="lease_expired", text="The lease has expired: the next sweep takes the item back.", data=facts)
+    if item.pause_requested:
+        yield Cause(code="pause_requested", text="It pauses at the end of the running step.")
+
+
+def _waiting(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
+    since = f" since {moment(item.away_since)}" if item.away_since else ""
+    yield Cause(
+        code="waiting",
+        text=f"Waiting{since}: {for_people(item.reason)}.",
+        data={"reason": item.reason, "since": item.away_since},
+    )
+
+
+def _paused(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
+    told = Event.objects.using(using).filter(work_item=item, kind=EventKind.PAUSED).order_by("-seq").first()
+    by = f" by {told.actor}" if told and told.actor else ""
+    note = f" ({told.reason})" if told and told.reason and told.reason != item.reason else ""
+    since = f" since {moment(item.away_since)}" if item.away_since else ""
+    yield Cause(
+        code="paused",
+        text=f"Paused{by}{since}: {for_people(item.reason)}{note}. `roost resume {item.pk}` lets it go on.",
+        data={"reason": item.reason, "since": item.away_since, "actor": told.actor if told else ""},
+    )
+
+
+def _ended(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
+    at = f" at {moment(item.finished_at)}" if item.finished_at else ""
+    because = f": {for_people(item.reason)}" if item.reason else ""
+    error = f" {_error(item)}" if item.state == State.FAILED else ""
+    yield Cause(
+        code=item.state,
+        text=f"Ended as {item.state}{at}{because}.{error}",
+        data={"reason": item.reason, "error": item.last_error if item.state == State.FAILED else None},
+    )
+
+
+def _error(item: WorkItem) -> str:
+    error = item.last_error
+    if not isinstance(error, dict) or not error.get("message"):
+        return ""
+    return f"{error.get('type', 'Error')}: {error['message']}"
+
+
+_BY_STATE: dict[str, Callable[[WorkItem, dt.datetime, str], Iterator[Cause]]] = {
+    State.QUEUED: _queued,
+    State.RUNNING: _running,
+    State.WAITING: _waiting,
+    State.PAUSED: _paused,
+    State.DONE: _ended,
+    State.FAILED: _ended,
+    State.CANCELLED: _ended,
+}
