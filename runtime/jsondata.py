@@ -1,8 +1,9 @@
 """Turn values into JSON text that every database stores and gives back unchanged, or say why not.
 
 Roost keeps plain data only. What JSON cannot hold exactly is refused with a `NotJSON` that names the place:
-NaN and infinities, keys that are no strings, NUL characters (PostgreSQL's jsonb has none), lone surrogates
-(no UTF-8 for them), nesting beyond `ROOST_MAX_JSON_DEPTH`, and any other type. Tuples are taken as lists.
+NaN and infinities, whole numbers of thousands of digits (Python would not read them back), keys that are no strings,
+NUL characters (PostgreSQL's jsonb has none), lone surrogates (no UTF-8 for them), nesting beyond
+`ROOST_MAX_JSON_DEPTH`, and any other type. Tuples are taken as lists.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from runtime.exceptions import NotJSON
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 loads = json.loads
+
+MAX_INT_BITS = 14_000
+"""Just below the 4,300 digits at which Python refuses to turn a number into text or back."""
 
 
 def dumps(value: Any, *, what: str = "value", max_bytes: int | None = None) -> str:
@@ -45,11 +49,10 @@ def _walk(value: Any, path: str, depth: int) -> None:
     kind = type(value)
     if kind is str:
         _check_text(value, path)
-    elif value is None or kind is bool or kind is int:
+    elif kind is int or kind is float:
+        _check_number(value, path)
+    elif value is None or kind is bool:
         return
-    elif kind is float:
-        if not math.isfinite(value):
-            raise NotJSON(f"{path} is {value}: JSON has no such number. Use null or a string.", field=path)
     elif depth <= 0:
         raise NotJSON(f"{path} is nested deeper than ROOST_MAX_JSON_DEPTH allows. Flatten it.", field=path)
     elif isinstance(value, dict):
@@ -63,6 +66,14 @@ def _walk(value: Any, path: str, depth: int) -> None:
             _walk(inner, path, depth - 1)
     else:
         raise NotJSON(f"{path} holds a {kind.__name__}, which JSON cannot hold. Convert it first.", field=path)
+
+
+def _check_number(value: int | float, path: str) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise NotJSON(f"{path} is {value}: JSON has no such number. Use null or a string.", field=path)
+    elif value.bit_length() > MAX_INT_BITS:
+        raise NotJSON(f"{path} holds a whole number of more than 4,200 digits. Use a string.", field=path)
 
 
 _SCALARS = frozenset({str, int, bool, type(None)})

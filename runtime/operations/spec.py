@@ -1,0 +1,197 @@
+"""Build a new item: check everything a caller hands in and freeze what the engine and the settings add.
+
+Used by `enqueue` and by `ctx.spawn`. Nothing is stored here; the first thing wrong raises `InvalidInput`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, TypeVar
+
+from runtime import clock, jsondata, registry
+from runtime.conf import settings as roost
+from runtime.engine import Engine
+from runtime.exceptions import InvalidInput
+from runtime.models.workitem import new_id
+from runtime.operations import fields
+from runtime.operations.resources import NONE, normalise
+from runtime.store import work_database
+from runtime.store.base import NewItem
+
+Default = TypeVar("Default", int, int | None)
+
+DEFAULT_NAMESPACE = "default"
+DEFAULT_POOL = "default"
+
+
+class ItemOptions(TypedDict, total=False):
+    """What may be said about a new item besides its engine and payload."""
+
+    namespace: str
+    """Tenant; a child lives in its parent's. Default "default"."""
+    idempotency_key: str | None
+    """A second enqueue with the same key, engine and payload gives the first item."""
+    delay: float | dt.timedelta
+    """Seconds from now until the item is due."""
+    run_at: dt.datetime | None
+    """When the item is due (aware); instead of `delay`. A past moment means now."""
+    priority: int
+    """Higher is sooner; -32768 to 32767."""
+    deadline: dt.datetime | dt.timedelta | None
+    """When the item fails unless it is done: an aware datetime, or a timedelta from now."""
+    resources: Sequence[str | Mapping[str, Any]]
+    """See `runtime.operations.resources`."""
+    fair_key: str
+    """Items take turns by this key."""
+    pool: str
+    """The workers that may take it."""
+    parent: uuid.UUID | str | None
+    """Id of the item this one is a child of."""
+    relation: str
+    """What the child is to its parent, in a word."""
+    max_attempts: int | None
+    """Attempts of a step; None takes the engine's retry policy, then `ROOST_MAX_ATTEMPTS`."""
+    max_steps: int | None
+    """Steps over the item's whole life; None takes `ROOST_MAX_STEPS`."""
+    step_timeout: float | dt.timedelta | None
+    """Seconds for one step; None takes the engine's, then `ROOST_STEP_TIMEOUT`."""
+    item_timeout: float | dt.timedelta | None
+    """Seconds for the item, waiting and paused time excluded; None takes `ROOST_ITEM_TIMEOUT`."""
+    item_id: uuid.UUID | str | None
+    """Id to give the item, when the caller needs it beforehand; None makes one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What an engine gives each of its items, frozen at enqueue. `config` is JSON text."""
+
+    name: str
+    engine: Engine
+    version: str
+    config: str | None
+    max_attempts: int
+    step_timeout: float | None
+    item_timeout: float | None
+    max_steps: int | None
+
+
+def terms(engine: Any) -> Terms:
+    """Return the terms of the engine of that name now. Raises `UnknownEngine`, `EngineLoadError`, `InvalidInput`."""
+    name = fields.text(engine, "engine", limit=100)
+    found = registry.get(name)
+    config = found.config()
+    return Terms(
+        name=name,
+        engine=found,
+        version=fields.text(found.version, "engine version", limit=50),
+        config=None if config is None else jsondata.dumps(config, what="config", max_bytes=roost.MAX_PAYLOAD_BYTES),
+        max_attempts=roost.MAX_ATTEMPTS if found.retry is None else found.retry.max_attempts,
+        step_timeout=roost.STEP_TIMEOUT if found.step_timeout is None else found.step_timeout,
+        item_timeout=roost.ITEM_TIMEOUT,
+        max_steps=roost.MAX_STEPS,
+    )
+
+
+def build(
+    engine: str | Terms,
+    payload: Any = None,
+    *,
+    namespace: str = DEFAULT_NAMESPACE,
+    idempotency_key: str | None = None,
+    delay: float | dt.timedelta = 0,
+    run_at: dt.datetime | None = None,
+    priority: int = 0,
+    deadline: dt.datetime | dt.timedelta | None = None,
+    resources: Sequence[str | Mapping[str, Any]] = (),
+    fair_key: str = "",
+    pool: str = DEFAULT_POOL,
+    parent: uuid.UUID | str | None = None,
+    relation: str = "",
+    max_attempts: int | None = None,
+    max_steps: int | None = None,
+    step_timeout: float | dt.timedelta | None = None,
+    item_timeout: float | dt.timedelta | None = None,
+    item_id: uuid.UUID | str | None = None,
+    actor: str = "",
+    using: str | None = None,
+    now: dt.datetime | None = None,
+) -> NewItem:
+    """Return the item that these options describe (see `ItemOptions`), ready for `Store.insert`.
+
+    `engine` is a name, or `Terms` when many items share them. `now` is the database's time, asked for only if there
+    is a deadline: without one this touches no database. Raises `InvalidInput`, `UnknownEngine` or `EngineLoadError`.
+    """
+    given = engine if isinstance(engine, Terms) else terms(engine)
+    wait, at = _due(delay, run_at)
+    claims = NONE if resources == () else normalise(resources)
+    return NewItem(
+        id=new_id() if item_id is None else _id(item_id, "item_id"),
+        namespace=namespace if namespace == DEFAULT_NAMESPACE else fields.name(namespace, "namespace"),
+        engine=given.name,
+        engine_version=given.version,
+        pool=pool if pool == DEFAULT_POOL else fields.name(pool, "pool"),
+        payload=_payload(given.engine, payload),
+        config=given.config,
+        priority=fields.whole(priority, "priority", fields.SMALLINT),
+        fair_key="" if fair_key == "" else fields.text(fair_key, "fair_key", limit=200),
+        resources=claims,
+        limited=claims is not NONE,
+        delay=wait,
+        run_at=at,
+        deadline_at=None if deadline is None else _deadline(deadline, wait, at, using, now),
+        max_attempts=_whole(max_attempts, "max_attempts", fields.INT, given.max_attempts),
+        max_steps=_whole(max_steps, "max_steps", fields.BIGINT, given.max_steps),
+        step_timeout=_seconds(step_timeout, "step_timeout", given.step_timeout),
+        item_timeout=_seconds(item_timeout, "item_timeout", given.item_timeout),
+        parent_id=None if parent is None else _id(parent, "parent"),
+        relation="" if relation == "" else fields.name(relation, "relation", limit=50),
+        idempotency_key=None if idempotency_key is None else fields.text(idempotency_key, "idempotency_key", limit=200),
+        actor=actor[:200],
+    )
+
+
+def _payload(engine: Engine, payload: Any) -> str:
+    text = jsondata.dumps(payload, what="payload", max_bytes=roost.MAX_PAYLOAD_BYTES)
+    try:
+        engine.check_payload(payload)
+    except InvalidInput as error:
+        error.field = error.field or "payload"
+        raise
+    return text
+
+
+def _due(delay: float | dt.timedelta, run_at: dt.datetime | None) -> tuple[float, dt.datetime | None]:
+    wait = 0.0 if delay == 0 and delay is not False else fields.seconds(delay, "delay")
+    if run_at is None:
+        return wait, None
+    if wait:
+        raise InvalidInput("delay and run_at both say when the item is due. Give one of them.", field="run_at")
+    return 0.0, fields.moment(run_at, "run_at")
+
+
+def _deadline(
+    value: dt.datetime | dt.timedelta, wait: float, at: dt.datetime | None, using: str | None, now: dt.datetime | None
+) -> dt.datetime:
+    moment = clock.now(using or work_database()) if now is None else now
+    due = moment + dt.timedelta(seconds=wait) if at is None else at
+    return fields.deadline(value, now=moment, due=due)
+
+
+def _whole(value: Any, field: str, bounds: tuple[int, int], default: Default) -> int | Default:
+    return default if value is None else fields.whole(value, field, bounds)
+
+
+def _seconds(value: Any, field: str, default: float | None) -> float | None:
+    return default if value is None else fields.seconds(value, field, positive=True)
+
+
+def _id(value: Any, field: str) -> uuid.UUID:
+    if isinstance(value, uuid.UUID):
+        return value
+    try:
+        return uuid.UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidInput(f"{field} {value!r} is no work item id (a UUID).", field=field) from None
