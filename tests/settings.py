@@ -1,0 +1,30 @@
+"""The demo product under test: on SQLite, or on the PostgreSQL that ROOST_TEST_DATABASE_URL names."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from roost_project.settings import *  # noqa: F403 - settings are names
+from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
+
+TEST_FOLDER = Path(tempfile.gettempdir()) / f"roost-tests-{os.getpid()}"
+
+# On SQLite a file of this process alone: threads and child processes open it too.
+DATABASE_URL = os.environ.get("ROOST_TEST_DATABASE_URL") or f"sqlite:///{TEST_FOLDER}/unused.sqlite3"
+DATABASES = {"default": database_from_url(DATABASE_URL, BASE_DIR)}
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    DATABASES["default"]["TEST"] = {"NAME": str(TEST_FOLDER / "test.sqlite3")}
+
+INSTALLED_APPS = [*INSTALLED_APPS, *(["tests.sample_product"] if (BASE_DIR / "tests/sample_product").is_dir() else [])]
+STORAGES = {
+    **STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "roost_artifacts": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(TEST_FOLDER / "artifacts"), "base_url": None},
+    },
+}
+SECRET_KEY = "only for tests"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

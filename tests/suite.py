@@ -1,0 +1,80 @@
+"""Run the suite on SQLite and on PostgreSQL, and merge what both tell into build/junit.xml.
+
+    python -m tests.suite [--only sqlite|postgresql] [pytest arguments]
+
+PostgreSQL is the server that ROOST_TEST_DATABASE_URL names, or a private one that ends with the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.postgres import PrivatePostgres
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+DATABASES = ("sqlite", "postgresql")
+VARIABLE = "ROOST_TEST_DATABASE_URL"
+
+
+@contextmanager
+def address(database: str) -> Iterator[str]:
+    """Give the address of a database to test on; the empty one is SQLite's."""
+    given = os.environ.get(VARIABLE, "")
+    if database == "sqlite":
+        yield ""
+    elif given:
+        yield given
+    else:
+        with PrivatePostgres() as server:
+            yield server.url
+
+
+def run(database: str, arguments: list[str]) -> int:
+    """Run pytest on one database, with two processes unless the arguments say otherwise."""
+    command = [sys.executable, "-m", "pytest", f"--junitxml={report(database)}", f"-ojunit_suite_name={database}"]
+    command += ["-n", "2", *arguments]
+    sys.stdout.write(f"\n== the suite on {database}\n")
+    sys.stdout.flush()
+    with address(database) as url:
+        environment = {**os.environ, VARIABLE: url}
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def report(database: str) -> Path:
+    """Name the file in which one run's results stand."""
+    return BUILD / f"junit-{database}.xml"
+
+
+def merge(databases: list[str]) -> None:
+    """Put the runs' results into one file, one test suite each."""
+    suites = ET.Element("testsuites")
+    for database in databases:
+        if report(database).exists():
+            suites.extend(ET.parse(report(database)).getroot())  # noqa: S314 - pytest wrote it a moment ago
+    ET.ElementTree(suites).write(BUILD / "junit.xml", encoding="utf-8", xml_declaration=True)
+
+
+def main() -> int:
+    """Run on every database, even after a failure; return the worst exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--only", choices=DATABASES, action="append")
+    known, arguments = parser.parse_known_args()
+    databases = known.only or list(DATABASES)
+    BUILD.mkdir(exist_ok=True)
+    for database in databases:
+        report(database).unlink(missing_ok=True)
+    codes = [run(database, arguments) for database in databases]
+    merge(databases)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
