@@ -163,3 +163,9 @@ class StorageUnavailable(RetryableError):
     """The artifact storage did not take or give the bytes; the step is retried."""
 
     code = "storage_unavailable"
+
+
+class CorruptArtifact(RoostError):
+    """The bytes of an artifact are gone from the storage, or are not those that were stored."""
+
+    code = "corrupt_artifact"

@@ -1,0 +1,211 @@
+"""Keep the rows that say which content the artifact storage holds, and sweep what nobody needs.
+
+Whoever stores content touches its row first, committed at once, and looks for the bytes after that. Whoever sweeps
+locks a row that was not touched for `ROOST_ARTIFACT_ORPHAN_SECONDS`, makes sure in a later statement that no artifact
+refers to it, and removes the bytes before the row. So content that somebody has just found is never removed, and a
+crash leaves at worst a row that the next sweep takes. An atomic step on SQLite holds the only write lock, so its
+touch is part of its transaction; bytes it leaves behind when it fails have no row until `adopt_strays` finds them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import IO, Any
+
+from django.core.files.storage import Storage
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, F, OuterRef, QuerySet
+
+from runtime import artifacts, clock
+from runtime.artifacts import Prepared
+from runtime.choices import ArtifactKind
+from runtime.conf import settings as roost
+from runtime.exceptions import StorageUnavailable
+from runtime.models import Artifact, Blob
+from runtime.models.workitem import new_id
+from runtime.store.base import NewArtifact
+
+logger = logging.getLogger("roost.artifacts")
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FOLDER = re.compile(r"[0-9a-f]{2}")
+
+# The row says that somebody is about to rely on the content; an upsert, since two may store it at once.
+TOUCH = """
+    INSERT INTO roost_blob (sha256, size, path, touched_at)
+    VALUES (%s, %s, %s, {now})
+    ON CONFLICT (sha256) DO UPDATE SET touched_at = excluded.touched_at
+"""
+
+
+def store(
+    using: str,
+    content: bytes | str | Any,
+    *,
+    name: str,
+    kind: str = ArtifactKind.OTHER,
+    content_type: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> NewArtifact:
+    """Keep content now, and return the artifact to commit with the step's outcome.
+
+    `content` is bytes, text or, for kind "json", JSON data. Safe to call again and from many workers at once: content
+    is written once. If the step never commits, it is swept later. Raises `InvalidInput`, or `StorageUnavailable`
+    (retryable).
+    """
+    prepared = artifacts.prepare(name, content, kind=kind, content_type=content_type, metadata=metadata)
+    _touch(using, prepared)
+    artifacts.write(prepared)
+    return NewArtifact(
+        id=new_id(),
+        name=prepared.name,
+        kind=prepared.kind,
+        content_type=prepared.content_type,
+        size=prepared.size,
+        sha256=prepared.sha256,
+        metadata=prepared.metadata,
+    )
+
+
+def _touch(using: str, prepared: Prepared) -> None:
+    values: list[str | int] = [prepared.sha256, prepared.size, prepared.path]
+    with _committing(using) as connection, connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(clock.sql(TOUCH.format(now=clock.NOW_SQL)), values)
+        else:
+            moment = connection.ops.adapt_datetimefield_value(clock.now(using))
+            cursor.execute(TOUCH.format(now="%s"), [*values, moment])
+
+
+@contextmanager
+def _committing(using: str) -> Iterator[BaseDatabaseWrapper]:
+    """Give a connection on which a statement commits at once, where the database allows one beside a transaction.
+
+    A connection that was opened for this (in a thread of a pool, say) is closed again.
+    """
+    connection: BaseDatabaseWrapper = connections[using]
+    if connection.in_atomic_block and connection.vendor == "postgresql":
+        with closing(connection.copy()) as beside:
+            yield beside
+        return
+    was_closed = connection.connection is None
+    try:
+        yield connection
+    finally:
+        if was_closed:
+            connection.close()
+
+
+def open_artifact(artifact: Artifact) -> IO[bytes]:
+    """Open an artifact's content; close it after use. Raises `CorruptArtifact` when gone, or `StorageUnavailable`."""
+    return artifacts.open_content(artifact.blob.path)
+
+
+def read_artifact(artifact: Artifact) -> bytes:
+    """Return an artifact's content, its hash checked. Raises `CorruptArtifact` or `StorageUnavailable`."""
+    return artifacts.read_verified(artifact.blob.path, artifact.sha256)
+
+
+def sweep_orphans(using: str, *, limit: int) -> int:
+    """Remove up to `limit` contents that no artifact refers to; return how many. One short transaction each.
+
+    Content that the storage would not delete is tried again a period later, so that it never stands in front of
+    others. Safe with any number of sweepers.
+    """
+    unused = _old(using, _cutoff(using)).filter(~Exists(Artifact.objects.using(using).filter(blob=OuterRef("pk"))))
+    candidates = list(unused.order_by("touched_at").values_list("pk", flat=True)[:limit])
+    return sum(_sweep_one(using, sha256) for sha256 in candidates)
+
+
+def _cutoff(using: str) -> dt.datetime:
+    return clock.now(using) - dt.timedelta(seconds=roost.ARTIFACT_ORPHAN_SECONDS)
+
+
+def _old(using: str, cutoff: dt.datetime) -> QuerySet[Blob]:
+    return Blob.objects.using(using).filter(touched_at__lt=cutoff)
+
+
+def _sweep_one(using: str, sha256: str) -> bool:
+    cutoff = _cutoff(using)
+    with transaction.atomic(using=using):
+        blob = _lock(using, sha256, cutoff)
+        if blob is None or Artifact.objects.using(using).filter(blob_id=sha256).exists():
+            return False
+        try:
+            artifacts.delete(blob.path)
+        except StorageUnavailable:
+            logger.warning("content %s could not be swept, to be tried again later", sha256, exc_info=True)
+            Blob.objects.using(using).filter(pk=sha256).update(touched_at=clock.now(using))
+            return False
+        blob.delete(using=using)
+    return True
+
+
+def _lock(using: str, sha256: str, cutoff: dt.datetime) -> Blob | None:
+    """Lock a row that is still old; None when it is not, or when somebody else has it."""
+    rows = _old(using, cutoff).filter(pk=sha256)
+    if connections[using].features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True).first()
+    # SQLite: writing first takes the write lock before anything is read, so the lock never has to be upgraded.
+    return rows.first() if rows.update(touched_at=F("touched_at")) else None
+
+
+def adopt_strays(using: str, *, limit: int, folders: Iterable[str] | None = None) -> int:
+    """Give a row to up to `limit` contents that have none, so that `sweep_orphans` gets them; return how many.
+
+    They are swept a full period after they were found. Lists the whole storage, or only `folders` (of "00"…"ff"),
+    and removes drafts that a crash left behind. Raises `StorageUnavailable`.
+    """
+    place, moment = artifacts.storage(), clock.now(using)
+    if folders is None:
+        _remove_drafts(place, moment - dt.timedelta(seconds=roost.ARTIFACT_ORPHAN_SECONDS))
+    adopted = 0
+    for folder in _top_folders(place) if folders is None else folders:
+        for inner in _folders(place, folder):
+            if adopted >= limit:
+                return adopted
+            adopted += _adopt(using, place, inner, moment, limit - adopted)
+    return adopted
+
+
+def _adopt(using: str, place: Storage, folder: str, moment: dt.datetime, limit: int) -> int:
+    found = [name for name in _list(place, folder)[1] if SHA256.fullmatch(name)]
+    known = set(Blob.objects.using(using).filter(pk__in=found).values_list("pk", flat=True))
+    strays = sorted(set(found) - known)[:limit]
+    with artifacts.storage_errors(f"looking at {folder}"):
+        rows = [
+            Blob(sha256=name, path=path, size=place.size(path), touched_at=moment)
+            for name in strays
+            if place.exists(path := artifacts.path_of(name))
+        ]
+    Blob.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def _top_folders(place: Storage) -> list[str]:
+    return [name for name in sorted(_list(place, "")[0]) if FOLDER.fullmatch(name)]
+
+
+def _folders(place: Storage, folder: str) -> list[str]:
+    return [f"{folder}/{name}" for name in sorted(_list(place, folder)[0]) if FOLDER.fullmatch(name)]
+
+
+def _list(place: Storage, folder: str) -> tuple[list[str], list[str]]:
+    with artifacts.storage_errors(f"listing {folder or 'the storage'}"):
+        try:
+            return place.listdir(folder)
+        except FileNotFoundError:
+            return [], []
+
+
+def _remove_drafts(place: Storage, cutoff: dt.datetime) -> None:
+    for name in _list(place, artifacts.ASIDE)[1]:
+        path = f"{artifacts.ASIDE}/{name}"
+        with artifacts.storage_errors(f"removing {path}"):
+            if place.get_modified_time(path) < cutoff:
+                place.delete(path)
