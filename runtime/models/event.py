@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,7 +25,13 @@ class CurrentTransaction(models.Func):
         return super().as_sql(compiler, connection, template="pg_current_xact_id()", **extra)
 
 
-class TransactionIdField(models.BigIntegerField):
+if TYPE_CHECKING:
+    _IntegerField = models.BigIntegerField[int, int]
+else:
+    _IntegerField = models.BigIntegerField
+
+
+class TransactionIdField(_IntegerField):
     """`xid8` on PostgreSQL (64 bits, never wraps), bigint elsewhere."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:

@@ -1,0 +1,136 @@
+"""Run steps of sync engines: the rows they write and their snapshot commit together.
+
+On PostgreSQL the step runs inside `transaction.atomic()`. On SQLite a transaction that only reads first and writes
+later would fail when somebody else wrote in between, and one that is opened at once would lock everybody out for as
+long as the step takes. So there the step runs outside any transaction until its first write, which opens an
+immediate one; from then to the commit it holds the only write lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connections, transaction
+
+from runtime.exceptions import Fenced, RoostError
+from runtime.store.base import Outcome, Store
+from runtime.worker import execute
+from runtime.worker.run import Run
+
+logger = logging.getLogger("roost.worker")
+_READS = ("SELECT", "PRAGMA", "EXPLAIN")
+
+
+CONFLICT_RETRIES = 5
+
+
+class InDoubt(RoostError):
+    """The connection was lost while an outcome was committed: it may have been written or not."""
+
+    code = "in_doubt"
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"Whether the step of item {outcome.item} was committed is not known yet.")
+        self.outcome = outcome
+
+
+class _Commit:
+    """Knows whether the outermost transaction was committed, also when a later on_commit hook raised."""
+
+    done = False
+
+    def mark(self) -> None:
+        self.done = True
+
+
+def run_step(
+    worker: uuid.UUID, run: Run, store: Store, shape: Callable[[Run, Outcome], Outcome]
+) -> tuple[Outcome, str | None]:
+    """Make one step and commit it with the rows it wrote; return the outcome and the state it left the item in.
+
+    The state is None when the outcome was fenced off: then nothing of the step was written. A deadlock or a
+    serialization failure runs the step again. `shape` may change the outcome before it is written (to yield).
+    Raises what the step raised, its rows rolled back, or `InDoubt`.
+    """
+    for _again in range(CONFLICT_RETRIES):
+        try:
+            return _run_once(worker, run, store, shape)
+        except OperationalError as error:
+            if not _is_conflict(error):
+                raise
+            logger.info("step of item %s met a deadlock or serialization failure; running it again", run.id)
+    return _run_once(worker, run, store, shape)
+
+
+def _run_once(
+    worker: uuid.UUID, run: Run, store: Store, shape: Callable[[Run, Outcome], Outcome]
+) -> tuple[Outcome, str | None]:
+    run.started = time.monotonic()
+    commit = _Commit()
+    outcome: Outcome | None = None
+    try:
+        with step_transaction(store.using):
+            transaction.on_commit(commit.mark, using=store.using)
+            outcome = shape(run, execute.run_sync(worker, run, store.using))
+            state = store.commit([outcome]).get(run.id)
+            if state is None:
+                raise Fenced(f"Item {run.id} was taken away while its step ran.")
+        return outcome, state
+    except Fenced:
+        if outcome is None:
+            raise
+        return outcome, None
+    except Exception as error:
+        if outcome is None:
+            raise
+        if commit.done:
+            logger.exception("an on_commit hook failed after a committed step", extra={"work_item": str(run.id)})
+            return outcome, state
+        if connection_lost(store.using, error):
+            raise InDoubt(outcome) from error
+        raise
+
+
+def _is_conflict(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) in ("40P01", "40001")
+
+
+def connection_lost(using: str, error: BaseException) -> bool:
+    """Say whether the error means that the database connection is gone, rather than that a statement was wrong."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    connection = connections[using]
+    return connection.connection is None or not connection.is_usable()
+
+
+@contextmanager
+def step_transaction(using: str) -> Iterator[None]:
+    """Open the transaction of an atomic step: at once on PostgreSQL, at the first write on SQLite."""
+    connection: Any = connections[using]
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        with transaction.atomic(using=using):
+            yield
+        return
+    connection.ensure_connection()
+    begun = False
+
+    def begin_at_first_write(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal begun
+        if not begun and not sql.lstrip().upper().startswith(_READS):
+            connection.connection.execute("BEGIN IMMEDIATE")
+            begun = True
+        return execute(sql, params, many, context)
+
+    # Django starts the outermost transaction through this hook; the first write does it here instead.
+    connection._start_transaction_under_autocommit = lambda: None
+    try:
+        with connection.execute_wrapper(begin_at_first_write), transaction.atomic(using=using):
+            del connection._start_transaction_under_autocommit
+            yield
+    finally:
+        connection.__dict__.pop("_start_transaction_under_autocommit", None)

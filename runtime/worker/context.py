@@ -1,0 +1,137 @@
+"""What a step sees of Roost while it runs: the implementation of `runtime.engine.StepContext`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runtime import artifacts
+from runtime.choices import EventKind
+from runtime.engine import StepContext
+from runtime.exceptions import InvalidInput
+from runtime.jsondata import dumps
+from runtime.operations.spec import build
+from runtime.store import blobs
+from runtime.store.base import NewArtifact, NewEvent, NewItem
+from runtime.worker.run import Run
+
+logger = logging.getLogger("roost.step")
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+MAX_NOTE = 500
+
+
+class Context(StepContext):
+    """Stages what the step makes; `outcomes.settle` puts it into the step's outcome."""
+
+    __slots__ = ("_artifacts", "_children", "_events", "_run", "_using", "attempt", "idempotency_key")
+
+    def __init__(self, run: Run, using: str) -> None:
+        self._run = run
+        self._using = using
+        self.attempt = run.attempt + 1
+        self.idempotency_key = f"{run.claimed.id}:{run.version + 1}"
+        self._artifacts: list[NewArtifact] | None = None
+        self._events: list[NewEvent] | None = None
+        self._children: list[NewItem] | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the item is no longer this process's."""
+        return self._run.lost
+
+    @property
+    def staged_artifacts(self) -> tuple[NewArtifact, ...]:
+        """The artifacts to commit with the step; of two with one name, the later."""
+        return tuple({artifact.name: artifact for artifact in self._artifacts or ()}.values())
+
+    @property
+    def staged_events(self) -> tuple[NewEvent, ...]:
+        """The log lines to commit with the step."""
+        return tuple(self._events or ())
+
+    @property
+    def staged_children(self) -> tuple[NewItem, ...]:
+        """The children to enqueue with the step."""
+        return tuple(self._children or ())
+
+    def artifact(
+        self,
+        name: str,
+        content: bytes | str | Any,
+        *,
+        kind: str = "other",
+        content_type: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Store the bytes now, and the artifact with the step's commit."""
+        prepared = artifacts.prepare(name, content, kind=kind, content_type=content_type, metadata=metadata)
+        stored = blobs.store(self._using, prepared)
+        if self._artifacts is None:
+            self._artifacts = []
+        self._artifacts.append(stored)
+        return stored.sha256
+
+    async def aartifact(
+        self,
+        name: str,
+        content: bytes | str | Any,
+        *,
+        kind: str = "other",
+        content_type: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Do what `artifact()` does, in a thread."""
+        return await asyncio.to_thread(
+            self.artifact, name, content, kind=kind, content_type=content_type, metadata=metadata
+        )
+
+    def log(self, message: str, *, level: str = "info", **data: Any) -> None:
+        """Keep a line in the item's history and say it to the logger `roost.step`."""
+        if level not in LEVELS:
+            raise InvalidInput(f"{level!r} is no log level. Use one of {', '.join(LEVELS)}.", field="level")
+        text = dumps({"message": message, "level": level, **data}, what="log line")
+        if self._events is None:
+            self._events = []
+        self._events.append(NewEvent(kind=EventKind.LOG, data=text))
+        if logger.isEnabledFor(LEVELS[level]):
+            claimed = self._run.claimed
+            extra = {"work_item": str(claimed.id), "engine": claimed.engine, "step": self._run.version + 1}
+            logger.log(LEVELS[level], "%s", message, extra=extra)
+
+    def progress(self, fraction: float | None = None, note: str = "") -> None:
+        """Tell how far the step is; the next heartbeat writes it to the lease."""
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise InvalidInput(f"A progress of {fraction} is not between 0 and 1.", field="fraction")
+        self._run.progress = dumps({"fraction": fraction, "note": note[:MAX_NOTE]}, what="progress")
+
+    def spawn(
+        self,
+        engine: str,
+        payload: Any = None,
+        *,
+        relation: str = "child",
+        delay: float = 0.0,
+        priority: int | None = None,
+        resources: Sequence[str | Mapping[str, Any]] = (),
+    ) -> uuid.UUID:
+        """Stage a child; it is checked now and enqueued with the step's commit."""
+        claimed = self._run.claimed
+        child = build(
+            engine,
+            payload,
+            namespace=claimed.namespace,
+            delay=delay,
+            priority=claimed.priority if priority is None else priority,
+            resources=resources,
+            fair_key=claimed.fair_key,
+            parent=claimed.id,
+            relation=relation,
+            actor=f"item:{claimed.id}",
+        )
+        if self._children is None:
+            self._children = []
+        self._children.append(child)
+        return child.id

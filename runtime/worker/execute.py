@@ -1,0 +1,104 @@
+"""Run one step of one item and say what it came to.
+
+Neither lane writes anything here: the outcome goes to the committer (async lane) or into the step's own transaction
+(`atomic.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+import uuid
+from typing import Any
+
+from runtime.conf import settings as roost
+from runtime.engine import Snapshot, _current
+from runtime.exceptions import StepTimeout, UnstorableOutcome
+from runtime.jsondata import dumps, loads
+from runtime.store.base import Outcome
+from runtime.worker import outcomes
+from runtime.worker.context import Context
+from runtime.worker.run import Run
+
+
+def time_limit(run: Run) -> float | None:
+    """Return the seconds one step of this item may run: the item's own limit, its engine's, or the setting's."""
+    for limit in (run.claimed.step_timeout, run.engine.step_timeout):
+        if limit is not None:
+            return limit
+    setting: float | None = roost.STEP_TIMEOUT
+    return setting
+
+
+async def run_async(worker: uuid.UUID, run: Run, using: str) -> Outcome:
+    """Run one step of an async engine; return its outcome, whatever it raised.
+
+    Raises `asyncio.CancelledError` only when the step was cancelled from outside (lease lost, worker stopping).
+    """
+    run.started = time.monotonic()
+    context = Context(run, using)
+    token = _current.set(context)
+    limit = time_limit(run)
+    try:
+        async with asyncio.timeout(limit):
+            if run.data is None:
+                first = run.engine.init_snapshot(run.item)
+                accept_first(run, await first if inspect.isawaitable(first) else first)
+            snapshot = read(run)
+            returned = call(run, snapshot, context)
+            decision = await returned if inspect.isawaitable(returned) else returned
+        return outcomes.settle(worker, run, context, decision, snapshot)
+    except TimeoutError as error:
+        if limit is not None and time.monotonic() - run.started >= limit:
+            return outcomes.fail(worker, run, timed_out(limit))
+        return outcomes.fail(worker, run, error)
+    except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure, not the worker's
+        return outcomes.fail(worker, run, error)
+    finally:
+        _current.reset(token)
+
+
+def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
+    """Run one step of a sync engine and return its outcome. Raises what the step raises."""
+    context = Context(run, using)
+    token = _current.set(context)
+    try:
+        if run.data is None:
+            accept_first(run, run.engine.init_snapshot(run.item))
+        snapshot = read(run)
+        decision = call(run, snapshot, context)
+        return outcomes.settle(worker, run, context, decision, snapshot)
+    finally:
+        _current.reset(token)
+
+
+def accept_first(run: Run, first: Any) -> None:
+    """Take what `init_snapshot` returned as version 0. Raises `UnstorableOutcome`."""
+    data = first.data if isinstance(first, Snapshot) else first
+    try:
+        run.data = dumps(data, what="first state", max_bytes=roost.MAX_STATE_BYTES)
+    except ValueError as error:
+        raise UnstorableOutcome(f"init_snapshot's {error}") from error
+    run.initial = run.data
+
+
+def read(run: Run) -> Snapshot:
+    """Return the snapshot that the next step starts from: a fresh copy, so that no step shares its objects."""
+    assert run.data is not None  # noqa: S101 - accept_first() came before
+    data = loads(run.data)
+    if run.version == run.claimed.version and run.initial is None:
+        run.data = dumps(data, what="snapshot")  # as we write it, to compare with after the step
+    return Snapshot(data=data, version=run.version, label=run.item.step_label)
+
+
+def call(run: Run, snapshot: Snapshot, context: Context) -> Any:
+    """Call the engine's step with as many arguments as it takes."""
+    if run.wants_context:
+        return run.engine.step(snapshot, run.item, context)  # type: ignore[call-arg]
+    return run.engine.step(snapshot, run.item)
+
+
+def timed_out(limit: float) -> StepTimeout:
+    """Return the error of a step that ran longer than `limit` seconds."""
+    return StepTimeout(f"The step ran longer than its time limit of {limit:g} s.")

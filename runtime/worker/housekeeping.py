@@ -1,0 +1,148 @@
+"""Keep a worker's leases alive, recover what others left behind, and end steps that do not end themselves.
+
+One thread on a connection of its own, so that neither a slow commit nor a busy event loop delays a heartbeat.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, connections
+
+from runtime import wake
+from runtime.choices import Reason, WorkerState
+from runtime.conf import settings as roost
+from runtime.store import blobs
+from runtime.store.base import Held
+from runtime.worker import execute, outcomes, takeover
+from runtime.worker.run import Run
+
+if TYPE_CHECKING:
+    from runtime.worker.drain import Drain
+
+logger = logging.getLogger("roost.worker")
+
+TICK_SECONDS = 0.25
+OVERTIME_SECONDS = 2.0
+ORPHAN_SWEEP_SECONDS = 600.0
+ORPHAN_BATCH = 100
+
+
+class Housekeeping(threading.Thread):
+    """Heartbeat, sweep and watchdog of one worker process."""
+
+    def __init__(self, drain: Drain, worker: uuid.UUID) -> None:
+        super().__init__(name="roost-housekeeping", daemon=True)
+        self._drain = drain
+        self._store = drain.store
+        self._worker = worker
+        self._strangers: frozenset[Held] = frozenset()
+        self._told: dict[uuid.UUID, str] = {}
+        self._wake = threading.Event()
+        self._ending = False
+        self._beat_at = time.monotonic() + roost.HEARTBEAT_SECONDS
+        self._sweep_at = time.monotonic()
+        self._orphans_at = time.monotonic() + ORPHAN_SWEEP_SECONDS * random.random()  # noqa: S311 - spreads load
+        self.desired_state: str = WorkerState.ONLINE
+
+    def look_now(self, item: str) -> None:
+        """Beat at once if this worker holds the item: somebody may have taken it away."""
+        try:
+            held = uuid.UUID(item) in self._drain.runs
+        except ValueError:
+            return
+        if held:
+            self._beat_at = 0.0
+            self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ending = True
+        self._wake.set()
+        self.join(timeout=2.0)
+
+    def run(self) -> None:
+        """Do what is due, until stopped. A database error costs a turn, never the thread."""
+        while not self._ending:
+            for duty in (self._beat, self._watch, self._sweep, self._sweep_orphans):
+                try:
+                    duty()
+                except DatabaseError as error:
+                    logger.warning("housekeeping: the database refused: %s", error)
+                    connections[self._store.using].close()
+                except Exception:
+                    logger.exception("housekeeping failed; going on")
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+        connections.close_all()
+
+    def _beat(self) -> None:
+        if time.monotonic() < self._beat_at:
+            return
+        self._beat_at = time.monotonic() + roost.HEARTBEAT_SECONDS
+        runs = list(self._drain.runs.values())
+        held = [run.held for run in runs if not run.lost]
+        beat = self._store.renew(self._worker, held, self._progress(runs))
+        self.desired_state = beat.desired_state
+        if beat.lost:
+            from runtime.worker.drain import Lost
+
+            self._drain.post(Lost(beat.lost))
+        self._release_strangers(beat.strangers)
+
+    def _progress(self, runs: list[Run]) -> dict[uuid.UUID, str]:
+        said = {run.id: run.progress for run in runs if run.progress is not None}
+        news = {item: text for item, text in said.items() if self._told.get(item) != text}
+        self._told = said
+        return news
+
+    def _release_strangers(self, strangers: frozenset[Held]) -> None:
+        """Give back leases in our name that memory has lacked for two beats: a claim whose answer was lost."""
+        if self._drain.claiming:
+            self._strangers = frozenset()
+            return
+        known = {run.held for run in list(self._drain.runs.values())}
+        strangers = strangers - known
+        forgotten = strangers & self._strangers
+        self._strangers = strangers - forgotten
+        if forgotten:
+            logger.warning("releasing %d leases that this worker does not know of", len(forgotten))
+            self._store.release(self._worker, sorted(forgotten), Reason.RELEASED)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load
+        dead = takeover.find_dead(self._store.using, self._worker)
+        takeover.end_sessions(self._store.using, dead)
+        report = self._store.sweep(dead_workers=dead, batch=roost.SWEEP_BATCH)
+        if report.recovered or report.quarantined:
+            logger.info("recovered %d items, quarantined %d", report.recovered, report.quarantined)
+        if report.changed:
+            wake.hint(self._store.using)
+        if report.more:
+            self._sweep_at = now
+
+    def _sweep_orphans(self) -> None:
+        if time.monotonic() >= self._orphans_at:
+            self._orphans_at = time.monotonic() + ORPHAN_SWEEP_SECONDS
+            blobs.sweep_orphans(self._store.using, limit=ORPHAN_BATCH)
+
+    def _watch(self) -> None:
+        """Fence steps that overran their time limit and did not end: their process has to go."""
+        for run in list(self._drain.runs.values()):
+            limit, started = execute.time_limit(run), run.started
+            if limit is None or not started or run.lost:
+                continue
+            if time.monotonic() - started <= limit + OVERTIME_SECONDS:
+                continue
+            logger.error("the step of item %s does not end; this process is retired", run.id)
+            run.lost = True
+            self._store.commit([outcomes.fail(self._worker, run, execute.timed_out(limit))])
+            self._drain.retire()

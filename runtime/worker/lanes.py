@@ -1,0 +1,183 @@
+"""Where steps run: many async steps at once on one event loop, a few atomic steps each in a thread of its own.
+
+Both lanes hand what they finished to the drain's inbox and hold no opinion on what comes next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import DatabaseError, connections
+
+from runtime.store.base import Outcome, Store
+from runtime.worker import atomic, execute, outcomes
+from runtime.worker.run import Run
+
+logger = logging.getLogger("roost.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A step of the async lane ended; its outcome, if it has one, is still to be committed."""
+
+    run: Run
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A step of the atomic lane ended: committed, and the item left in `state`; or fenced off (None).
+
+    `doubt` is the error that leaves open whether it was committed.
+    """
+
+    run: Run
+    outcome: Outcome | None
+    state: str | None
+    doubt: Exception | None = None
+
+
+Post = Callable[[object], None]
+
+
+class AsyncLane:
+    """One event loop in a thread of its own."""
+
+    def __init__(self, worker: uuid.UUID, using: str, post: Post) -> None:
+        self._worker = worker
+        self._using = using
+        self._post = post
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="roost-async", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._thread.start()
+
+    def submit(self, runs: Sequence[Run]) -> None:
+        """Start the next step of each run."""
+        self._loop.call_soon_threadsafe(self._begin, runs)
+
+    def cancel(self, run: Run) -> None:
+        """Cancel the run's step; it is reported as finished without an outcome."""
+        self._loop.call_soon_threadsafe(self._cancel, run)
+
+    def stop(self) -> None:
+        """End the loop, once nothing is left on it that matters."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=1.0)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            connections.close_all()
+
+    def _begin(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            run.task = self._loop.create_task(self._run(run))
+
+    def _cancel(self, run: Run) -> None:
+        if run.task is not None:
+            run.task.cancel()
+
+    async def _run(self, run: Run) -> None:
+        outcome: Outcome | None = None
+        try:
+            if not run.lost:
+                outcome = await execute.run_async(self._worker, run, self._using)
+        except asyncio.CancelledError:
+            logger.debug("step of %s cancelled", run.id)
+        finally:
+            run.task = None
+            run.started = 0.0
+            self._post(Finished(run, outcome))
+
+
+class AtomicLane:
+    """Threads that run atomic steps, each on a database connection of its own."""
+
+    def __init__(
+        self, worker: uuid.UUID, store: Store, post: Post, threads: int, shape: Callable[[Run, Outcome], Outcome]
+    ) -> None:
+        self._worker = worker
+        self._store = store
+        self._post = post
+        self._shape = shape
+        self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"roost-atomic-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        self._started = False
+        self.on_connect: Callable[[], None] | None = None
+
+    def submit(self, runs: Sequence[Run]) -> None:
+        """Queue the runs; the threads start with the first."""
+        if not self._started:
+            self._started = True
+            for thread in self._threads:
+                thread.start()
+        for run in runs:
+            self._queue.put(run)
+
+    def stop(self) -> None:
+        """Let idle threads end; one that is inside a step ends with the process."""
+        for _thread in self._threads if self._started else ():
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        if self.on_connect is not None:
+            try:
+                self.on_connect()
+            except DatabaseError:
+                logger.info("this thread's database session could not be registered", exc_info=True)
+        while (run := self._queue.get()) is not None:
+            run.thread = threading.get_ident()
+            try:
+                self._post(self._run(run))
+            finally:
+                run.thread = None
+                run.started = 0.0
+        connections.close_all()
+
+    def _run(self, run: Run) -> Settled | Finished:
+        """Make steps of one item until it leaves this process, or has kept the thread long enough."""
+        until = time.monotonic() + _STAY_SECONDS
+        while True:
+            if run.lost:
+                return Settled(run, None, None)
+            try:
+                outcome, state = atomic.run_step(self._worker, run, self._store, self._shape)
+            except atomic.InDoubt as error:
+                connections[self._store.using].close()
+                return Settled(run, error.outcome, None, doubt=error)
+            except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure
+                if isinstance(error, DatabaseError):
+                    connections[self._store.using].close_if_unusable_or_obsolete()
+                return Finished(run, outcomes.fail(self._worker, run, error))
+            if state != "running" or time.monotonic() > until:
+                return Settled(run, outcome, state)
+            advance(run, outcome)
+
+
+_STAY_SECONDS = 0.2
+
+
+def advance(run: Run, outcome: Outcome) -> None:
+    """Bring the run up to date with its committed outcome, so that the next step may start."""
+    run.initial = None
+    if outcome.advance:
+        run.version += 1
+        run.steps_total += 1
+        run.data = outcome.data
+    run.attempt = outcome.attempt
+    run.progress = None

@@ -1,0 +1,154 @@
+"""Decide when a worker looks for work, when an item makes room, and when a suspect gets a process to itself.
+
+Pure bookkeeping in monotonic seconds beside two cheap questions to the store; the pump asks, nothing here acts.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection
+from dataclasses import replace
+
+from django.db import connections
+
+from runtime.conf import settings as roost
+from runtime.store.base import ClaimRequest, Store
+from runtime.worker.options import WorkerOptions
+from runtime.worker.run import Run
+
+PEEK_SECONDS = 0.25
+YIELDS_PER_PEEK = 10
+BLOCKED_SECONDS = 0.05
+SUSPECT_SECONDS = 2.0
+QUIET_SECONDS = 10.0
+
+
+class Pace:
+    """When to do what, for one pump."""
+
+    def __init__(self, store: Store, request: ClaimRequest, options: WorkerOptions) -> None:
+        self._store = store
+        self._request = request
+        self._options = options
+        self._sqlite = connections[store.using].vendor == "sqlite"
+        self._look_at = 0.0
+        self._expect = True
+        self._peeked_at = 0.0
+        self._pressure: int | None = None
+        self._yields = 0
+        self._suspects_at = time.monotonic() + SUSPECT_SECONDS
+        self._quiet_until = 0.0
+        self._alone = False
+        self.idle = False
+
+    def wait(self, room: bool) -> float:
+        """Return how long the pump may sleep, 0 when there is something to do at once."""
+        if not room:
+            return PEEK_SECONDS
+        return min(max(self._look_at - time.monotonic(), 0.0), self._poll)
+
+    def woken(self) -> None:
+        """Look at once: somebody said that there is work."""
+        self._expect = True
+        self._look_at = 0.0
+
+    def freed(self) -> None:
+        """Look again soon when there was more to claim than room for it."""
+        self._alone = False
+        if self._expect:
+            self._look_at = 0.0
+
+    def left(self, delay: float | None) -> None:
+        """An item went back to the queue and is due after `delay` seconds (None: it did not go back)."""
+        if delay is not None:
+            self._look_at = min(self._look_at, time.monotonic() + delay)
+
+    def retry_later(self) -> None:
+        """Wait a little after the database refused to answer."""
+        self._look_at = time.monotonic() + _about(0.5)
+
+    def plan(self, room: int, runs: Collection[object], quiet_inbox: bool) -> bool | None:
+        """Say whether to claim now: None no, False yes, True yes but one suspect alone."""
+        now = time.monotonic()
+        if room <= 0:
+            self._peek(now)
+            self._watch_suspects(now)
+            return None
+        if self._alone:
+            return None
+        if self._quiet_until:
+            if not runs:
+                return True
+            if now < self._quiet_until:
+                return None
+            self._quiet_until = 0.0
+        if now < self._look_at:
+            return None
+        if self._expect:
+            return False if quiet_inbox or room * 4 >= self._options.concurrency else None
+        return self._look(now, runs)
+
+    def _look(self, now: float, runs: Collection[object]) -> bool | None:
+        wait = self._store.next_due_in(self._request)
+        if wait is not None and wait <= 0:
+            self.idle = False
+            return False
+        self._look_at = now + (self._poll if wait is None else min(wait, self._poll))
+        self._watch_suspects(now)
+        if self._quiet_until and not runs:
+            return True
+        self.idle = True
+        return None
+
+    def claimed(self, count: int, limit: int, *, alone: bool) -> None:
+        """Take note of what a claim brought."""
+        now = time.monotonic()
+        if alone:
+            self._alone = count > 0
+            self._quiet_until = 0.0
+            self._suspects_at = now + _about(SUSPECT_SECONDS)
+            return
+        self.idle = False
+        self._expect = count >= limit
+        self._look_at = now if count else now + BLOCKED_SECONDS
+        self._pressure = None
+
+    def should_yield(self, run: Run) -> bool:
+        """Say whether an item that could go on has to make room for others."""
+        if self._alone:
+            return False
+        if self._quiet_until:
+            return True
+        pressure = self._pressure
+        if pressure is None or self._yields <= 0 or pressure < run.claimed.priority:
+            return False
+        if time.monotonic() - run.since < roost.STICKY_SECONDS:
+            return False
+        self._yields -= 1
+        self._expect = True
+        self._look_at = 0.0
+        return True
+
+    @property
+    def _poll(self) -> float:
+        seconds: float = roost.SQLITE_POLL_SECONDS if self._sqlite else roost.POLL_SECONDS
+        return _about(seconds) if not self._sqlite else seconds
+
+    def _peek(self, now: float) -> None:
+        if now - self._peeked_at >= PEEK_SECONDS:
+            self._peeked_at = now
+            self._pressure = self._store.due(self._request)
+            self._yields = YIELDS_PER_PEEK if self._pressure is not None else 0
+
+    def _watch_suspects(self, now: float) -> None:
+        if now < self._suspects_at or self._quiet_until:
+            return
+        self._suspects_at = now + _about(SUSPECT_SECONDS)
+        if self._store.due(replace(self._request, alone=True)) is not None:
+            self._quiet_until = now + QUIET_SECONDS
+            self._suspects_at = now + QUIET_SECONDS * (1 + random.random())  # noqa: S311 - spreads load
+
+
+def _about(seconds: float) -> float:
+    return seconds * (0.8 + 0.2 * random.random())  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,90 @@
+"""One claimed item while a process works on it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from runtime.engine import Engine, Item, takes
+from runtime.jsondata import loads
+from runtime.store.base import Claimed, Held
+
+_wants_context: dict[Engine, bool] = {}
+
+
+class Run:
+    """An item that this process owns: where it stands, and what is known of the step being made.
+
+    `version`, `attempt`, `steps_total` and `data` follow each committed step. `lost` is set (by any thread) when the
+    item was taken away: whatever the step still does is refused.
+    """
+
+    __slots__ = (
+        "attempt",
+        "claimed",
+        "data",
+        "engine",
+        "initial",
+        "item",
+        "lost",
+        "progress",
+        "since",
+        "started",
+        "steps_total",
+        "task",
+        "thread",
+        "version",
+    )
+
+    def __init__(self, claimed: Claimed, engine: Engine) -> None:
+        self.claimed = claimed
+        self.engine = engine
+        self.version = claimed.version
+        self.attempt = claimed.attempt
+        self.steps_total = claimed.steps_total
+        self.data: str | None = claimed.data
+        self.initial: str | None = None
+        self.item = _item(claimed)
+        self.since = time.monotonic()
+        self.started = 0.0
+        self.lost = False
+        self.progress: str | None = None
+        self.task: Any = None
+        self.thread: int | None = None
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The item's id."""
+        return self.claimed.id
+
+    @property
+    def held(self) -> Held:
+        """The lease this run believes to have."""
+        return Held(self.claimed.id, self.claimed.epoch)
+
+    @property
+    def wants_context(self) -> bool:
+        """Whether the engine's step takes a third argument."""
+        engine = self.engine
+        wants = _wants_context.get(engine)
+        if wants is None:
+            wants = _wants_context[engine] = takes(engine.step, 3)
+        return wants
+
+
+def _item(claimed: Claimed) -> Item:
+    return Item(
+        id=claimed.id,
+        namespace=claimed.namespace,
+        engine=claimed.engine,
+        engine_version=claimed.engine_version,
+        payload=None if claimed.payload is None else loads(claimed.payload),
+        config=None if claimed.config is None else loads(claimed.config),
+        priority=claimed.priority,
+        resources=loads(claimed.resources),
+        step_label=claimed.step_label,
+        parent_id=claimed.parent_id,
+        created_at=claimed.created_at,
+        deadline_at=claimed.deadline_at,
+    )

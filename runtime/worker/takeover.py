@@ -1,0 +1,73 @@
+"""Find workers that are gone for certain, and end what is left of them in the database.
+
+Dead for certain is a worker whose process this one can see to be gone, or (on PostgreSQL) whose liveness lock is free
+while its heartbeat is older than two beats and the server has been up long enough for the living to have come back.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import connections
+
+from runtime import clock
+from runtime.choices import WorkerState
+from runtime.conf import settings as roost
+from runtime.models import Worker
+from runtime.worker import liveness
+
+FREE_LOCK_SQL = """
+SELECT w.id
+FROM roost_worker w
+WHERE w.state <> 'offline'
+  AND w.lock_key IS NOT NULL
+  AND w.heartbeat_at < statement_timestamp() - make_interval(secs => %(silence)s)
+  AND pg_postmaster_start_time() < statement_timestamp() - make_interval(secs => %(uptime)s)
+  AND NOT EXISTS (
+      SELECT 1 FROM pg_locks l
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND ((l.classid::bigint << 32) | l.objid::bigint) = w.lock_key
+  )
+"""
+
+# Ends the database sessions of workers that are dead, or hold a lease that has expired: fencing alone would leave the
+# rows that their atomic steps have locked.
+END_SESSIONS_SQL = """
+SELECT pg_terminate_backend(a.pid)
+FROM roost_worker w
+CROSS JOIN LATERAL jsonb_array_elements(w.backend_pids) AS b
+JOIN pg_stat_activity a ON a.pid = (b->>0)::int AND a.backend_start::text = b->>1
+WHERE w.state <> 'offline'
+  AND (w.id = ANY(%(dead)s)
+       OR EXISTS (
+           SELECT 1 FROM roost_lease l
+           WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
+       ))
+"""
+
+
+def find_dead(using: str, me: uuid.UUID) -> list[uuid.UUID]:
+    """Return the ids of workers, not yet marked offline, that are dead for certain."""
+    others = Worker.objects.using(using).exclude(state=WorkerState.OFFLINE).exclude(pk=me)
+    dead: set[uuid.UUID] = set()
+    alive: set[uuid.UUID] = set()
+    for worker in others.only("id", "boot_id", "pid_namespace", "pid", "process_started"):
+        found = liveness.exists(worker)
+        if found is not None:
+            (alive if found else dead).add(worker.pk)
+    if connections[using].vendor == "postgresql":
+        beat = roost.HEARTBEAT_SECONDS
+        with connections[using].cursor() as cursor:
+            cursor.execute(clock.sql(FREE_LOCK_SQL), {"silence": 2 * beat, "uptime": 5 * beat})
+            dead |= {row[0] for row in cursor.fetchall()} - alive - {me}
+    return sorted(dead)
+
+
+def end_sessions(using: str, dead: list[uuid.UUID]) -> int:
+    """End the PostgreSQL sessions of dead workers and of those whose leases expired; return how many."""
+    if connections[using].vendor != "postgresql":
+        return 0
+    with connections[using].cursor() as cursor:
+        cursor.execute(clock.sql(END_SESSIONS_SQL), {"dead": dead})
+        return len(cursor.fetchall())
