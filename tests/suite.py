@@ -1,8 +1,9 @@
 """Run the suite on SQLite and on PostgreSQL, and merge what both tell into build/junit.xml.
 
-    python -m tests.suite [--only sqlite|postgresql] [pytest arguments]
+    python -m tests.suite [--only sqlite|postgresql] [--label django6] [pytest arguments]
 
 PostgreSQL is the server that ROOST_TEST_DATABASE_URL names, or a private one that ends with the run.
+With a label the results go to build/junit-<label>.xml instead.
 """
 
 from __future__ import annotations
@@ -37,42 +38,44 @@ def address(database: str) -> Iterator[str]:
             yield server.url
 
 
-def run(database: str, arguments: list[str]) -> int:
+def run(database: str, name: str, arguments: list[str]) -> int:
     """Run pytest on one database, with two processes unless the arguments say otherwise."""
-    command = [sys.executable, "-m", "pytest", f"--junitxml={report(database)}", f"-ojunit_suite_name={database}"]
+    command = [sys.executable, "-m", "pytest", f"--junitxml={report(name)}", f"-ojunit_suite_name={name}"]
     command += ["-n", "2", *arguments]
-    sys.stdout.write(f"\n== the suite on {database}\n")
+    sys.stdout.write(f"\n== the suite on {name}\n")
     sys.stdout.flush()
     with address(database) as url:
         environment = {**os.environ, VARIABLE: url}
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-def report(database: str) -> Path:
+def report(name: str) -> Path:
     """Name the file in which one run's results stand."""
-    return BUILD / f"junit-{database}.xml"
+    return BUILD / f"junit-{name}.xml"
 
 
-def merge(databases: list[str]) -> None:
+def merge(names: list[str], target: Path) -> None:
     """Put the runs' results into one file, one test suite each."""
     suites = ET.Element("testsuites")
-    for database in databases:
-        if report(database).exists():
-            suites.extend(ET.parse(report(database)).getroot())  # noqa: S314 - pytest wrote it a moment ago
-    ET.ElementTree(suites).write(BUILD / "junit.xml", encoding="utf-8", xml_declaration=True)
+    for name in names:
+        if report(name).exists():
+            suites.extend(ET.parse(report(name)).getroot())  # noqa: S314 - pytest wrote it a moment ago
+    ET.ElementTree(suites).write(target, encoding="utf-8", xml_declaration=True)
 
 
 def main() -> int:
     """Run on every database, even after a failure; return the worst exit code."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", choices=DATABASES, action="append")
+    parser.add_argument("--label", default="")
     known, arguments = parser.parse_known_args()
     databases = known.only or list(DATABASES)
+    names = [f"{known.label}-{database}".lstrip("-") for database in databases]
     BUILD.mkdir(exist_ok=True)
-    for database in databases:
-        report(database).unlink(missing_ok=True)
-    codes = [run(database, arguments) for database in databases]
-    merge(databases)
+    for name in names:
+        report(name).unlink(missing_ok=True)
+    codes = [run(database, name, arguments) for database, name in zip(databases, names, strict=True)]
+    merge(names, BUILD / (f"junit-{known.label}.xml" if known.label else "junit.xml"))
     return max(codes)
 
 

@@ -1,0 +1,56 @@
+# Roost: everything is a target, and every target installs what it needs into .venv first.
+
+VENV := .venv
+DJANGO6 := .venv-django6
+PY := $(VENV)/bin/python
+# A demo must not pick up somebody's production database from the shell it is started in.
+CLEAN := env $(foreach name,$(filter ROOST_% DATABASE_URL DJANGO_%,$(.VARIABLES)),-u $(name))
+ONLY ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo console test test-django6 check bench docs lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Install into .venv, every file checked against its hash
+	@sh deploy/install.sh $(VENV) 3.11 constraints.txt
+
+demo: install ## See an item survive the kill -9 of its worker (SQLite; URL=… to watch your own page)
+	@$(CLEAN) $(PY) manage.py roost demo $(if $(URL),--url "$(URL)")
+
+console: install ## Serve the console with demo data and a running worker
+	@$(CLEAN) $(PY) manage.py roost console
+
+test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where a Python for it is found
+	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) $(ARGS)
+	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory test-django6; \
+	else echo "Django 6 not tested: no Python 3.12 or newer here."; fi
+
+test-django6: ## Run the suite on Django 6 and SQLite
+	@sh deploy/install.sh $(DJANGO6) 3.12 constraints.txt constraints-django6.txt
+	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 $(ARGS)
+
+check: install ## Lint, types, import contracts, migrations, deployment checks
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/lint-imports
+	@$(CLEAN) $(PY) manage.py makemigrations --check --dry-run
+	@$(CLEAN) ROOST_SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))") \
+		ROOST_ALLOWED_HOSTS=roost.example $(PY) manage.py check --deploy --fail-level WARNING
+
+bench: install ## Measure, beside the floors of this machine, one JSON line a figure
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+docs: install ## Build the documentation into build/docs
+	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+lock: install ## Resolve every dependency anew and write the constraints files
+	@test -x build/lock/bin/uv || { $(PY) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv; }
+	@PATH="$(CURDIR)/build/lock/bin:$$PATH" $(PY) deploy/lock.py
+
+clean: ## Remove what installing, building and running left behind
+	@rm -rf $(VENV) $(DJANGO6) build dist demo artifacts staticfiles db.sqlite3* .secret-key *.egg-info
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
