@@ -12,9 +12,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import IO, Any
+from typing import IO
 
 from django.core.files.storage import Storage
 from django.db import connections, transaction
@@ -23,7 +23,6 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from runtime import artifacts, clock
 from runtime.artifacts import Prepared
-from runtime.choices import ArtifactKind
 from runtime.conf import settings as roost
 from runtime.exceptions import StorageUnavailable
 from runtime.models import Artifact, Blob
@@ -43,22 +42,12 @@ TOUCH = """
 """
 
 
-def store(
-    using: str,
-    content: bytes | str | Any,
-    *,
-    name: str,
-    kind: str = ArtifactKind.OTHER,
-    content_type: str = "",
-    metadata: Mapping[str, Any] | None = None,
-) -> NewArtifact:
-    """Keep content now, and return the artifact to commit with the step's outcome.
+def store(using: str, prepared: Prepared) -> NewArtifact:
+    """Keep content that `artifacts.prepare()` checked, and return the artifact to commit with the step's outcome.
 
-    `content` is bytes, text or, for kind "json", JSON data. Safe to call again and from many workers at once: content
-    is written once. If the step never commits, it is swept later. Raises `InvalidInput`, or `StorageUnavailable`
-    (retryable).
+    Safe to call again and from many workers at once: content is written once. If the step never commits, it is swept
+    later. Raises `StorageUnavailable` (retryable).
     """
-    prepared = artifacts.prepare(name, content, kind=kind, content_type=content_type, metadata=metadata)
     _touch(using, prepared)
     artifacts.write(prepared)
     return NewArtifact(
