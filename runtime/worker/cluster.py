@@ -123,7 +123,8 @@ def _conf(options: WorkerOptions) -> Iterator[None]:
         "TIMEOUT": None,
         "MAX_RSS": None,
         "QUEUE_LIMIT": None,
-        "GUARD_CYCLE": 0.2,
+        # Deaths wake the sentinel; this is only how long it sleeps when nothing happens.
+        "GUARD_CYCLE": 5.0,
         "CPU_AFFINITY": 0,
     }
     before = {name: getattr(Conf, name) for name in ours}

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from multiprocessing import connection
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
@@ -20,6 +21,8 @@ from runtime.worker.stop import SIGNALS, StopPipe, StopToken, die_with_parent
 from runtime.worker.tickets import TicketQueue
 
 logger = logging.getLogger("roost.worker")
+
+BREATH_SECONDS = 0.05
 
 
 class Timer:
@@ -42,6 +45,25 @@ class Timer:
         return nullcontext()
 
 
+class Watch:
+    """Wait for the order to stop and for the end of a child at once, so that a dead worker is replaced at once."""
+
+    def __init__(self, stop: StopPipe, children: Callable[[], list[Any]]) -> None:
+        self._stop = stop
+        self._children = children
+
+    def is_set(self) -> bool:
+        """Tell whether a stop was ordered."""
+        return self._stop.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until a stop is ordered or a child ended, at most `timeout` seconds; return whether it is a stop."""
+        # Children that die at their start must not make the sentinel fork without a breath.
+        if not self._stop.wait(BREATH_SECONDS):
+            connection.wait([self._stop.fileno(), *(child.sentinel for child in self._children())], timeout)
+        return self._stop.is_set()
+
+
 class RoostSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
     """Start the pool, replace whoever dies, and end with the last worker after a stop was ordered.
 
@@ -50,7 +72,9 @@ class RoostSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-
     """
 
     def __init__(self, stop: StopPipe, cluster_id: uuid.UUID, broker: RoostBroker) -> None:
-        super().__init__(stop, threading.Event(), cluster_id, broker, start=False)
+        self._order = stop
+        watch = Watch(stop, lambda: [*self.pool, self.monitor, self.pusher])
+        super().__init__(watch, threading.Event(), cluster_id, broker, start=False)
         for signum in SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -69,7 +93,7 @@ class RoostSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-
         is_worker = target is django_q_cluster.worker
         process = django_q_cluster.get_mp_context().Process(
             target=_live_as_worker if is_worker else _live_as_aide,
-            args=(target, os.getpid(), self.stop_event, *args),
+            args=(target, os.getpid(), self._order, *args),
             name=f"Process-{uuid.uuid4().hex}",
             # A step may start processes of its own, which a daemon may not.
             daemon=not is_worker,
@@ -91,7 +115,7 @@ class RoostSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-
 
     def stop(self) -> None:
         """Wait for the workers, which know already, and end; at once if the first process is gone."""
-        if not self.stop_event.abandoned:
+        if not self._order.abandoned:
             super().stop()
         for process in (*self.pool, self.monitor, self.pusher):
             if process.is_alive():
