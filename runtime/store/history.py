@@ -1,0 +1,43 @@
+"""Add to an item's history through the ORM: for the transactions that touch a few items, not a batch of steps."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.models import Event, WorkItem
+
+
+def next_event(item: WorkItem, kind: str, now: dt.datetime, **told: Any) -> Event:
+    """Return the item's next event, unsaved, and count it in `item.event_seq`.
+
+    The caller holds the item's row lock and writes both in the same transaction. `told` are columns of the event:
+    reason, actor, worker, data, duration. Version, epoch and attempt are the item's at this moment.
+    """
+    item.event_seq += 1
+    return Event(
+        work_item_id=item.pk,
+        seq=item.event_seq,
+        kind=kind,
+        version=item.version,
+        epoch=item.epoch,
+        attempt=item.attempt,
+        created_at=now,
+        **told,
+    )
+
+
+def write_events(using: str, events: Sequence[Event]) -> None:
+    """Insert the events, in order."""
+    Event.objects.using(using).bulk_create(events)
+
+
+def lock_items(using: str, ids: Sequence[uuid.UUID] | set[uuid.UUID]) -> dict[uuid.UUID, WorkItem]:
+    """Lock these items in id order, all in one statement, and return them by id.
+
+    A row lock that leaves the key alone: it excludes every other writer, but not the foreign key of a new child.
+    """
+    locked = WorkItem.objects.using(using).select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    return {item.pk: item for item in locked}

@@ -1,0 +1,109 @@
+"""Open the store's transactions, and run them again when the database asks for that.
+
+A transaction that the store opens itself is short and bounded: on PostgreSQL every statement in it has the lock and
+statement timeouts of the settings, on SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that reading before
+writing is safe and never ends in a busy error half-way. Inside a caller's transaction it is a savepoint of the caller's.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from django.db import OperationalError, connections, transaction
+
+from runtime.conf import settings as roost
+
+T = TypeVar("T")
+
+TIMEOUTS = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)"
+"""Bounds every later statement of this transaction, in one round trip."""
+
+AGAIN_SQLSTATES = frozenset({"40P01", "40001"})
+"""Deadlock detected, serialization failure: the transaction was undone and may simply be run again."""
+
+AGAIN_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+ATTEMPTS = 6
+PAUSE_SECONDS = 0.01
+PATIENCE_SECONDS = 30.0
+
+
+@contextmanager
+def begin(using: str, *, savepoint: bool = True) -> Iterator[None]:
+    """Run the block in a transaction that commits at its end.
+
+    Inside an open atomic block it is a nested one (a savepoint, unless `savepoint` is False) and nothing else changes:
+    the caller's isolation and timeouts hold, and the caller's commit decides.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        with transaction.atomic(using=using, savepoint=savepoint):
+            yield
+        return
+    with _write_lock_at_once(using), transaction.atomic(using=using):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(TIMEOUTS, [f"{roost.LOCK_TIMEOUT_MS}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"])
+        yield
+
+
+@contextmanager
+def _write_lock_at_once(using: str) -> Iterator[None]:
+    """Let a transaction begun in the block be an immediate one on SQLite, whatever the alias is set to.
+
+    The mode is an attribute of the connection that Django sets when it connects; it is put back afterwards.
+    """
+    connection = connections[using]
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    before = connection.transaction_mode
+    connection.transaction_mode = "IMMEDIATE"
+    try:
+        yield
+    finally:
+        connection.transaction_mode = before
+
+
+def retried(using: str, work: Callable[[], T]) -> T:
+    """Run `work`, which opens and ends a whole transaction, again while the database undoes it for no fault of its own.
+
+    Deadlocks, serialization failures and SQLite's "database is locked" are retried a few times, with growing, jittered
+    pauses; the last one is raised. Inside an outer atomic block `work` runs once: only its owner can start that anew.
+    """
+    if connections[using].in_atomic_block:
+        return work()
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return work()
+        except OperationalError as error:
+            if not undone_for_others(error) or time.monotonic() >= give_up_at:
+                raise
+        time.sleep(PAUSE_SECONDS * 2**attempt * random.random())  # noqa: S311 - spreads load, guards nothing
+    return work()
+
+
+def transacted(using: str, work: Callable[[], T]) -> T:
+    """Run `work` in a transaction of its own and retry it whole; inside an outer atomic block it joins that."""
+
+    def whole() -> T:
+        with begin(using):
+            return work()
+
+    return retried(using, whole)
+
+
+def undone_for_others(error: BaseException) -> bool:
+    """Say whether the database undid a transaction because of other transactions, so that running it again may help."""
+    cause = error.__cause__ or error
+    if getattr(cause, "sqlstate", None) in AGAIN_SQLSTATES:
+        return True
+    code = getattr(cause, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in AGAIN_SQLITE
