@@ -27,6 +27,7 @@ logger = logging.getLogger("roost.worker")
 
 # After the grace period the drains release what they hold; then this is how long they may take to end.
 RELEASE_SECONDS = 3.0
+LOOK_SECONDS = 0.25
 
 
 def run(options: WorkerOptions) -> int:
@@ -93,7 +94,9 @@ class RoostCluster(django_q_cluster.Cluster):  # type: ignore[misc]  # django-q2
         """Start, wait for the end, return the exit code."""
         self.start()
         logger.info("Started %s worker processes", self._options.processes)
-        while not connection.wait([self.sentinel.sentinel], timeout=0.5):
+        # Its children hold the sentinel's pipe too, so that alone does not tell of its death: ask for the process.
+        while self.sentinel.is_alive():
+            connection.wait([self.sentinel.sentinel], timeout=LOOK_SECONDS)
             if self._deadline is not None and time.monotonic() > self._deadline:
                 logger.error("Workers did not end within their grace period and are killed; their items are recovered")
                 self._kill()
@@ -123,8 +126,8 @@ def _conf(options: WorkerOptions) -> Iterator[None]:
         "TIMEOUT": None,
         "MAX_RSS": None,
         "QUEUE_LIMIT": None,
-        # Deaths wake the sentinel; this is only how long it sleeps when nothing happens.
-        "GUARD_CYCLE": 5.0,
+        # A death wakes the sentinel, unless the dead one's own children live on: then it looks this often.
+        "GUARD_CYCLE": 1.0,
         "CPU_AFFINITY": 0,
     }
     before = {name: getattr(Conf, name) for name in ours}
