@@ -76,6 +76,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # workers start a cluster of their own and use none of it.
 Q_CLUSTER = {"name": "roost", "orm": "default", "timeout": 60, "retry": 120}
 
+# The engines to run. Those of installed packages are found by themselves; a checkout is not installed.
+ROOST_ENGINES = {
+    "counter": "engines.counter.Counter",
+    "watchlist": "engines.watchlist.Watchlist",
+}
+
 # Roost's own settings (runtime/conf.py) may come from the environment too: ROOST_LEASE_SECONDS=30.
 globals().update(overrides(names()))
 
