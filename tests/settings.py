@@ -9,6 +9,7 @@ from pathlib import Path
 from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
 
+LEDGER_ENGINES = ("Hop", "Write", "Stubborn", "Sleepy", "Poison", "Flaky", "Watchful")
 TEST_FOLDER = Path(tempfile.gettempdir()) / f"roost-tests-{os.getpid()}"
 
 # On SQLite a file of this process alone: threads and child processes open it too.
@@ -17,7 +18,11 @@ DATABASES = {"default": database_from_url(DATABASE_URL, BASE_DIR)}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     DATABASES["default"]["TEST"] = {"NAME": str(TEST_FOLDER / "test.sqlite3")}
 
-INSTALLED_APPS = [*INSTALLED_APPS, *(["tests.sample_product"] if (BASE_DIR / "tests/sample_product").is_dir() else [])]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.ledger"]
+ROOST_ENGINES = {
+    **globals().get("ROOST_ENGINES", {}),
+    **{name.lower(): f"tests.ledger.engines.{name}" for name in LEDGER_ENGINES},
+}
 STORAGES = {
     **STORAGES,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

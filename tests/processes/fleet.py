@@ -1,0 +1,143 @@
+"""Start real workers on the test's database, and look at what they do from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+from django.conf import settings
+from django.db import connection
+
+from runtime.models import Lease, Worker, WorkItem
+from tests.processes.tree import ROOT, eventually
+
+
+def database_url() -> str:
+    """Return the address of the database that this test is connected to."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    login = values["USER"] + (f":{quote(values['PASSWORD'])}" if values["PASSWORD"] else "")
+    host = f":{values['PORT']}" if values["PORT"] else ""
+    if str(values["HOST"]).startswith("/"):
+        return f"postgresql://{login}@/{values['NAME']}?host={values['HOST']}"
+    return f"postgresql://{login}@{values['HOST']}{host}/{values['NAME']}"
+
+
+class Fleet:
+    """`runworker` processes started by one test, or one measurement."""
+
+    def __init__(self, folder: Path, **roost_settings: float) -> None:
+        self.folder = folder
+        self.log = folder / "workers.log"
+        self.commands: list[subprocess.Popen[bytes]] = []
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.processes.settings",
+            "PYTHONPATH": str(ROOT),
+            "ROOST_PROCESS_DATABASE_URL": database_url(),
+            "ROOST_PROCESS_ARTIFACTS": str(settings.STORAGES["roost_artifacts"]["OPTIONS"]["location"]),
+            **{f"ROOST_PROCESS_SET_{name}": str(value) for name, value in roost_settings.items()},
+        }
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start one `runworker` and wait until its workers are registered."""
+        before = Worker.objects.exclude(state="offline").count()
+        processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
+        with self.log.open("ab") as log:
+            command = subprocess.Popen(
+                [sys.executable, "manage.py", "runworker", *options],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.commands.append(command)
+        eventually(
+            20,
+            lambda: Worker.objects.exclude(state="offline").count() >= before + processes,
+            f"workers: {self.log.read_text()}",
+        )
+        return command
+
+    def stop(self, seconds: float = 15) -> None:
+        """End everything that was started, gracefully if it lets us."""
+        everyone = [process for command in self.commands for process in _family(command.pid)]
+        for command in self.commands:
+            if command.poll() is None:
+                command.send_signal(signal.SIGTERM)
+        for command in self.commands:
+            try:
+                command.wait(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                command.kill()
+                command.wait()
+        for process in everyone:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                pass
+
+    def wait(self, seconds: float, condition: Callable[[], object], what: str) -> float:
+        """Wait for a condition and say what the workers said when it does not come."""
+        try:
+            return eventually(seconds, condition, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()[-6000:]}") from None
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def holder(item: uuid.UUID) -> Worker | None:
+    """Return the worker that holds the item now."""
+    lease = Lease.objects.filter(work_item=item, revoked_at=None).select_related("worker").first()
+    return lease.worker if lease is not None else None
+
+
+def kill_holder(item: uuid.UUID, how: signal.Signals = signal.SIGKILL) -> Worker:
+    """Signal the process that holds the item; wait until there is one."""
+    found: list[Worker] = []
+
+    def look() -> bool:
+        worker = holder(item)
+        if worker is not None:
+            found.append(worker)
+        return worker is not None
+
+    eventually(20, look, f"a holder of {item}")
+    os.kill(found[-1].pid, how)
+    return found[-1]
+
+
+def states(**filters: Any) -> dict[str, int]:
+    """Count items by state."""
+    counts: dict[str, int] = {}
+    for state in WorkItem.objects.filter(**filters).values_list("state", flat=True):
+        counts[state] = counts.get(state, 0) + 1
+    return counts
+
+
+def all_in(state: str, **filters: Any) -> Callable[[], bool]:
+    """Return a condition: every item is in that state."""
+    return lambda: set(states(**filters)) == {state}
+
+
+def pause(seconds: float) -> None:
+    """Let a load run for a bounded time; not for synchronisation."""
+    time.sleep(seconds)

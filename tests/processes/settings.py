@@ -1,0 +1,20 @@
+"""The demo product in a process of its own, beside the test that started it."""
+
+from __future__ import annotations
+
+import os
+
+from tests.settings import *  # noqa: F403 - settings are names
+from tests.settings import BASE_DIR, STORAGES, database_from_url
+
+DATABASES = {"default": database_from_url(os.environ["ROOST_PROCESS_DATABASE_URL"], BASE_DIR)}
+STORAGES = {
+    **STORAGES,
+    "roost_artifacts": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": os.environ["ROOST_PROCESS_ARTIFACTS"], "base_url": None},
+    },
+}
+for _name, _value in os.environ.items():
+    if _name.startswith("ROOST_PROCESS_SET_"):
+        globals()["ROOST_" + _name.removeprefix("ROOST_PROCESS_SET_")] = float(_value)
