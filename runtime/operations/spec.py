@@ -128,7 +128,7 @@ def build(
     wait, at = _due(delay, run_at)
     claims = NONE if resources == () else normalise(resources)
     return NewItem(
-        id=new_id() if item_id is None else _id(item_id, "item_id"),
+        id=new_id() if item_id is None else parse_item_id(item_id, "item_id"),
         namespace=namespace if namespace == DEFAULT_NAMESPACE else fields.name(namespace, "namespace"),
         engine=given.name,
         engine_version=given.version,
@@ -146,7 +146,7 @@ def build(
         max_steps=_whole(max_steps, "max_steps", fields.BIGINT, given.max_steps),
         step_timeout=_seconds(step_timeout, "step_timeout", given.step_timeout),
         item_timeout=_seconds(item_timeout, "item_timeout", given.item_timeout),
-        parent_id=None if parent is None else _id(parent, "parent"),
+        parent_id=None if parent is None else parse_item_id(parent, "parent"),
         relation="" if relation == "" else fields.name(relation, "relation", limit=50),
         idempotency_key=None if idempotency_key is None else fields.text(idempotency_key, "idempotency_key", limit=200),
         actor=actor[:200],
@@ -188,7 +188,8 @@ def _seconds(value: Any, field: str, default: float | None) -> float | None:
     return default if value is None else fields.seconds(value, field, positive=True)
 
 
-def _id(value: Any, field: str) -> uuid.UUID:
+def parse_item_id(value: Any, field: str = "item") -> uuid.UUID:
+    """Return the id as a UUID. Raises `InvalidInput`."""
     if isinstance(value, uuid.UUID):
         return value
     try:

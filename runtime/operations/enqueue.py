@@ -1,0 +1,138 @@
+"""Enqueue a work item. Joins the caller's transaction: a rollback leaves nothing and wakes nobody."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Unpack
+
+from asgiref.sync import sync_to_async
+from django.db import IntegrityError, transaction
+
+from runtime import instrument
+from runtime.exceptions import Conflict, InvalidInput, NotFound
+from runtime.models import WorkItem
+from runtime.operations.base import actor_name, check_permission
+from runtime.operations.idempotency import place
+from runtime.operations.spec import DEFAULT_NAMESPACE, ItemOptions, build, parse_item_id
+from runtime.store import get_store
+from runtime.store.base import NewItem, Store
+from runtime.store.transactions import transacted
+
+PERMISSION = "enqueue_workitem"
+VERB = "enqueue work items"
+
+
+class Enqueue:
+    """Enqueue one item.
+
+    `by` is a Django user whose permission is checked, or None for trusted code, which may give `actor`.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        payload: Any = None,
+        *,
+        by: Any = None,
+        actor: str = "",
+        using: str | None = None,
+        **options: Unpack[ItemOptions],
+    ) -> None:
+        self.engine = engine
+        self.payload = payload
+        self.by = by
+        self.actor = actor_name(by, actor)
+        self.options = options
+        self.store: Store = get_store(using)
+
+    def check(self) -> NewItem:
+        """Return the item as it would be stored. Raises what `execute()` would, but for a taken key; stores nothing."""
+        check_permission(self.by, PERMISSION, VERB)
+        options = _in_parents_namespace(self.store.using, self.options)
+        return build(self.engine, self.payload, actor=self.actor, using=self.store.using, **options)
+
+    def execute(self) -> WorkItem:
+        """Store the item, or find the one that has its idempotency key, and return it.
+
+        Raises `InvalidInput` (naming the field), `NotFound` (parent), `Forbidden`, `IdempotencyConflict`, `Conflict`.
+        """
+        item = self.check()
+        alone = item.idempotency_key is None and self.options.get("item_id") is None
+        [stored] = store_items(self.store, [item], alone=alone)
+        found: WorkItem = WorkItem.objects.using(self.store.using).get(pk=stored)
+        return found
+
+
+def enqueue(
+    engine: str,
+    payload: Any = None,
+    *,
+    by: Any = None,
+    actor: str = "",
+    using: str | None = None,
+    **options: Unpack[ItemOptions],
+) -> WorkItem:
+    """Enqueue one item for the engine and return it; options are those of `ItemOptions`.
+
+    Joins the caller's transaction. With an idempotency key, a repeated call returns the item of the first.
+    Raises `InvalidInput` (naming the field), `NotFound` (parent), `Forbidden`, `IdempotencyConflict`.
+    """
+    return Enqueue(engine, payload, by=by, actor=actor, using=using, **options).execute()
+
+
+async def aenqueue(
+    engine: str,
+    payload: Any = None,
+    *,
+    by: Any = None,
+    actor: str = "",
+    using: str | None = None,
+    **options: Unpack[ItemOptions],
+) -> WorkItem:
+    """Do what `enqueue()` does without blocking the event loop."""
+    call = sync_to_async(partial(enqueue, engine, payload, by=by, actor=actor, using=using, **options))
+    return await call()
+
+
+def _in_parents_namespace(using: str, options: ItemOptions) -> ItemOptions:
+    parent = options.get("parent")
+    if parent is None:
+        return options
+    parent = parse_item_id(parent, "parent")
+    found = WorkItem.objects.using(using).filter(pk=parent).values_list("namespace", flat=True).first()
+    if found is None:
+        raise NotFound(f"There is no work item {parent} to be the parent.")
+    return {**options, "parent": parent, "namespace": family_namespace(options, found)}
+
+
+def family_namespace(options: ItemOptions | Mapping[str, Any], parents: str) -> str:
+    """Return the namespace of a child: its parent's. Raises `InvalidInput` when another one is asked for."""
+    wanted = options.get("namespace", DEFAULT_NAMESPACE)
+    if wanted not in (DEFAULT_NAMESPACE, parents):
+        raise InvalidInput(
+            f"namespace {wanted!r} is not the parent's, {parents!r}. A child lives in its parent's: leave it out.",
+            field="namespace",
+        )
+    return parents
+
+
+def store_items(store: Store, items: Sequence[NewItem], *, alone: bool = False) -> list[uuid.UUID]:
+    """Place the items, have workers woken at the commit, and return the ids that stand for them, in order.
+
+    `alone` says that this is one item with a fresh id and no key: one statement, which needs no transaction around it.
+    """
+    try:
+        work = partial(place, store, items)
+        ids, inserted = work() if alone else transacted(store.using, work)
+    except IntegrityError as error:
+        taken = WorkItem.objects.using(store.using).filter(pk__in=[item.id for item in items]).first()
+        if taken is None:
+            raise
+        raise Conflict(f"There is a work item {taken.pk} already. Give another item_id, or none.") from error
+    if inserted:
+        due = any(not item.delay for item in items if item.id in inserted)
+        told = partial(instrument.enqueued, store.using, inserted, due=due)
+        transaction.on_commit(told, using=store.using, robust=True)
+    return ids

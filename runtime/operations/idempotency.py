@@ -1,0 +1,120 @@
+"""Place new items so that one idempotency key never makes two.
+
+The key is unique per namespace in the database, so of any number of racing callers one inserts and the others read
+what it inserted. The first statement inserts what is free, a *later* one reads who has the rest: in one statement
+they would not see a row that was committed while they waited.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db.models import Q
+
+from runtime import jsondata
+from runtime.exceptions import Conflict, IdempotencyConflict
+from runtime.models import WorkItem
+from runtime.store.base import NewItem, Store
+
+TRIES = 5
+_LOOKUP_CHUNK = 200
+
+Key = tuple[str, str | None]
+
+
+def place(store: Store, items: Sequence[NewItem]) -> tuple[list[uuid.UUID], set[uuid.UUID]]:
+    """Insert what is new; return the id that stands for each item, in order, and the ids inserted.
+
+    Raises `IdempotencyConflict` when a key is taken by other work. Then items of the same call may have been
+    inserted: the caller holds a transaction around several items with keys.
+    """
+    firsts = _firsts(items)
+    stands_for: dict[uuid.UUID, uuid.UUID] = {}
+    inserted: set[uuid.UUID] = set()
+    missing = list(firsts.values())
+    for _ in range(TRIES):
+        inserted |= store.insert(missing)
+        left = [item for item in missing if item.id not in inserted]
+        holders = _holders(store.using, left) if left else {}
+        missing = []
+        for item in left:
+            holder = holders.get((item.namespace, item.idempotency_key))
+            if holder is None:
+                missing.append(item)  # its holder was removed in between: try again
+            else:
+                _require_same(item, holder.pk, holder.engine, holder.payload, holder.state)
+                stands_for[item.id] = holder.pk
+        if not missing:
+            return [_resolve(item, firsts, stands_for) for item in items], inserted
+    raise Conflict(f"The idempotency key {missing[0].idempotency_key!r} comes and goes. Try again.")
+
+
+def _firsts(items: Iterable[NewItem]) -> dict[Any, NewItem]:
+    """Return the first item of each key; items without a key stand for themselves."""
+    firsts: dict[Any, NewItem] = {}
+    for item in items:
+        first = firsts.setdefault(_slot(item), item)
+        if first is not item:
+            _require_same(item, first.id, first.engine, jsondata.loads(first.payload), "")
+    return firsts
+
+
+def _slot(item: NewItem) -> Key | uuid.UUID:
+    return item.id if item.idempotency_key is None else (item.namespace, item.idempotency_key)
+
+
+def _resolve(item: NewItem, firsts: dict[Any, NewItem], stands_for: dict[uuid.UUID, uuid.UUID]) -> uuid.UUID:
+    first = firsts[_slot(item)].id
+    return stands_for.get(first, first)
+
+
+def _holders(using: str, items: Sequence[NewItem]) -> dict[Key, WorkItem]:
+    found: dict[Key, WorkItem] = {}
+    rows = WorkItem.objects.using(using).only("id", "namespace", "idempotency_key", "engine", "payload", "state")
+    for start in range(0, len(items), _LOOKUP_CHUNK):
+        by_namespace: dict[str, list[str | None]] = {}
+        for item in items[start : start + _LOOKUP_CHUNK]:
+            by_namespace.setdefault(item.namespace, []).append(item.idempotency_key)
+        wanted = reduce(or_, (Q(namespace=name, idempotency_key__in=keys) for name, keys in by_namespace.items()))
+        found.update({(row.namespace, row.idempotency_key): row for row in rows.filter(wanted)})
+    return found
+
+
+def _require_same(new: NewItem, holder: uuid.UUID, engine: str, payload: Any, state: str) -> None:
+    if engine != new.engine:
+        other = f"the engine {engine!r}"
+    elif not same_json(payload, jsondata.loads(new.payload)):
+        other = "another payload"
+    else:
+        return
+    raise IdempotencyConflict(
+        f"The idempotency key {new.idempotency_key!r} is taken by work item {holder} with {other}. "
+        f"Send what was sent first, or use a new key.",
+        state=state,
+    )
+
+
+def same_json(left: Any, right: Any) -> bool:
+    """Say whether two JSON values are the same: true is not 1; 1.0 is 1, since databases write numbers their way."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return _same_number(left, right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same_json(value, right[key]) for key, value in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_json, left, right))
+    return type(left) is type(right) and bool(left == right)
+
+
+def _same_number(left: float, right: float) -> bool:
+    if isinstance(left, int) and isinstance(right, int):
+        return left == right
+    try:
+        return float(left) == float(right)  # jsonb writes 1e23 as a whole number that no float equals
+    except OverflowError:
+        return False
