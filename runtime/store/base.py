@@ -224,15 +224,23 @@ class Move:
 
     `fence` raises the epoch and revokes the lease of a running item. `changes` are column values. `restore` names a
     snapshot version whose data is appended as a new version. `delay` (seconds) sets run_at from the database's now
-    when `state` is queued. The item's clocks (timeout, time away) follow from the change of state.
+    when `state` is queued; None leaves run_at as it is. `free` names the resource keys whose claims, held or wanted,
+    the item gives up in the same transaction, whoever still works with them; waiters that fit are woken.
+    `clear_errors` empties last_error, fingerprint and the acknowledgement.
+
+    From the change of state follow, without being in `changes`: run_at, finished_at (set on entering a terminal state,
+    None on leaving one), away_since and away_total, and timeout_at (moved by the time away; None on leaving a terminal
+    state, so that the next claim starts it anew). Leaving queued drops wanted claims; a terminal state drops all claims
+    of an item that no worker holds.
     """
 
     kind: str
     state: str | None = None
     reason: str | None = None
     fence: bool = False
-    delay: float = 0.0
+    delay: float | None = 0.0
     restore: int | None = None
+    free: tuple[str, ...] = ()
     clear_errors: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] | None = None
