@@ -65,6 +65,9 @@ class Reason(models.TextChoices):
 PARKED: frozenset[str] = frozenset({Reason.RESOURCE, Reason.LIMIT})
 """Reasons of queued items that are kept out of the due index until somebody wakes them."""
 
+SUSPECT_DEATHS = 2
+"""Workers lost in a row from which on an item is claimed only by a process that runs nothing else."""
+
 
 class EventKind(models.TextChoices):
     """Kind of an event; never translated where machines read it."""

@@ -9,13 +9,20 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from runtime.choices import LIVE, PARKED, Reason, State
+from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, Reason, State
 from runtime.models.versioned import Versioned
 
 
 def new_id() -> uuid.UUID:
     """Return a new UUIDv7: ids sort by the time they were made."""
     return uuid_utils.compat.uuid7()
+
+
+# Items that may be claimed, each in one of three indexes, so that no kind stands in front of another.
+_CLAIMABLE = Q(state=State.QUEUED) & ~Q(reason__in=sorted(PARKED))
+_PLAIN = _CLAIMABLE & Q(limited=False, deaths__lt=SUSPECT_DEATHS)
+_LIMITED = _CLAIMABLE & Q(limited=True, deaths__lt=SUSPECT_DEATHS)
+_SUSPECT = _CLAIMABLE & Q(deaths__gte=SUSPECT_DEATHS)
 
 
 class WorkItem(Versioned):
@@ -55,7 +62,13 @@ class WorkItem(Versioned):
     away_since = models.DateTimeField(_("waiting or paused since"), null=True, blank=True)
 
     parent = models.ForeignKey(
-        "self", models.SET_NULL, null=True, blank=True, related_name="children", db_index=False, verbose_name=_("parent")
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
+        verbose_name=_("parent"),
     )
     relation = models.CharField(_("relation to the parent"), max_length=50, default="", blank=True)
     idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, blank=True)
@@ -99,13 +112,9 @@ class WorkItem(Versioned):
             ),
         ]
         indexes = [
-            models.Index(
-                models.F("priority").desc(),
-                "run_at",
-                "id",
-                condition=Q(state=State.QUEUED) & ~Q(reason__in=sorted(PARKED)),
-                name="roost_item_due",
-            ),
+            models.Index(models.F("priority").desc(), "run_at", "id", condition=_PLAIN, name="roost_item_due"),
+            models.Index(models.F("priority").desc(), "run_at", "id", condition=_LIMITED, name="roost_item_limited"),
+            models.Index(models.F("priority").desc(), "run_at", "id", condition=_SUSPECT, name="roost_item_suspect"),
             models.Index(
                 fields=["id"],
                 condition=Q(state=State.QUEUED, reason__in=sorted(PARKED)),
