@@ -152,10 +152,12 @@ class Outcome:
     """What one step came to, ready to be written.
 
     `epoch` and `version` are the fence: the item's when the step began. `advance` writes Snapshot `version + 1` with
-    `data` (JSON text; None with `advance` repeats nothing: it is an error) and moves the item's version; `initial`, when
-    not None, writes Snapshot 0 in the same go. `state` running keeps the lease; every other state ends it and frees
-    claims (scope step; on a terminal state, all). For state queued, the item is due in `delay` seconds.
-    `deaths` go back to 0 when `advance`. The event list is written in order; `worker` signs it.
+    `data` (JSON text; None with `advance` repeats nothing: it is an error) and moves the item's version; `initial`,
+    when not None, writes Snapshot 0 in the same go. `state` running keeps the lease; every other state ends it and
+    frees claims (scope step; on a terminal state, all). For state queued, the item is due in `delay` seconds.
+    `advance` sets deaths back to 0 and clears the item's last error, unless the outcome brings one. `attempt` is
+    written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
+    signs it.
     """
 
     worker: uuid.UUID
@@ -264,9 +266,11 @@ class Store(ABC):
     def claim(self, request: ClaimRequest) -> list[Claimed]:
         """Take due items for a worker: most urgent priority first, then by due time.
 
-        Each gets epoch + 1, a lease of `ROOST_LEASE_SECONDS`, its resource claims (all or none) and a `claimed` event.
-        An item whose resources are not free is parked with reason `resource` and wanted claims. Rows that others have
-        locked are passed over. The state and snapshot returned are those of the claimed version, read after the lock.
+        Each gets epoch + 1, a lease of `ROOST_LEASE_SECONDS`, its resource claims (all or none) and a `claimed` event;
+        `started_at` and `timeout_at` where they are not set. An item whose resources are not free is parked with reason
+        `resource` and wanted claims, and so is one with resources whose revoked lease is still there; without any, a
+        revoked lease is replaced. Rows that others have locked are passed over. The state and snapshot returned are
+        those of the claimed version, read after the lock.
         """
 
     @abstractmethod
@@ -284,7 +288,10 @@ class Store(ABC):
 
     @abstractmethod
     def release(self, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:
-        """Give items back, due at once, costing neither attempt nor death; return how many were still ours."""
+        """Give items back, due at once, costing neither attempt nor death; return how many were still ours.
+
+        An item with `pause_requested` is paused instead, here as in `sweep`.
+        """
 
     @abstractmethod
     def acknowledge(self, worker: uuid.UUID, held: Sequence[Held]) -> int:
@@ -295,9 +302,9 @@ class Store(ABC):
         """Take back the items of leases that expired or belong to `dead_workers`; end what is overdue.
 
         Recovered items are due at once with deaths + 1; from `ROOST_MAX_DEATHS` deaths, the last of them alone, they
-        fail as poison. Also: deadlines and item timeouts, expired revoked leases, parked items whose resources are free.
-        Safe with any number of sweepers: an item is recovered once. On SQLite an expired lease of a process that is
-        alive on this host is left alone.
+        fail as poison. Also: deadlines and item timeouts, revoked leases that expired, parked items whose resources are
+        free; `dead_workers` become offline. Safe with any number of sweepers: an item is recovered once. On SQLite
+        expiry alone takes nothing from a worker that is not known dead, offline or without a row.
         """
 
     @abstractmethod

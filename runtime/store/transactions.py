@@ -2,7 +2,7 @@
 
 A transaction that the store opens itself is short and bounded: on PostgreSQL every statement in it has the lock and
 statement timeouts of the settings, on SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that reading before
-writing is safe and never ends in a busy error half-way. Inside a caller's transaction it is a savepoint of the caller's.
+writing is safe and never ends in a busy error half-way. Inside a caller's transaction it is a savepoint.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def retried(using: str, work: Callable[[], T]) -> T:
         try:
             return work()
         except OperationalError as error:
-            if not undone_for_others(error) or time.monotonic() >= give_up_at:
+            if not is_retryable(error) or time.monotonic() >= give_up_at:
                 raise
         time.sleep(PAUSE_SECONDS * 2**attempt * random.random())  # noqa: S311 - spreads load, guards nothing
     return work()
@@ -100,7 +100,7 @@ def transacted(using: str, work: Callable[[], T]) -> T:
     return retried(using, whole)
 
 
-def undone_for_others(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Say whether the database undid a transaction because of other transactions, so that running it again may help."""
     cause = error.__cause__ or error
     if getattr(cause, "sqlstate", None) in AGAIN_SQLSTATES:

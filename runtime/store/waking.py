@@ -1,0 +1,113 @@
+"""Free claims on named resources and wake who waited for them, in the transaction that frees.
+
+    freeing = prepare(using, items)        locks: Resource rows by id, then items and waiters by id in one go
+    …                                      the items get their new state, their leases go
+    finish(freeing, ended)                 claims go, waiters that fit become due
+
+A waiter may need several resources that two transactions free at the same instant. Each locks the waiter's row before
+it reads what is held, so the later of the two sees both freed, and wakes it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from runtime import clock
+from runtime.choices import TERMINAL, ClaimScope, EventKind, Reason, State
+from runtime.models import Lease, ResourceClaim, WorkItem
+from runtime.store.history import lock_items, next_event, touch, write_events
+from runtime.store.resources import Ask, Holder, Key, find, fits, holders, lock_rows
+
+WAITERS = 100
+"""Waiters looked at by one release; were all of them blocked by other resources, the sweep finds those behind them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeing:
+    """A transaction that will free claims, its locks taken: by `prepare`, for `finish`."""
+
+    using: str
+    rows: frozenset[int]
+    waiters: tuple[uuid.UUID, ...]
+    items: Mapping[uuid.UUID, WorkItem]
+
+
+def prepare(using: str, items: Collection[uuid.UUID], *, keys: Iterable[Key] = ()) -> Freeing:
+    """Lock what freeing the claims of `items` needs: their Resource rows, then items and waiters by id in one go.
+
+    Call it first in the transaction. `keys` are resources to lock besides those that the items have claims on now,
+    for a caller who cannot know whether the items get claims until their rows are locked.
+    The answer's `items` are the locked rows, waiters among them, as of after the lock.
+    """
+    claimed = ResourceClaim.objects.using(using).filter(work_item__in=items).values_list("resource_id", flat=True)
+    found = {row.pk for row in find(using, sorted(set(keys))).values()}
+    rows = frozenset(lock_rows(using, found.union(claimed)))
+    waiters = _waiters(using, rows)
+    return Freeing(using, rows, waiters, lock_items(using, {*items, *waiters}))
+
+
+def _waiters(using: str, rows: Collection[int]) -> tuple[uuid.UUID, ...]:
+    """Return who waits for these resources: the most urgent, then the longest waiting first."""
+    if not rows:
+        return ()
+    found = (
+        ResourceClaim.objects.using(using)
+        .filter(resource__in=rows, held=False, work_item__state=State.QUEUED, work_item__reason=Reason.RESOURCE)
+        .order_by("-work_item__priority", "created_at", "id")
+        .values_list("work_item_id", flat=True)
+    )
+    return tuple(dict.fromkeys(found[:WAITERS]))
+
+
+def finish(freeing: Freeing, ended: Collection[uuid.UUID]) -> int:
+    """Free the claims of items whose owner is gone and wake the waiters that now fit; return how many were woken.
+
+    Call it when the items have their new state. Claims of scope `step` go always, those of scope `item` when the
+    item's state is terminal. An item that was parked behind its own old claims keeps them, as wanted.
+    """
+    using = freeing.using
+    items = list(WorkItem.objects.using(using).filter(pk__in=ended).only("state", "reason"))
+    parked = [item.pk for item in items if item.state == State.QUEUED and item.reason == Reason.RESOURCE]
+    over = [item.pk for item in items if item.state in TERMINAL]
+    claims = ResourceClaim.objects.using(using).filter(work_item__in=ended)
+    claims.filter(work_item__in=parked, scope=ClaimScope.STEP).update(held=False, epoch=0, acquired_at=None)
+    claims.exclude(work_item__in=parked).filter(scope=ClaimScope.STEP).delete()
+    claims.filter(work_item__in=over).delete()
+    return wake(using, (*parked, *freeing.waiters), clock.now(using))
+
+
+def drop_wanted(using: str, item: uuid.UUID) -> None:
+    """Forget what a parked item wanted, because it is not parked any more."""
+    ResourceClaim.objects.using(using).filter(work_item=item, held=False).delete()
+
+
+def wake(using: str, waiters: Sequence[uuid.UUID], now: dt.datetime) -> int:
+    """Make those parked items due, in the given order, whose claims fit beside what is held and what those before take.
+
+    The items' rows are locked. Nothing is granted: a woken item claims its resources when a worker claims it.
+    """
+    parked = WorkItem.objects.using(using).filter(pk__in=waiters, state=State.QUEUED, reason=Reason.RESOURCE)
+    items = {item.pk: item for item in parked}
+    asks: defaultdict[uuid.UUID, dict[int, Ask]] = defaultdict(dict)
+    for claim in ResourceClaim.objects.using(using).filter(work_item__in=items, held=False):
+        asks[claim.work_item_id][claim.resource_id] = Ask(claim.mode, claim.units, claim.scope)
+    held, capacities = holders(using, {row for wanted in asks.values() for row in wanted})
+    fenced = set(Lease.objects.using(using).filter(pk__in=items).values_list("pk", flat=True))
+    woken: list[uuid.UUID] = []
+    for pk in dict.fromkeys(waiters):
+        if pk not in items or pk in fenced or not fits(pk, asks[pk], held, capacities):
+            continue
+        woken.append(pk)
+        for row, ask in asks[pk].items():
+            held[row].append(Holder(pk, ask.mode, ask.units))
+    if not woken:
+        return 0
+    ResourceClaim.objects.using(using).filter(work_item__in=woken, held=False).delete()
+    events = [next_event(items[pk], EventKind.WOKEN, now, reason=Reason.RESOURCE) for pk in woken]
+    touch(using, woken, now, reason=Reason.CONTINUE, run_at=now)
+    write_events(using, events)
+    return len(woken)
