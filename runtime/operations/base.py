@@ -6,14 +6,16 @@ An operation is one verb. `check()` says whether it is allowed, by raising `Forb
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, TypedDict
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
-from runtime import instrument
-from runtime.exceptions import Forbidden, InvalidInput, NotFound
+from runtime import clock, instrument, jsondata
+from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, StaleVersion
 from runtime.models import WorkItem
 from runtime.store import get_store
 from runtime.store.base import Move, Store
@@ -21,24 +23,44 @@ from runtime.store.base import Move, Store
 MAX_REASON = 500
 
 
+class MoveOptions(TypedDict, total=False):
+    """What every operation on an item takes; see `ItemOperation`."""
+
+    by: Any
+    actor: str
+    reason: str
+    row_version: int | None
+    using: str | None
+
+
 class ItemOperation:
     """One move on one item.
 
     `by` is a Django user whose permission is checked, or None for trusted code (the product, the CLI), which then
-    may give `actor` to say who it acts for. `reason` is kept in the item's history.
+    may give `actor` to say who it acts for. `reason` is kept in the item's history. With `row_version` the item is
+    moved only if nobody wrote it since that version was read (a confirm form, If-Match).
     """
 
     verb: ClassVar[str]
+    participle: ClassVar[str]
     permission: ClassVar[str]
     reason_required: ClassVar[bool] = False
 
     def __init__(
-        self, item: uuid.UUID | str, *, by: Any = None, actor: str = "", reason: str = "", using: str | None = None
+        self,
+        item: uuid.UUID | str,
+        *,
+        by: Any = None,
+        actor: str = "",
+        reason: str = "",
+        row_version: int | None = None,
+        using: str | None = None,
     ) -> None:
         self.item_id = parse_id(item)
         self.by = by
         self.actor = actor_name(by, actor)
         self.reason = clean_reason(reason, required=self.reason_required)
+        self.row_version = row_version
         self.store: Store = get_store(using)
 
     def check_permission(self) -> None:
@@ -49,21 +71,41 @@ class ItemOperation:
         """Return the move for the item in the state it is in, None for nothing to do. Raises `Conflict`."""
         raise NotImplementedError
 
+    def conflict(self, item: WorkItem, hint: str) -> Conflict:
+        """Return the error for an item in a state that this verb cannot move; `hint` says what can be done."""
+        return Conflict(
+            f"Work item {item.pk} is {item.state}; it cannot be {self.participle}. {hint}", state=item.state
+        )
+
+    def now(self) -> dt.datetime:
+        """Return the database's time."""
+        return clock.now(self.store.using)
+
     def check(self) -> None:
         """Raise unless the operation would be done now. Changes nothing; the answer may be stale at once."""
         self.check_permission()
         found = WorkItem.objects.using(self.store.using).filter(pk=self.item_id).first()
         if found is None:
             raise NotFound(f"There is no work item {self.item_id}.")
-        self.decide(found)
+        self._decide(found)
 
     def execute(self) -> WorkItem:
         """Do it and return the item. One transaction; joins the caller's."""
         self.check_permission()
-        item, changed = self.store.move(self.item_id, self.decide, actor=self.actor, reason=self.reason)
+        item, changed = self.store.move(self.item_id, self._decide, actor=self.actor, reason=self.reason)
         if changed:
-            transaction.on_commit(lambda: instrument.moved(self.store.using, item, self.verb), using=self.store.using)
+            told = partial(instrument.moved, self.store.using, item, self.verb)
+            transaction.on_commit(told, using=self.store.using, robust=True)
         return item
+
+    def _decide(self, item: WorkItem) -> Move | None:
+        if self.row_version not in (None, item.row_version):
+            raise StaleVersion(
+                f"Work item {item.pk} changed since version {self.row_version} was read; it is {item.state} now. "
+                f"Look at it again.",
+                state=item.state,
+            )
+        return self.decide(item)
 
 
 def check_permission(by: Any, permission: str, verb: str) -> None:
@@ -76,11 +118,14 @@ def check_permission(by: Any, permission: str, verb: str) -> None:
 
 def actor_name(by: Any, actor: str = "") -> str:
     """Return the name that events carry for whoever acts."""
-    return (by.get_username() if by is not None else actor)[:200]
+    name = str(by.get_username() if by is not None else actor)
+    jsondata.check(name, "actor")
+    return name[:200]
 
 
 def clean_reason(reason: str, *, required: bool = False) -> str:
-    """Return the reason, trimmed. Raises `InvalidInput` when it is too long, or missing where one is asked for."""
+    """Return the reason, trimmed. Raises `InvalidInput` when it is too long, unstorable, or missing where required."""
+    jsondata.check(reason, "reason")
     text = reason.strip()
     if required and not text:
         raise InvalidInput("A reason is required.", field="reason")

@@ -1,0 +1,36 @@
+"""Cancel an item that has not ended."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Unpack
+
+from runtime.choices import TERMINAL, EventKind, State
+from runtime.models import WorkItem
+from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.store.base import Move
+
+
+class Cancel(ItemOperation):
+    """End a live item as cancelled. A running step is told, and what it still writes is refused."""
+
+    verb = "cancel"
+    participle = "cancelled"
+    permission = "cancel_workitem"
+
+    def decide(self, item: WorkItem) -> Move:
+        """Cancel whatever is live. Raises `Conflict` for an item that has ended."""
+        if item.state in TERMINAL:
+            raise self.conflict(item, "It has ended already.")
+        return Move(
+            kind=EventKind.CANCELLED,
+            state=State.CANCELLED,
+            reason="",
+            fence=item.state == State.RUNNING,
+            changes={"paused_from": "", "pause_requested": False},
+        )
+
+
+def cancel(item: uuid.UUID | str, **options: Unpack[MoveOptions]) -> WorkItem:
+    """Cancel the item and return it. Raises `Conflict` when it has ended, `NotFound`, `Forbidden`."""
+    return Cancel(item, **options).execute()

@@ -1,0 +1,86 @@
+"""Bring an item back from the dead letters."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Unpack
+
+from runtime.choices import EventKind, Reason, State
+from runtime.exceptions import Conflict
+from runtime.models import Snapshot, WorkItem
+from runtime.operations import fields
+from runtime.operations.afresh import afresh
+from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.store.base import Move
+
+
+class Redrive(ItemOperation):
+    """Run a failed item again from its last snapshot, or from the snapshot of step `from_version`.
+
+    Keeps every snapshot; clears attempts, deaths, the error, the acknowledgement, the timeout's clock and a deadline
+    that has passed. `max_steps` replaces the limit of an item that used up its steps.
+    """
+
+    verb = "redrive"
+    participle = "redriven"
+    permission = "redrive_workitem"
+
+    def __init__(
+        self,
+        item: uuid.UUID | str,
+        *,
+        from_version: int | None = None,
+        max_steps: int | None = None,
+        **options: Unpack[MoveOptions],
+    ) -> None:
+        super().__init__(item, **options)
+        self.from_version = (
+            None if from_version is None else fields.whole(from_version, "from_version", (0, fields.BIGINT[1]))
+        )
+        self.max_steps = None if max_steps is None else fields.whole(max_steps, "max_steps", fields.BIGINT)
+
+    def decide(self, item: WorkItem) -> Move:
+        """Raise `Conflict` unless the item has failed, has that snapshot and may make another step."""
+        if item.state != State.FAILED:
+            raise self.conflict(item, "Only failed items are redriven.")
+        changes = afresh(item, now=self.now(), max_steps=self.max_steps)
+        return Move(
+            kind=EventKind.REDRIVEN,
+            state=State.QUEUED,
+            reason=Reason.REDRIVEN,
+            restore=self._restored(item),
+            clear_errors=True,
+            changes=changes,
+            data=self._told(item),
+        )
+
+    def _restored(self, item: WorkItem) -> int | None:
+        if self.from_version is None:
+            return None
+        kept = Snapshot.objects.using(self.store.using).filter(work_item_id=item.pk, version=self.from_version)
+        if not kept.exists():
+            raise Conflict(
+                f"Work item {item.pk} is {item.state} at version {item.version} and has no snapshot of version "
+                f"{self.from_version}. Look at its history for those kept.",
+                state=item.state,
+            )
+        return self.from_version
+
+    def _told(self, item: WorkItem) -> dict[str, Any]:
+        told: dict[str, Any] = {"failed": item.reason}
+        if self.from_version is not None:
+            told["from_version"] = self.from_version
+        if self.max_steps is not None:
+            told["max_steps"] = self.max_steps
+        return told
+
+
+def redrive(
+    item: uuid.UUID | str,
+    *,
+    from_version: int | None = None,
+    max_steps: int | None = None,
+    **options: Unpack[MoveOptions],
+) -> WorkItem:
+    """Redrive the failed item and return it; see `Redrive`. Raises `Conflict`, `NotFound`, `Forbidden`."""
+    return Redrive(item, from_version=from_version, max_steps=max_steps, **options).execute()

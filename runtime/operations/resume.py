@@ -1,0 +1,56 @@
+"""Let a paused item go on."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Unpack
+
+from runtime.choices import EventKind, Reason, State
+from runtime.models import Event, WorkItem
+from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.store.base import Move
+
+
+class Resume(ItemOperation):
+    """Put a paused item back to where it was: in the queue with its due time, or waiting for what it waited for.
+
+    A running item whose pause is still to come runs on. A deadline missed meanwhile ends the item by the next sweep.
+    """
+
+    verb = "resume"
+    participle = "resumed"
+    permission = "resume_workitem"
+
+    def decide(self, item: WorkItem) -> Move:
+        """Raise `Conflict` unless the item is paused or about to be."""
+        if item.state == State.RUNNING and item.pause_requested:
+            return Move(kind=EventKind.RESUMED, changes={"pause_requested": False}, data={"withdrawn": True})
+        if item.state != State.PAUSED:
+            raise self.conflict(item, "Only paused items are resumed.")
+        back = item.paused_from or State.QUEUED
+        return Move(
+            kind=EventKind.RESUMED,
+            state=back,
+            reason=self._queued_for(item) if back == State.QUEUED else self._waited_for(item),
+            delay=None,
+            changes={"paused_from": ""},
+        )
+
+    def _queued_for(self, item: WorkItem) -> Reason:
+        """Return why the item is queued, from what is known of it; a resource it was parked for is asked for anew."""
+        if item.attempt:
+            return Reason.RETRY
+        if item.run_at > self.now():
+            return Reason.DELAY
+        return Reason.CONTINUE if item.version else Reason.NEW
+
+    def _waited_for(self, item: WorkItem) -> str:
+        """Return what the item waited for, as its pause recorded it."""
+        pauses = Event.objects.using(self.store.using).filter(work_item_id=item.pk, kind=EventKind.PAUSED)
+        told = pauses.order_by("-seq").values_list("data", flat=True).first()
+        return str((told or {}).get("reason", Reason.SIGNAL))
+
+
+def resume(item: uuid.UUID | str, **options: Unpack[MoveOptions]) -> WorkItem:
+    """Let the paused item go on and return it. Raises `Conflict`, `NotFound`, `Forbidden`."""
+    return Resume(item, **options).execute()
