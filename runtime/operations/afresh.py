@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from runtime.exceptions import Conflict
 from runtime.models import WorkItem
 
 
-def afresh(item: WorkItem, *, now: dt.datetime, max_steps: int | None = None) -> dict[str, Any]:
-    """Return the changes that clear an ended item's attempts, deaths and missed deadline; `max_steps` is a new limit.
+def afresh(item: WorkItem, *, max_steps: int | None = None) -> dict[str, Any]:
+    """Return the changes that clear an ended item's attempts and deaths; `max_steps` is a new limit.
 
-    Snapshots and totals stay. Raises `Conflict` when the item has made all the steps it may: it would end at once.
+    Snapshots and totals stay; the store clears the clocks.
+    Raises `Conflict` when the item has made all the steps it may: it would end at once.
     """
     allowed = item.max_steps if max_steps is None else max_steps
     if allowed is not None and item.steps_total >= allowed:
@@ -21,7 +21,4 @@ def afresh(item: WorkItem, *, now: dt.datetime, max_steps: int | None = None) ->
             f"Redrive it with max_steps above {item.steps_total}.",
             state=item.state,
         )
-    changes: dict[str, Any] = {"attempt": 0, "deaths": 0, "max_steps": allowed, "result": None}
-    if item.deadline_at is not None and item.deadline_at <= now:
-        changes["deadline_at"] = None
-    return changes
+    return {"attempt": 0, "deaths": 0, "max_steps": allowed}

@@ -43,7 +43,7 @@ class Redrive(ItemOperation):
         """Raise `Conflict` unless the item has failed, has that snapshot and may make another step."""
         if item.state != State.FAILED:
             raise self.conflict(item, "Only failed items are redriven.")
-        changes = afresh(item, now=self.now(), max_steps=self.max_steps)
+        changes = afresh(item, max_steps=self.max_steps)
         return Move(
             kind=EventKind.REDRIVEN,
             state=State.QUEUED,

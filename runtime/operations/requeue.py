@@ -36,7 +36,16 @@ class Requeue(ItemOperation):
             state=State.QUEUED,
             reason=Reason.REQUEUED,
             fence=item.state == State.RUNNING,
-            changes={"pause_requested": False, **(afresh(item, now=self.now()) if ended else {})},
+            changes={
+                "pause_requested": False,
+                **(
+                    afresh(
+                        item,
+                    )
+                    if ended
+                    else {}
+                ),
+            },
         )
 
 

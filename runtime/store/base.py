@@ -232,8 +232,8 @@ class Move:
 
     From the change of state follow, without being in `changes`: run_at, finished_at (set on entering a terminal state,
     None on leaving one), away_since and away_total, and timeout_at (moved by the time away; None on leaving a terminal
-    state, so that the next claim starts it anew). Leaving queued drops wanted claims; a terminal state drops all claims
-    of an item that no worker holds.
+    state, so that the next claim starts it anew). Leaving a terminal state also clears the result, and a deadline that
+    has passed. Leaving queued drops wanted claims; a terminal state drops all claims of an item that no worker holds.
     """
 
     kind: str
