@@ -11,3 +11,6 @@ class Entry(models.Model):
     item = models.UUIDField(db_index=True)
     number = models.IntegerField()
     pid = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.item} #{self.number}"

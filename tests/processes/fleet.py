@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -83,10 +84,8 @@ class Fleet:
                 command.kill()
                 command.wait()
         for process in everyone:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
 
     def wait(self, seconds: float, condition: Callable[[], object], what: str) -> float:
         """Wait for a condition and say what the workers said when it does not come."""

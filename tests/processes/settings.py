@@ -18,3 +18,9 @@ STORAGES = {
 for _name, _value in os.environ.items():
     if _name.startswith("ROOST_PROCESS_SET_"):
         globals()["ROOST_" + _name.removeprefix("ROOST_PROCESS_SET_")] = float(_value)
+if _skew := os.environ.get("ROOST_PROCESS_CLOCK_SKEW"):
+    import datetime as _dt
+
+    import time_machine
+
+    time_machine.travel(_dt.datetime.now(_dt.UTC) + _dt.timedelta(seconds=float(_skew)), tick=True).start()

@@ -7,9 +7,9 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.processes.tree import Tree, eventually
@@ -33,17 +33,27 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-
-
-def workers(tree: Tree, aides: set[int]) -> list[psutil.Process]:
-    """The workers, also those that have no ticket yet, oldest first."""
-    return sorted((p for p in tree.sentinel().children() if p.pid not in aides), key=lambda p: (p.create_time(), p.pid))
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def aides_of(tree: Tree) -> set[int]:
     """The pusher and the monitor; to be called while every worker drains."""
-    return {process.pid for process in tree.sentinel().children()} - tree.drains()
+    return set(tree.children_of_sentinel()) - tree.drains()
+
+
+def workers(tree: Tree, aides: set[int]) -> list[int]:
+    """The workers, also those that have no ticket yet, oldest first."""
+    return [pid for pid in tree.children_of_sentinel() if pid not in aides]
+
+
+def until_settled(tree: Tree, aides: set[int], count: int) -> None:
+    """Wait until the tree is what it was at first: the same aides, and as many workers, which all drain."""
+    eventually(
+        5,
+        lambda: len(tree.drains()) == count and set(tree.children_of_sentinel()) == tree.drains() | aides,
+        f"{count} drains and {aides}, but {tree.drains()} of {tree.children_of_sentinel()}",
+    )
 
 
 @pytest.mark.scenario("L39")
@@ -58,7 +68,7 @@ def test_a_killed_idle_worker_is_replaced_fifty_times(start: Start) -> None:
         eventually(5, lambda killed=killed: killed not in tree.drains(), "the kill")
         took.append(tree.until_draining(2, seconds=5))
     assert sorted(took)[25] < 0.5
-    assert aides_of(tree) == aides
+    until_settled(tree, aides, 2)
 
 
 @pytest.mark.scenario("L39")
@@ -67,28 +77,31 @@ def test_workers_killed_at_any_moment_of_their_start_leave_every_slot_draining(s
     tree.until_draining(3)
     aides = aides_of(tree)
     for round_ in range(40):
-        before = {process.pid for process in workers(tree, aides)}
+        eventually(5, lambda: workers(tree, aides), "a worker")
+        before = set(workers(tree, aides))
         kill(random.choice(sorted(before)))
-        eventually(5, lambda before=before: {p.pid for p in workers(tree, aides)} - before, "a new worker")
+        eventually(5, lambda before=before: set(workers(tree, aides)) - before, "a new worker")
         # From before its first instruction to well inside its drain.
         time.sleep(random.uniform(0, 0.04) if round_ % 4 else 0)
-        kill(workers(tree, aides)[-1].pid)
-    tree.until_draining(3, seconds=5)
-    assert aides_of(tree) == aides
+        for newest in workers(tree, aides)[-1:]:
+            kill(newest)
+    until_settled(tree, aides, 3)
 
 
+@pytest.mark.scenario("L39")
 def test_killed_pushers_and_monitors_are_replaced_and_workers_killed_later_still_get_tickets(start: Start) -> None:
     tree = start("--processes", "2")
     tree.until_draining(2)
     for _ in range(3):
-        aides = aides_of(tree)
+        aides, draining = aides_of(tree), tree.drains()
         for pid in aides:
             kill(pid)
-        eventually(5, lambda aides=aides: len(aides_of(tree) - aides) == 2, "new aides")
-        for pid in tree.drains():
+        eventually(5, lambda gone=aides: len(aides_of(tree) - gone) == 2 and not aides_of(tree) & gone, "new aides")
+        aides = aides_of(tree)
+        for pid in draining:
             kill(pid)
-        eventually(5, lambda: not tree.drains(), "the kills")
-        tree.until_draining(2, seconds=5)
+        eventually(5, lambda gone=draining: not tree.drains() & gone, "the kills")
+        until_settled(tree, aides, 2)
 
 
 @pytest.mark.scenario("L38")

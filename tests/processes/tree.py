@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,12 +54,10 @@ class Tree:
 
     def everyone(self) -> list[psutil.Process]:
         """Return every process of the tree seen so far that is still alive, the first one included."""
-        try:
+        with suppress(psutil.NoSuchProcess):
             for process in (self.first, *self.first.children(recursive=True)):
                 self.seen.setdefault(process.pid, process)
-        except psutil.NoSuchProcess:
-            pass
-        return [process for process in self.seen.values() if _alive(process)]
+        return [process for process in self.seen.values() if _alive(process.pid)]
 
     def sentinel(self) -> psutil.Process:
         """Return django-q2's sentinel, once it exists."""
@@ -70,7 +68,11 @@ class Tree:
     def drains(self) -> set[int]:
         """Return the process ids that are inside a drain."""
         started = {int(path.stem) for path in self.directory.glob("*.started")}
-        return {pid for pid in started - self.ended() if psutil.pid_exists(pid) and _alive(psutil.Process(pid))}
+        return {pid for pid in started - self.ended() if _alive(pid)}
+
+    def children_of_sentinel(self) -> list[int]:
+        """Return the process ids of the sentinel's children that are alive, oldest first."""
+        return sorted(child.pid for child in self.sentinel().children() if _alive(child.pid))
 
     def ended(self) -> set[int]:
         """Return the process ids whose drains ended of themselves."""
@@ -93,12 +95,13 @@ class Tree:
     def kill_everyone(self) -> None:
         """Leave nothing behind after a test."""
         for process in self.everyone():
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait(timeout=10)
 
 
-def _alive(process: psutil.Process) -> bool:
+def _alive(pid: int) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
