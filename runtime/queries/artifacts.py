@@ -44,7 +44,7 @@ def _by_id_or_content(item: uuid.UUID, name: str, using: str | None) -> list[Art
     except ValueError:
         if len(name) < 8:
             return []
-        return list(_of(item, using).filter(blob_id__startswith=name.lower()).order_by("-version", "-id")[:50])
+        return list(_of(item, using).filter(blob__sha256__startswith=name.lower()).order_by("-version", "-id")[:50])
 
 
 def _of(item: uuid.UUID, using: str | None) -> QuerySet[Artifact]:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from runtime.choices import Reason, State
+from runtime.models import Resource
+from runtime.queries import resources
+from tests.runtime.queries import rows
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.scenario("L29")
+def test_a_resource_shows_who_holds_it_and_who_waits() -> None:
+    by = rows.worker()
+    holder = rows.running(by)
+    waiter = rows.item(State.QUEUED, reason=Reason.RESOURCE)
+    rows.claim(holder, "page", held=True)
+    rows.claim(waiter, "page", held=False)
+    [view] = resources.page().rows
+    assert view.key == "page"
+    assert [(claim.item, claim.worker, claim.worker_name) for claim in view.holders] == [(holder.pk, by.pk, str(by))]
+    assert [(claim.item, claim.worker) for claim in view.waiters] == [(waiter.pk, None)]
+
+
+def test_busy_leaves_out_what_nobody_holds_or_wants() -> None:
+    Resource.objects.create(key="quiet")
+    rows.claim(rows.item(), "loud", held=True)
+    assert [view.key for view in resources.page(busy=True).rows] == ["loud"]
+    assert [view.key for view in resources.page().rows] == ["loud", "quiet"]
+    assert [view.key for view in resources.page(key="quiet").rows] == ["quiet"]
+
+
+def test_resources_are_paged() -> None:
+    for key in "abc":
+        Resource.objects.create(key=key)
+    first = resources.page(limit=2)
+    second = resources.page(limit=2, after=2)
+    assert [view.key for view in (*first.rows, *second.rows)] == ["a", "b", "c"]
+    assert (first.more, second.more) == (True, False)
+
+
+@pytest.mark.scenario("L27")
+def test_blockers_are_the_other_holders_in_the_same_namespace() -> None:
+    mine, other = rows.item(), rows.item()
+    rows.claim(mine, "a", held=True)
+    rows.claim(other, "b", held=True)
+    rows.claim(rows.item(namespace="elsewhere"), "c", held=True)
+    found = resources.blockers("default", ["a", "b", "c"], item=mine.pk)
+    assert {key: [claim.item for claim in claims] for key, claims in found.items()} == {"b": [other.pk]}
+
+
+def test_a_holder_whose_worker_row_is_gone_is_still_shown() -> None:
+    by = rows.worker()
+    name = by.pk
+    rows.claim(rows.running(by), "page", held=True)
+    by.delete()
+    [view] = resources.page().rows
+    assert [(holder.worker, holder.worker_name) for holder in view.holders] == [(name, "")]
