@@ -54,7 +54,7 @@ class Observation:
 
 
 async def observe(url: str, n: int) -> Observation:
-    """Fetch `url` for the `n`th time; redirects and all take at most `TIMEOUT_SECONDS`. What it finds raises nothing."""
+    """Fetch `url` for the `n`th time; all of it takes at most `TIMEOUT_SECONDS`. What it finds raises nothing."""
     at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     started = time.monotonic()
     seen: dict[str, Any] = {"url": url, "ok": False}

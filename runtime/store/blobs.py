@@ -14,12 +14,13 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import IO
 
 from django.core.files.storage import Storage
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from runtime import artifacts, clock
 from runtime.artifacts import Prepared
@@ -28,6 +29,7 @@ from runtime.exceptions import StorageUnavailable
 from runtime.models import Artifact, Blob
 from runtime.models.workitem import new_id
 from runtime.store.base import NewArtifact
+from runtime.store.transactions import retried, transacted
 
 logger = logging.getLogger("roost.artifacts")
 
@@ -48,7 +50,7 @@ def store(using: str, prepared: Prepared) -> NewArtifact:
     Safe to call again and from many workers at once: content is written once. If the step never commits, it is swept
     later. Raises `StorageUnavailable` (retryable).
     """
-    _touch(using, prepared)
+    retried(using, partial(_touch, using, prepared))
     artifacts.write(prepared)
     return NewArtifact(
         id=new_id(),
@@ -108,7 +110,7 @@ def sweep_orphans(using: str, *, limit: int) -> int:
     """
     unused = _old(using, _cutoff(using)).filter(~Exists(Artifact.objects.using(using).filter(blob=OuterRef("pk"))))
     candidates = list(unused.order_by("touched_at").values_list("pk", flat=True)[:limit])
-    return sum(_sweep_one(using, sha256) for sha256 in candidates)
+    return sum(transacted(using, partial(_sweep_one, using, sha256)) for sha256 in candidates)
 
 
 def _cutoff(using: str) -> dt.datetime:
@@ -120,28 +122,18 @@ def _old(using: str, cutoff: dt.datetime) -> QuerySet[Blob]:
 
 
 def _sweep_one(using: str, sha256: str) -> bool:
-    cutoff = _cutoff(using)
-    with transaction.atomic(using=using):
-        blob = _lock(using, sha256, cutoff)
-        if blob is None or Artifact.objects.using(using).filter(blob_id=sha256).exists():
-            return False
-        try:
-            artifacts.delete(blob.path)
-        except StorageUnavailable:
-            logger.warning("content %s could not be swept, to be tried again later", sha256, exc_info=True)
-            Blob.objects.using(using).filter(pk=sha256).update(touched_at=clock.now(using))
-            return False
-        blob.delete(using=using)
+    rows = _old(using, _cutoff(using)).filter(pk=sha256)
+    blob = rows.select_for_update(skip_locked=True).first()
+    if blob is None or Artifact.objects.using(using).filter(blob_id=sha256).exists():
+        return False
+    try:
+        artifacts.delete(blob.path)
+    except StorageUnavailable:
+        logger.warning("content %s could not be swept, to be tried again later", sha256, exc_info=True)
+        rows.update(touched_at=clock.now(using))
+        return False
+    blob.delete(using=using)
     return True
-
-
-def _lock(using: str, sha256: str, cutoff: dt.datetime) -> Blob | None:
-    """Lock a row that is still old; None when it is not, or when somebody else has it."""
-    rows = _old(using, cutoff).filter(pk=sha256)
-    if connections[using].features.has_select_for_update_skip_locked:
-        return rows.select_for_update(skip_locked=True).first()
-    # SQLite: writing first takes the write lock before anything is read, so the lock never has to be upgraded.
-    return rows.first() if rows.update(touched_at=F("touched_at")) else None
 
 
 def adopt_strays(using: str, *, limit: int, folders: Iterable[str] | None = None) -> int:
