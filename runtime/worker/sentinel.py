@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,7 @@ from runtime.worker.tickets import TicketQueue
 logger = logging.getLogger("roost.worker")
 
 BREATH_SECONDS = 0.05
+LINGER_SECONDS = 1.0
 
 
 class Timer:
@@ -133,8 +135,19 @@ def run_sentinel(parent: int, stop: StopPipe, cluster_id: uuid.UUID, broker: Roo
 
 def _live_as_worker(work: Callable[..., None], parent: int, stop: StopPipe, *args: Any) -> None:
     die_with_parent(parent)
-    with StopToken(stop):
-        work(*args)
+    try:
+        with StopToken(stop):
+            work(*args)
+    finally:
+        threading.Thread(target=_end_for_sure, daemon=True).start()
+
+
+def _end_for_sure() -> None:
+    """End a worker whose drain is over, although a thread that some step left behind does not end."""
+    time.sleep(LINGER_SECONDS)
+    left = [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+    logger.warning("Worker process %s ends although threads of its steps still run: %s", os.getpid(), ", ".join(left))
+    os._exit(0)
 
 
 def _live_as_aide(work: Callable[..., None], parent: int, stop: StopPipe, *args: Any) -> None:

@@ -1,8 +1,8 @@
 """Run `manage.py` with a drain that does no work, so that a test sees the process tree alone.
 
-The drain's manner is its first argument: `waits` for a stop, is `deaf` to it (and holds the interpreter's lock), or
-`fails`. Each drain leaves a file named after its process id in the second argument's directory, and a second one when
-it ended of itself.
+The drain's manner is its first argument: `waits` for a stop, is `deaf` to it (and holds the interpreter's lock),
+`fails`, or `clings` to life by a thread that never ends. Each drain leaves a file named after its process id in the
+second argument's directory, and a second one when it ended of itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class IdleDrain:
             raise ValueError("this drain fails")
         if manner == "deaf":
             ctypes.PyDLL(None).sleep(60)
+        if manner == "clings":
+            threading.Thread(target=threading.Event().wait, name="clinging").start()
         self.stop.wait()
         (directory / f"{os.getpid()}.ended").touch()
 

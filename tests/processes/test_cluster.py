@@ -181,6 +181,16 @@ def test_drains_that_outlast_their_grace_period_are_killed(start: Start) -> None
 
 
 @pytest.mark.scenario("L35")
+def test_a_thread_that_a_step_left_behind_does_not_keep_a_worker_from_ending(start: Start) -> None:
+    tree = start("--processes", "2", manner="clings")
+    tree.until_draining(2)
+    tree.process.send_signal(signal.SIGTERM)
+    assert tree.exit_code() == 0
+    tree.until_gone(1)
+    assert "still run: clinging" in tree.log.read_text()
+
+
+@pytest.mark.scenario("L35")
 @pytest.mark.parametrize("children", [0, 1, 3])
 def test_a_signal_during_the_start_is_honoured(start: Start, children: int) -> None:
     tree = start("--processes", "3")
