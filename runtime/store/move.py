@@ -90,9 +90,11 @@ def apply(
     write_events(using, [event])
     if parked and not is_parked(item):
         drop_wanted(using, item.pk)
-    if before == State.RUNNING or item.state not in TERMINAL or Lease.objects.using(using).filter(pk=item.pk).exists():
-        return 0
-    return waking.finish(freeing, [item.pk])
+    if move.free:
+        waking.drop(using, item.pk, move.free)
+    over = before != State.RUNNING and item.state in TERMINAL
+    ended = [item.pk] if over and not Lease.objects.using(using).filter(pk=item.pk).exists() else []
+    return waking.finish(freeing, ended) if ended or move.free else 0
 
 
 def is_parked(item: WorkItem) -> bool:
@@ -122,7 +124,7 @@ def _change_of_state(item: WorkItem, move: Move, now: dt.datetime) -> dict[str, 
     changes: dict[str, Any] = {"state": after, "pause_requested": False}
     if move.reason is None:
         changes["reason"] = Reason.REQUEUED.value if after == State.QUEUED else ""
-    if after == State.QUEUED:
+    if after == State.QUEUED and move.delay is not None:
         changes["run_at"] = now + dt.timedelta(seconds=move.delay)
     if after == State.PAUSED:
         changes["paused_from"] = State.QUEUED.value if before == State.RUNNING else before

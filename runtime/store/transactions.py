@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import OperationalError, connections, transaction
 
@@ -58,7 +58,7 @@ def _write_lock_at_once(using: str) -> Iterator[None]:
 
     The mode is an attribute of the connection that Django sets when it connects; it is put back afterwards.
     """
-    connection = connections[using]
+    connection: Any = connections[using]
     if connection.vendor != "sqlite":
         yield
         return

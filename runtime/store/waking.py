@@ -85,6 +85,11 @@ def drop_wanted(using: str, item: uuid.UUID) -> None:
     ResourceClaim.objects.using(using).filter(work_item=item, held=False).delete()
 
 
+def drop(using: str, item: uuid.UUID, keys: Collection[str]) -> None:
+    """Take from an item its claims on these keys, held or wanted, whoever still works with them."""
+    ResourceClaim.objects.using(using).filter(work_item=item, resource__key__in=keys).delete()
+
+
 def wake(using: str, waiters: Sequence[uuid.UUID], now: dt.datetime) -> int:
     """Make those parked items due, in the given order, whose claims fit beside what is held and what those before take.
 
