@@ -55,6 +55,10 @@ class ResourceClaim(Versioned):
         verbose_name_plural = _("resource claims")
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["resource", "work_item"], name="roost_claim_once")]
+        indexes = [
+            models.Index(fields=["resource"], condition=models.Q(held=True), name="roost_claim_held"),
+            models.Index(fields=["resource"], condition=models.Q(held=False), name="roost_claim_wanted"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.work_item_id} → {self.resource_id}"

@@ -1,0 +1,64 @@
+"""The store on PostgreSQL: set-based SQL, safe with any number of workers on any number of machines."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from runtime.store.base import Beat, Claimed, ClaimRequest, Held, Move, NewItem, Outcome, Position, Store, SweepReport
+from runtime.store.move import move
+from runtime.store.postgres.acknowledge import acknowledge
+from runtime.store.postgres.claim import claim
+from runtime.store.postgres.commit import commit
+from runtime.store.postgres.due import due, next_due_in
+from runtime.store.postgres.insert import insert
+from runtime.store.postgres.positions import read_back
+from runtime.store.postgres.release import release
+from runtime.store.postgres.renew import renew
+from runtime.store.postgres.sweep import sweep
+
+if TYPE_CHECKING:
+    from runtime.models import WorkItem
+
+
+class PostgresStore(Store):
+    """The contract's methods, each in the file of its name."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    def insert(self, items: Sequence[NewItem]) -> set[uuid.UUID]:
+        return insert(self.using, items)
+
+    def claim(self, request: ClaimRequest) -> list[Claimed]:
+        return claim(self.using, request)
+
+    def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
+        return commit(self.using, outcomes)
+
+    def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: dict[uuid.UUID, str] | None = None) -> Beat:
+        return renew(self.using, worker, held, progress or {})
+
+    def release(self, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:
+        return release(self.using, worker, held, reason)
+
+    def acknowledge(self, worker: uuid.UUID, held: Sequence[Held]) -> int:
+        return acknowledge(self.using, worker, held)
+
+    def sweep(self, *, dead_workers: Iterable[uuid.UUID] = (), batch: int) -> SweepReport:
+        return sweep(self.using, dead_workers, batch)
+
+    def move(
+        self, item: uuid.UUID, decide: Callable[[WorkItem], Move | None], *, actor: str, reason: str
+    ) -> tuple[WorkItem, bool]:
+        return move(self.using, item, decide, actor=actor, reason=reason)
+
+    def read_back(self, items: Sequence[uuid.UUID]) -> dict[uuid.UUID, Position]:
+        return read_back(self.using, items)
+
+    def due(self, request: ClaimRequest) -> int | None:
+        return due(self.using, request)
+
+    def next_due_in(self, request: ClaimRequest) -> float | None:
+        return next_due_in(self.using, request)

@@ -1,0 +1,43 @@
+"""Write the artifacts of accepted outcomes, in the outcomes' transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.store.base import Outcome
+from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.session import rows
+
+INSERT = """
+INSERT INTO roost_artifact (
+    id, work_item_id, version, name, kind, content_type, size, sha256, metadata, row_version, created_at
+)
+SELECT id, item, version, name, kind, content_type, size, sha256, metadata::jsonb, 1, statement_timestamp()
+FROM unnest(
+    %s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[]
+) AS a(id, item, version, name, kind, content_type, size, sha256, metadata)
+"""
+
+
+def write_artifacts(using: str, outcomes: Sequence[Outcome]) -> None:
+    """Write the artifacts of these outcomes, as made by the version that each has committed."""
+    found = [
+        (artifact, outcome.item, outcome.version + outcome.advance)
+        for outcome in outcomes
+        for artifact in outcome.artifacts
+    ]
+    if not found:
+        return
+    artifacts = [artifact for artifact, _, _ in found]
+    params = [
+        plain([artifact.id for artifact in artifacts]),
+        plain([item for _, item, _ in found]),
+        plain([version for _, _, version in found]),
+        texts([artifact.name for artifact in artifacts]),
+        texts([artifact.kind for artifact in artifacts]),
+        texts([artifact.content_type for artifact in artifacts]),
+        plain([artifact.size for artifact in artifacts]),
+        texts([artifact.sha256 for artifact in artifacts]),
+        texts([artifact.metadata for artifact in artifacts]),
+    ]
+    rows(using, INSERT, params)

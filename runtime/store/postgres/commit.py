@@ -1,0 +1,186 @@
+"""Write what steps came to: one statement for a whole batch, each row fenced alone.
+
+Each check uses the row as it is locked, not as the statement first saw it: `locked` waits for the row and looks at
+(state, epoch, version) again once it has it, and the UPDATE's expressions read the row version it replaces. What
+follows reads only `written`. Rows are locked by id, because the outcomes are sorted and each is looked up by itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
+
+from django.db import transaction
+
+from runtime.choices import State
+from runtime.store import waking
+from runtime.store.base import Held, Outcome
+from runtime.store.postgres.acknowledge import acknowledge
+from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.artifacts import write_artifacts
+from runtime.store.postgres.insert import insert
+from runtime.store.postgres.session import GUARD, lock_timeout, rows, seconds
+from runtime.store.transactions import transacted
+
+# LIMIT with a parameter makes the planner expect one row, so that a plan cached while the tables were still empty
+# looks rows up by key; it would read whole tables until the next ANALYZE otherwise.
+WRITE = f"""
+WITH o AS MATERIALIZED (
+    SELECT o.* FROM {GUARD}, unnest(
+        %s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bool[], %s::text[],
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::int[]
+    ) AS o(
+        item, worker, epoch, version, state, reason, advance, data,
+        initial, label, result, error, fingerprint, attempt, delay, duration, told
+    )
+    LIMIT %s::int
+), locked AS MATERIALIZED (
+    SELECT o.*, w.stop FROM o, LATERAL (
+        SELECT id, pause_requested AND o.state IN ('running', 'queued') AS stop FROM roost_workitem
+        WHERE id = o.item AND state = 'running' AND epoch = o.epoch AND version = o.version
+        FOR NO KEY UPDATE
+    ) w
+), written AS (
+    UPDATE roost_workitem w SET
+        state = CASE WHEN o.stop THEN 'paused' ELSE o.state END,
+        reason = CASE WHEN o.stop THEN 'operator' ELSE o.reason END,
+        paused_from = CASE WHEN o.stop OR o.state = 'paused' THEN 'queued' ELSE '' END,
+        pause_requested = false,
+        away_since = CASE WHEN o.stop OR o.state IN ('waiting', 'paused') THEN statement_timestamp() END,
+        run_at = CASE WHEN o.stop OR o.state = 'queued'
+            THEN statement_timestamp() + {seconds("o.delay")} ELSE w.run_at END,
+        finished_at = CASE WHEN o.state IN ('done', 'failed', 'cancelled') THEN statement_timestamp() END,
+        step_label = CASE WHEN o.advance THEN o.label ELSE w.step_label END,
+        result = coalesce(o.result::jsonb, w.result),
+        last_error = CASE WHEN o.error IS NULL AND NOT o.advance THEN w.last_error ELSE o.error::jsonb END,
+        fingerprint = CASE WHEN o.error IS NULL AND NOT o.advance THEN w.fingerprint ELSE o.fingerprint END,
+        attempt = o.attempt,
+        deaths = CASE WHEN o.advance THEN 0 ELSE w.deaths END,
+        version = w.version + o.advance::int,
+        steps_total = w.steps_total + o.advance::int,
+        duration_total = w.duration_total + o.duration,
+        event_seq = w.event_seq + o.told + o.stop::int,
+        row_version = w.row_version + 1,
+        updated_at = statement_timestamp()
+    FROM locked o
+    WHERE w.id = o.item
+    RETURNING w.id, w.state, w.epoch, w.version, w.event_seq, w.attempt,
+        o.worker, o.told, o.stop, o.advance, o.data, o.initial, o.label,
+        w.limited AND o.stop AND NOT %s::bool AS fenced
+), kept AS (
+    INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
+    SELECT id, version, epoch, data::jsonb, label, statement_timestamp() FROM written WHERE advance
+), begun AS (
+    INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
+    SELECT id, 0, epoch, initial::jsonb, '', statement_timestamp() FROM written WHERE initial IS NOT NULL
+    ON CONFLICT (work_item_id, version) DO NOTHING
+), ended AS (
+    DELETE FROM roost_lease l USING written o
+    WHERE l.work_item_id = o.id AND l.epoch = o.epoch AND o.state <> 'running' AND NOT o.fenced
+), fenced AS (
+    UPDATE roost_lease l SET revoked_at = statement_timestamp(), row_version = l.row_version + 1 FROM written o
+    WHERE l.work_item_id = o.id AND l.epoch = o.epoch AND o.fenced
+), told AS (
+    INSERT INTO roost_event (
+        work_item_id, seq, kind, version, epoch, attempt, worker, actor, reason, data, duration, created_at
+    )
+    SELECT o.id, o.event_seq - o.told - o.stop::int + e.ordinal, e.kind, o.version, o.epoch, o.attempt, o.worker,
+        '', e.reason, e.data::jsonb, e.duration, statement_timestamp()
+    FROM written o JOIN unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::float8[])
+        AS e(item, ordinal, kind, reason, data, duration) ON e.item = o.id
+    UNION ALL
+    SELECT id, event_seq, 'paused', version, epoch, attempt, worker, '', 'operator', NULL, NULL, statement_timestamp()
+    FROM written WHERE stop
+)
+SELECT id, state, fenced FROM written
+"""
+
+COLUMNS = {
+    "item": plain,
+    "worker": plain,
+    "epoch": plain,
+    "version": plain,
+    "state": texts,
+    "reason": texts,
+    "advance": plain,
+    "data": texts,
+    "initial": texts,
+    "label": texts,
+    "result": texts,
+    "error": texts,
+    "fingerprint": texts,
+    "attempt": plain,
+    "delay": plain,
+    "duration": plain,
+}
+"""Fields of an outcome in the order of WRITE's arrays, and what writes each array."""
+
+
+def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
+    """Write the outcomes that are not fenced off; return the state that each of their items is in now.
+
+    One transaction, or the caller's. Raises Django's database errors, and `ValueError` for an outcome that advances
+    to nothing, with nothing written.
+    """
+    for outcome in outcomes:
+        if outcome.advance and outcome.data is None:
+            raise ValueError(
+                f"The outcome of item {outcome.item} advances to version {outcome.version + 1} without data."
+            )
+    if not outcomes:
+        return {}
+    if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
+        return transacted(using, lambda: _commit_freeing(using, outcomes))
+    if any(outcome.artifacts or outcome.children for outcome in outcomes):
+        return transacted(using, lambda: _commit_all(using, outcomes))
+    return _write(using, outcomes)
+
+
+def _commit_freeing(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
+    """Write outcomes of which some free claims. Resource rows come before items in the order of locks."""
+    freeing = waking.prepare(using, [outcome.item for outcome in outcomes])
+    states = _commit_all(using, outcomes, freeing=True)
+    waking.finish(freeing, [item for item, state in states.items() if state != State.RUNNING])
+    return states
+
+
+def _commit_all(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) -> dict[uuid.UUID, str]:
+    states = _write(using, outcomes, freeing=freeing)
+    accepted = [outcome for outcome in outcomes if outcome.item in states]
+    write_artifacts(using, accepted)
+    insert(using, [child for outcome in accepted for child in outcome.children])
+    return states
+
+
+def _write(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) -> dict[uuid.UUID, str]:
+    """Write items, snapshots, leases and events in one statement; return the accepted items' states.
+
+    An item with resources that was to run on and is paused instead keeps a revoked lease: unless this transaction is
+    `freeing`, its Resource rows are not locked, and its claims go as those of any fenced item do.
+    """
+    ordered = sorted(outcomes, key=attrgetter("item"))
+    events = [
+        (outcome.item, number, event) for outcome in ordered for number, event in enumerate(outcome.events, start=1)
+    ]
+    params = [
+        lock_timeout(using),
+        *(literal([getattr(outcome, name) for outcome in ordered]) for name, literal in COLUMNS.items()),
+        plain([len(outcome.events) for outcome in ordered]),
+        str(len(ordered)),
+        freeing,
+        plain([item for item, _, _ in events]),
+        plain([number for _, number, _ in events]),
+        texts([event.kind for _, _, event in events]),
+        texts([event.reason for _, _, event in events]),
+        texts([event.data for _, _, event in events]),
+        plain([event.duration for _, _, event in events]),
+    ]
+    written = rows(using, WRITE, params)
+    fenced = {item for item, _, is_fenced in written if is_fenced}
+    for outcome in ordered if fenced else ():
+        if outcome.item in fenced:
+            held = [Held(outcome.item, outcome.epoch)]
+            transaction.on_commit(partial(acknowledge, using, outcome.worker, held), using=using, robust=True)
+    return {item: state for item, state, _ in written}

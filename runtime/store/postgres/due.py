@@ -1,0 +1,94 @@
+"""Look for due work, priority by priority.
+
+Within one priority a due index is a range from the oldest, so that work which is due later costs nothing, however
+much there is of it; without the priority, every item that waits for its time would be read at each look.
+"""
+
+from __future__ import annotations
+
+from runtime.store.base import ClaimRequest
+from runtime.store.postgres.arrays import texts
+from runtime.store.postgres.session import rows
+
+_CLAIMABLE = "state = 'queued' AND NOT (reason IN ('limit', 'resource'))"
+PLAIN = f"{_CLAIMABLE} AND NOT limited AND deaths < 2"
+"""The condition of the index `roost_item_due`."""
+LIMITED = f"{_CLAIMABLE} AND limited AND deaths < 2"
+"""The condition of the index `roost_item_limited`."""
+SUSPECT = f"{_CLAIMABLE} AND deaths >= 2"
+"""The condition of the index `roost_item_suspect`."""
+
+MINE = "(%s::text[] IS NULL OR engine = ANY (%s::text[])) AND (%s::text[] IS NULL OR pool = ANY (%s::text[]))"
+"""The engines and pools asked for. Parameters: `mine(request)`."""
+
+
+def ranks(name: str, kind: str) -> str:
+    """Return a recursive CTE of the priorities of such items, highest first, each found by one descent of the index."""
+    return f"""
+{name}(priority) AS (
+    (SELECT priority FROM roost_workitem WHERE {kind} ORDER BY priority DESC LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT priority FROM roost_workitem WHERE {kind} AND priority < {name}.priority ORDER BY priority DESC LIMIT 1
+    ) FROM {name} WHERE {name}.priority IS NOT NULL
+)"""
+
+
+RANKS = f"{ranks('plain', PLAIN)}, {ranks('limited', LIMITED)}, {ranks('suspect', SUSPECT)}"
+
+
+def _first_due(name: str, kind: str) -> str:
+    return f"""(
+    SELECT r.priority FROM {name} r, LATERAL (
+        SELECT FROM roost_workitem
+        WHERE {kind} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
+        LIMIT 1
+    ) found
+    LIMIT 1
+)"""
+
+
+def _next_due(name: str, kind: str) -> str:
+    return f"""(
+    SELECT min(found.run_at) FROM {name} r, LATERAL (
+        SELECT run_at FROM roost_workitem WHERE {kind} AND priority = r.priority AND {MINE} ORDER BY run_at, id LIMIT 1
+    ) found
+)"""
+
+
+DUE = f"""
+WITH RECURSIVE {RANKS}
+SELECT greatest(
+    {_first_due("plain", PLAIN)}, {_first_due("limited", LIMITED)},
+    CASE WHEN %s::bool THEN {_first_due("suspect", SUSPECT)} END
+)
+"""
+
+NEXT = f"""
+WITH RECURSIVE {RANKS}
+SELECT extract(epoch FROM least(
+    {_next_due("plain", PLAIN)}, {_next_due("limited", LIMITED)},
+    CASE WHEN %s::bool THEN {_next_due("suspect", SUSPECT)} END
+) - statement_timestamp())::float8
+"""
+
+
+def mine(request: ClaimRequest) -> list[str | None]:
+    """Return the parameters of MINE."""
+    engines = None if request.engines is None else texts(request.engines)
+    pools = texts(request.pools) if request.pools else None
+    return [engines, engines, pools, pools]
+
+
+def due(using: str, request: ClaimRequest) -> int | None:
+    """Return the highest priority among items due for this worker now, None when there are none."""
+    wanted = mine(request)
+    priority: int | None = rows(using, DUE, [*wanted, *wanted, request.alone, *wanted])[0][0]
+    return priority
+
+
+def next_due_in(using: str, request: ClaimRequest) -> float | None:
+    """Return the seconds until the next item for this worker is due, None when there is none."""
+    wanted = mine(request)
+    seconds: float | None = rows(using, NEXT, [*wanted, *wanted, request.alone, *wanted])[0][0]
+    return None if seconds is None else max(0.0, seconds)

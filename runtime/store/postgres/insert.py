@@ -1,0 +1,96 @@
+"""Insert work items, each with its `enqueued` event, in one statement for each chunk."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from runtime.store.base import NewItem
+from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.session import rows, seconds
+from runtime.store.transactions import begin
+
+CHUNK = 500
+
+COLUMNS = {
+    "id": plain,
+    "namespace": texts,
+    "engine": texts,
+    "engine_version": texts,
+    "pool": texts,
+    "payload": texts,
+    "config": texts,
+    "priority": plain,
+    "fair_key": texts,
+    "resources": texts,
+    "limited": plain,
+    "delay": plain,
+    "run_at": plain,
+    "deadline_at": plain,
+    "max_attempts": plain,
+    "max_steps": plain,
+    "step_timeout": plain,
+    "item_timeout": plain,
+    "parent_id": plain,
+    "relation": texts,
+    "idempotency_key": texts,
+    "actor": texts,
+}
+"""Columns of a new item in the order of INSERT's arrays, and what writes each array."""
+
+INSERT = f"""
+WITH n AS (
+    SELECT * FROM unnest(
+        %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
+        %s::text[], %s::bool[], %s::float8[], %s::timestamptz[], %s::timestamptz[], %s::int[], %s::bigint[],
+        %s::float8[], %s::float8[], %s::uuid[], %s::text[], %s::text[], %s::text[]
+    ) AS n(
+        id, namespace, engine, engine_version, pool, payload, config, priority, fair_key,
+        resources, limited, delay, run_at, deadline_at, max_attempts, max_steps,
+        step_timeout, item_timeout, parent_id, relation, idempotency_key, actor
+    )
+), inserted AS (
+    INSERT INTO roost_workitem (
+        id, namespace, engine, engine_version, pool, payload, config, priority, fair_key,
+        resources, limited, run_at, deadline_at, max_attempts, max_steps,
+        step_timeout, item_timeout, parent_id, relation, idempotency_key,
+        state, reason, paused_from, pause_requested, step_label, attempt, deaths, fingerprint, acknowledged_by,
+        row_version, event_seq, version, epoch, steps_total, duration_total, away_total, tokens_total, cost_total,
+        created_at, updated_at
+    )
+    SELECT
+        id, namespace, engine, engine_version, pool, payload::jsonb, config::jsonb, priority, fair_key,
+        resources::jsonb, limited, coalesce(run_at, statement_timestamp() + {seconds("delay")}),
+        deadline_at, max_attempts, max_steps, step_timeout, item_timeout, parent_id, relation, idempotency_key,
+        'queued', 'new', '', false, '', 0, 0, '', '',
+        1, 1, 0, 0, 0, 0, 0, 0, 0,
+        statement_timestamp(), statement_timestamp()
+    FROM n
+    ON CONFLICT (namespace, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, created_at)
+    SELECT id, 1, 'enqueued', 0, 0, 0, n.actor, '', statement_timestamp() FROM inserted JOIN n USING (id)
+)
+SELECT id FROM inserted
+"""
+
+
+def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
+    """Insert the items; return the ids inserted. Joins the caller's transaction, else makes one of its own.
+
+    Keys are taken in one order everywhere, so that two bulk inserts with the same keys cannot deadlock.
+    """
+    if not items:
+        return set()
+    ordered = sorted(items, key=lambda item: (item.namespace, item.idempotency_key or "", item.id))
+    if len(ordered) <= CHUNK:
+        return _insert(using, ordered)
+    with begin(using):
+        chunks = [_insert(using, ordered[start : start + CHUNK]) for start in range(0, len(ordered), CHUNK)]
+    return set().union(*chunks)
+
+
+def _insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
+    params = [write(getattr(item, name) for item in items) for name, write in COLUMNS.items()]
+    return {row[0] for row in rows(using, INSERT, params)}

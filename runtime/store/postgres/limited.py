@@ -1,0 +1,118 @@
+"""Take due items that need resources.
+
+Candidates are read without locks. Then their Resource rows are locked, passing over those that another claimer has,
+then the items; only after that, in a later statement, is read who holds what, so that two claimers of one resource
+always see each other. An item that does not get all it needs is parked, or left alone if somebody else has a key.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from runtime import clock
+from runtime.store import resources
+from runtime.store.base import ClaimRequest
+from runtime.store.postgres.arrays import plain
+from runtime.store.postgres.due import LIMITED, MINE, PLAIN, SUSPECT, mine, ranks
+from runtime.store.postgres.mark import MARK, Taken, marks
+from runtime.store.postgres.session import rows
+from runtime.store.resources import Candidate
+from runtime.store.transactions import transacted
+
+LOOKED_AT = 4
+"""Candidates looked at for each item wanted: some of them cannot have their resources now."""
+
+
+def _due(name: str, kind: str) -> str:
+    return f"""
+    SELECT found.* FROM {name} r, LATERAL (
+        SELECT id, namespace, resources, limited, priority, run_at FROM roost_workitem
+        WHERE {kind} AND limited = {"false" if kind == PLAIN else "true"} AND priority = r.priority
+            AND run_at <= statement_timestamp() AND {MINE}
+        ORDER BY run_at, id
+        LIMIT %s::int
+    ) found
+    LIMIT %s::int"""
+
+
+IN_FRONT = f"""
+WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}
+SELECT count(*) FILTER (WHERE limited) FROM (
+    SELECT limited FROM (({_due("plain", PLAIN)}) UNION ALL ({_due("limited", LIMITED)})) both_kinds
+    ORDER BY priority DESC, run_at, id
+    LIMIT %s::int
+) first
+"""
+
+CANDIDATES = f"""
+WITH RECURSIVE {ranks("limited", LIMITED)}
+SELECT id, namespace, resources::text FROM ({_due("limited", LIMITED)}) found ORDER BY priority DESC, run_at, id
+"""
+
+SUSPECTS = f"""
+WITH RECURSIVE {ranks("suspect", SUSPECT)}
+SELECT id, namespace, resources::text FROM ({_due("suspect", SUSPECT)}) found ORDER BY priority DESC, run_at, id
+"""
+
+LOCK = """
+SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS c(id), LATERAL (
+    SELECT w.id FROM roost_workitem w
+    WHERE w.id = c.id AND state = 'queued' AND NOT (reason IN ('limit', 'resource')) AND limited
+        AND run_at <= statement_timestamp() AND (deaths >= 2) = %s::bool
+    FOR NO KEY UPDATE SKIP LOCKED
+) found
+"""
+
+TAKE = f"""
+WITH chosen AS MATERIALIZED (SELECT id FROM unnest(%s::uuid[]) AS c(id) LIMIT %s::int), {MARK}
+SELECT id, epoch FROM marked
+"""
+
+
+def limited_in_front(using: str, request: ClaimRequest) -> int:
+    """Return how many of the most urgent due items, up to the limit asked for, need resources."""
+    wanted, limit = mine(request), str(request.limit)
+    count: int = rows(using, IN_FRONT, [*wanted, limit, limit, *wanted, limit, limit, limit])[0][0]
+    return count
+
+
+def take_limited(using: str, request: ClaimRequest, limit: int, *, alone: bool = False) -> list[Taken]:
+    """Mark up to `limit` items that get all their resources, and park those before them that do not."""
+    if limit < 1:
+        return []
+    many = str(limit * LOOKED_AT)
+    found = rows(using, SUSPECTS if alone else CANDIDATES, [*mine(request), many, many])
+    candidates = [Candidate.of(*row) for row in found]
+    if not candidates:
+        return []
+    return transacted(using, lambda: _take(using, request, candidates, limit, alone=alone))
+
+
+def _take(
+    using: str, request: ClaimRequest, candidates: Sequence[Candidate], limit: int, *, alone: bool
+) -> list[Taken]:
+    keys = {key for candidate in candidates for key in candidate.asks}
+    locked = resources.lock(using, keys, skip_locked=True)
+    reachable = [candidate for candidate in candidates if candidate.asks.keys() <= locked.keys()]
+    ours = _lock_items(using, reachable, alone=alone)
+    verdict = resources.judge(using, [candidate for candidate in reachable if candidate.item in ours], locked)
+    granted = verdict.granted[:limit]
+    # Who comes after the last grant may have been parked for a grant that is not made.
+    last = reachable.index(granted[-1]) if len(verdict.granted) > limit else len(reachable)
+    parked = [candidate for candidate in verdict.parked if reachable.index(candidate) < last]
+    now = clock.now(using)
+    if parked:
+        resources.park(using, parked, locked, now)
+    if not granted:
+        return []
+    params = [plain([candidate.item for candidate in granted]), str(len(granted)), *marks(request, alone=alone)]
+    taken = rows(using, TAKE, params)
+    resources.grant(using, granted, locked, dict(taken), now)
+    return taken
+
+
+def _lock_items(using: str, candidates: Sequence[Candidate], *, alone: bool) -> set[uuid.UUID]:
+    """Lock those of the candidates that are still due and that nobody else has locked, by id."""
+    ordered = plain(sorted(candidate.item for candidate in candidates))
+    return {row[0] for row in rows(using, LOCK, [ordered, str(len(candidates)), alone])}

@@ -1,0 +1,131 @@
+"""Take back what workers hold that are gone: their items are due again at once, or quarantined."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runtime.choices import State
+from runtime.conf import settings as roost
+from runtime.store import waking
+from runtime.store.base import Held
+from runtime.store.postgres.acknowledge import drop_revoked
+from runtime.store.postgres.arrays import plain
+from runtime.store.postgres.session import Rows, rows
+from runtime.store.transactions import transacted
+
+GONE = """
+SELECT l.work_item_id, l.epoch, w.limited, l.revoked_at IS NOT NULL
+FROM roost_lease l JOIN roost_workitem w ON w.id = l.work_item_id
+WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[])
+ORDER BY l.expires_at
+LIMIT %s::int
+"""
+
+LOCK = """
+SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS h(item), LATERAL (
+    SELECT id FROM roost_workitem WHERE id = h.item FOR NO KEY UPDATE SKIP LOCKED
+) found
+"""
+
+# The items' rows are locked by an earlier statement. The DELETE looks at each lease again once it has it: one that
+# was renewed meanwhile stays.
+RECOVER = """
+WITH h AS MATERIALIZED (
+    SELECT * FROM unnest(%s::uuid[], %s::bigint[]) AS h(item, epoch) LIMIT %s::int
+), ended AS (
+    DELETE FROM roost_lease l USING h
+    WHERE l.work_item_id = h.item AND l.epoch = h.epoch AND l.revoked_at IS NULL
+        AND (l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]))
+    RETURNING l.work_item_id, l.worker_id, l.alone
+), judged AS MATERIALIZED (
+    SELECT ended.*, ended.alone AND w.deaths + 1 >= %s::int AS poison
+    FROM ended JOIN roost_workitem w ON w.id = ended.work_item_id
+), written AS (
+    UPDATE roost_workitem w SET
+        state = CASE WHEN j.poison THEN 'failed' WHEN w.pause_requested THEN 'paused' ELSE 'queued' END,
+        reason = CASE WHEN j.poison THEN 'poison' WHEN w.pause_requested THEN 'operator' ELSE 'recovered' END,
+        paused_from = CASE WHEN w.pause_requested AND NOT j.poison THEN 'queued' ELSE '' END,
+        away_since = CASE WHEN w.pause_requested AND NOT j.poison THEN statement_timestamp() END,
+        pause_requested = false,
+        finished_at = CASE WHEN j.poison THEN statement_timestamp() END,
+        last_error = CASE WHEN j.poison THEN jsonb_build_object(
+            'type', 'Poison', 'code', 'poison',
+            'message', format('Its workers were lost %%s times in a row while they ran it.', w.deaths + 1)
+        ) ELSE w.last_error END,
+        fingerprint = CASE WHEN j.poison THEN 'poison' ELSE w.fingerprint END,
+        run_at = statement_timestamp(),
+        deaths = w.deaths + 1,
+        epoch = w.epoch + 1,
+        event_seq = w.event_seq + 1 + (w.pause_requested OR j.poison)::int,
+        row_version = w.row_version + 1,
+        updated_at = statement_timestamp()
+    FROM judged j
+    WHERE w.id = j.work_item_id AND w.state = 'running'
+    RETURNING w.id, w.state, w.reason, w.version, w.epoch, w.attempt, w.event_seq, w.last_error, j.worker_id
+), told AS (
+    INSERT INTO roost_event (
+        work_item_id, seq, kind, version, epoch, attempt, worker, actor, reason, data, created_at
+    )
+    SELECT id, event_seq - (state <> 'queued')::int, 'recovered', version, epoch, attempt, worker_id, '', 'recovered',
+        NULL, statement_timestamp()
+    FROM written
+    UNION ALL
+    SELECT id, event_seq, state, version, epoch, attempt, worker_id, '', reason,
+        CASE WHEN state = 'failed' THEN last_error END, statement_timestamp()
+    FROM written WHERE state <> 'queued'
+)
+SELECT id, state FROM written
+"""
+
+
+class Recovered(NamedTuple):
+    """What became of the leases of workers that are gone."""
+
+    states: dict[uuid.UUID, str]
+    dropped: int
+    woken: int
+    full: bool
+
+
+def recover(using: str, dead: Sequence[uuid.UUID], batch: int) -> Recovered:
+    """Take back items whose lease has expired or belongs to a dead worker; drop such leases where they were revoked.
+
+    At most `batch` leases. Items without resources are one transaction that waits for nobody, the rest another.
+    """
+    found = rows(using, GONE, [plain(dead), str(batch)])
+    revoked = [Held(item, epoch) for item, epoch, _, fenced in found if fenced]
+    free = [Held(item, epoch) for item, epoch, limited, fenced in found if not (limited or fenced)]
+    bound = [Held(item, epoch) for item, epoch, limited, fenced in found if limited and not fenced]
+    states: dict[uuid.UUID, str] = {}
+    if free:
+        states |= dict(transacted(using, lambda: _recover_free(using, free, dead)))
+    woken = 0
+    if bound:
+        more, woken = transacted(using, lambda: _recover_bound(using, bound, dead))
+        states |= dict(more)
+    dropped, woken_too = drop_revoked(using, revoked, dead, expired=True)
+    return Recovered(states, dropped, woken + woken_too, len(found) == batch)
+
+
+def quarantined(recovered: Recovered) -> int:
+    """Return how many of the items were quarantined."""
+    return sum(state == State.FAILED for state in recovered.states.values())
+
+
+def _recover_free(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:
+    ordered = plain(sorted(item for item, _ in held))
+    locked = {row[0] for row in rows(using, LOCK, [ordered, str(len(held))])}
+    return _write(using, [lease for lease in held if lease.item in locked], dead)
+
+
+def _recover_bound(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> tuple[Rows, int]:
+    freeing = waking.prepare(using, [item for item, _ in held])
+    written = _write(using, held, dead)
+    return written, waking.finish(freeing, [row[0] for row in written])
+
+
+def _write(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:
+    items, epochs = plain([item for item, _ in held]), plain([epoch for _, epoch in held])
+    return rows(using, RECOVER, [items, epochs, str(len(held)), plain(dead), str(roost.MAX_DEATHS)])

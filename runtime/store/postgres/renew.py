@@ -1,0 +1,66 @@
+"""Prolong leases and say which are lost. Rows that others have locked are passed over, never waited for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from runtime.choices import WorkerState
+from runtime.conf import settings as roost
+from runtime.store.base import Beat, Held
+from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.session import rows
+
+RENEW = """
+WITH h AS MATERIALIZED (
+    SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::text[]) AS h(item, epoch, progress) LIMIT %s::int
+), ours AS MATERIALIZED (
+    SELECT h.item, h.progress FROM h, LATERAL (
+        SELECT FROM roost_lease
+        WHERE work_item_id = h.item AND epoch = h.epoch AND worker_id = %s::uuid AND revoked_at IS NULL
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) l
+), renewed AS (
+    UPDATE roost_lease l SET
+        expires_at = statement_timestamp() + %s::float8 * interval '1 second',
+        progress = coalesce(ours.progress::jsonb, l.progress),
+        row_version = l.row_version + 1
+    FROM ours
+    WHERE l.work_item_id = ours.item
+)
+UPDATE roost_worker SET
+    heartbeat_at = statement_timestamp(),
+    -- A worker that was taken for dead and beats again is online again.
+    state = CASE WHEN state = 'offline' THEN 'online' ELSE state END,
+    stopped_at = NULL,
+    row_version = row_version + 1
+WHERE id = %s::uuid
+RETURNING desired_state
+"""
+
+LEASES = "SELECT work_item_id, epoch FROM roost_lease WHERE worker_id = %s::uuid AND revoked_at IS NULL"
+
+
+def renew(using: str, worker: uuid.UUID, held: Sequence[Held], progress: Mapping[uuid.UUID, str]) -> Beat:
+    """Prolong this worker's leases and its heartbeat.
+
+    A worker without a row shall stop. What is lost is told by a later look at the leases, so that a row which was
+    locked just now does not count as lost.
+    """
+    ordered = sorted(held)
+    params = [
+        plain([item for item, _ in ordered]),
+        plain([epoch for _, epoch in ordered]),
+        texts([progress.get(item) for item, _ in ordered]),
+        str(len(ordered)),
+        worker,
+        str(roost.LEASE_SECONDS),
+        worker,
+    ]
+    wanted = rows(using, RENEW, params)
+    ours = frozenset(Held._make(row) for row in rows(using, LEASES, [worker]))
+    return Beat(
+        lost=frozenset(held) - ours,
+        strangers=ours - frozenset(held),
+        desired_state=wanted[0][0] if wanted else WorkerState.OFFLINE,
+    )
