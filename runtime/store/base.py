@@ -82,8 +82,8 @@ class Claimed(NamedTuple):
 class ClaimRequest:
     """What a worker asks for: up to `limit` due items of these engines (None: any) and pools (empty: any).
 
-    `alone` asks for suspects (items with two or more deaths) too, one of them and nothing else; otherwise suspects
-    are left to a worker that has nothing in flight.
+    `alone` asks for one suspect (an item with two or more deaths) and nothing else, for a worker that has nothing in
+    flight; `due` and `next_due_in` then speak of suspects only. Other requests never see suspects.
     """
 
     worker: uuid.UUID

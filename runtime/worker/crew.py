@@ -87,15 +87,15 @@ class Crew:
 
     def submit(self, runs: Sequence[Run]) -> None:
         """Start the next step of each run in its lane."""
-        waits = [run for run in runs if run.engine.is_async]
+        waits = [run for run in runs if run.is_async]
         if waits:
             self.async_lane.submit(waits)
         if len(waits) < len(runs):
-            self.atomic_lane.submit([run for run in runs if not run.engine.is_async])
+            self.atomic_lane.submit([run for run in runs if not run.is_async])
 
     def cancel(self, run: Run) -> None:
         """Cancel the run's step as far as that is possible."""
-        if run.engine.is_async:
+        if run.is_async:
             self.async_lane.cancel(run)
 
     def say_draining(self) -> None:

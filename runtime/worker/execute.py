@@ -31,13 +31,13 @@ def time_limit(run: Run) -> float | None:
     return setting
 
 
-async def run_async(worker: uuid.UUID, run: Run, using: str) -> Outcome:
-    """Run one step of an async engine; return its outcome, whatever it raised.
+async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | None = None) -> Outcome:
+    """Run one step of an async engine; return its outcome, whatever it raised. `context` stands in for the usual one.
 
     Raises `asyncio.CancelledError` only when the step was cancelled from outside (lease lost, worker stopping).
     """
     run.started = time.monotonic()
-    context = Context(run, using)
+    context = context or Context(run, using)
     token = _current.set(context)
     limit = time_limit(run)
     try:

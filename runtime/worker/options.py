@@ -81,10 +81,14 @@ class WorkerOptions:
 
     def require_known(self) -> None:
         """Raise an `InvalidInput` that names what there is if an engine or the database is unknown."""
-        unknown = sorted(set(self.engines or ()) - set(registry.names()))
+        registered = registry.names()
+        if not registered:
+            raise UnknownEngine("There is no engine to run. Set ROOST_ENGINES.", field="engines")
+        unknown = sorted(set(self.engines or ()) - set(registered))
         if unknown:
-            available = ", ".join(registry.names()) or "none: set ROOST_ENGINES"
-            raise UnknownEngine(f"No such engine: {', '.join(unknown)}. Available: {available}.", field="engines")
+            raise UnknownEngine(
+                f"No such engine: {', '.join(unknown)}. Available: {', '.join(registered)}.", field="engines"
+            )
         if self.using not in connections:
             aliases = ", ".join(sorted(connections))
             raise InvalidInput(f"There is no database alias {self.using!r}. Available: {aliases}.", field="database")

@@ -44,7 +44,7 @@ class Pace:
 
     def wait(self, room: bool) -> float:
         """Return how long the pump may sleep, 0 when there is something to do at once."""
-        if not room:
+        if not room or self._alone or self._quiet_until:
             return PEEK_SECONDS
         return min(max(self._look_at - time.monotonic(), 0.0), self._poll)
 

@@ -27,7 +27,13 @@ from runtime.worker.options import WorkerOptions
 
 logger = logging.getLogger("roost.worker")
 
-KEEPALIVES = {"keepalives": 1, "keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2}
+CONNECTION = {
+    "keepalives": 1,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "connect_timeout": 5,
+}
 SESSION_SQL = "SET client_connection_check_interval = '1s'"
 BACKEND_SQL = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
@@ -107,7 +113,7 @@ class Link(threading.Thread):
         parameters = connections[self._alias].get_connection_params()
         for name in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "pool"):
             parameters.pop(name, None)
-        connection = psycopg.connect(**{**parameters, **KEEPALIVES}, autocommit=True)
+        connection = psycopg.connect(**{**parameters, **CONNECTION}, autocommit=True)
         connection.execute(SESSION_SQL)
         connection.execute("SELECT pg_advisory_lock(%s)", [lock_key(self._worker)])
         connection.execute(f"LISTEN {wake.CHANNEL}")

@@ -11,6 +11,7 @@ from runtime.jsondata import loads
 from runtime.store.base import Claimed, Held
 
 _wants_context: dict[Engine, bool] = {}
+_is_async: dict[Engine, bool] = {}
 
 
 class Run:
@@ -62,6 +63,15 @@ class Run:
     def held(self) -> Held:
         """The lease this run believes to have."""
         return Held(self.claimed.id, self.claimed.epoch)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether its steps run in the async lane."""
+        engine = self.engine
+        found = _is_async.get(engine)
+        if found is None:
+            found = _is_async[engine] = engine.is_async
+        return found
 
     @property
     def wants_context(self) -> bool:

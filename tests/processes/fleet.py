@@ -37,7 +37,7 @@ def database_url() -> str:
 class Fleet:
     """`runworker` processes started by one test, or one measurement."""
 
-    def __init__(self, folder: Path, **roost_settings: float) -> None:
+    def __init__(self, folder: Path, url: str = "", **roost_settings: float) -> None:
         self.folder = folder
         self.log = folder / "workers.log"
         self.commands: list[subprocess.Popen[bytes]] = []
@@ -45,18 +45,16 @@ class Fleet:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.processes.settings",
             "PYTHONPATH": str(ROOT),
-            "ROOST_PROCESS_DATABASE_URL": database_url(),
+            "ROOST_PROCESS_DATABASE_URL": url or database_url(),
             "ROOST_PROCESS_ARTIFACTS": str(settings.STORAGES["roost_artifacts"]["OPTIONS"]["location"]),
             **{f"ROOST_PROCESS_SET_{name}": str(value) for name, value in roost_settings.items()},
         }
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start one `runworker` and wait until its workers are registered."""
-        before = Worker.objects.exclude(state="offline").count()
-        processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
+    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `manage.py` with these arguments."""
         with self.log.open("ab") as log:
             command = subprocess.Popen(
-                [sys.executable, "manage.py", "runworker", *options],
+                [sys.executable, "manage.py", *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
@@ -64,6 +62,13 @@ class Fleet:
                 start_new_session=True,
             )
         self.commands.append(command)
+        return command
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start one `runworker` and wait until its workers are registered."""
+        before = Worker.objects.exclude(state="offline").count()
+        processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
+        command = self.launch("runworker", *options)
         eventually(
             20,
             lambda: Worker.objects.exclude(state="offline").count() >= before + processes,
