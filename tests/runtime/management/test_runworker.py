@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -26,6 +27,12 @@ class RecordingDrain:
 
     def run(self) -> None:
         self.runs.append(self.options)
+
+
+@pytest.fixture(autouse=True)
+def an_engine() -> Iterator[None]:
+    with override_settings(ROOST_ENGINES={"counter": "no.matter", "watchlist": "no.matter"}):
+        yield
 
 
 @pytest.fixture
@@ -65,7 +72,6 @@ def test_runworker_is_roosts() -> None:
 
 
 @pytest.mark.parametrize("name", ["runworker", "roost_worker"])
-@override_settings(ROOST_ENGINES={"counter": "no.matter", "watchlist": "no.matter"})
 def test_the_pool_gets_what_the_command_line_says(name: str, pooled: list[WorkerOptions]) -> None:
     call_command(
         name, "--engines=counter, watchlist", "--processes=2", "--concurrency=3", "--pools=gpu,cpu", "--grace=1.5"
@@ -106,7 +112,6 @@ def test_the_exit_code_of_the_pool_is_the_commands(monkeypatch: pytest.MonkeyPat
     assert end.value.code == 1
 
 
-@override_settings(ROOST_ENGINES={"counter": "no.matter"})
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

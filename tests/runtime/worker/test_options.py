@@ -55,3 +55,10 @@ def test_unknown_names_are_answered_with_those_that_exist(chosen: dict[str, Any]
     using = "default" if chosen else "elsewhere"
     with pytest.raises(InvalidInput, match=f"Available: .*{message}"):
         WorkerOptions.defaults(using, **chosen).require_known()
+
+
+@override_settings(ROOST_ENGINES={})
+def test_a_worker_without_any_engine_is_refused_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.registry._entry_points", dict)
+    with pytest.raises(InvalidInput, match="Set ROOST_ENGINES"):
+        WorkerOptions.defaults("default").require_known()
