@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import uuid
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from runtime import clock
@@ -160,6 +160,6 @@ def test_check_stores_nothing() -> None:
     assert not WorkItem.objects.exists()
 
 
-def test_the_async_twin_does_the_same(transactional_db: None) -> None:
-    item = asyncio.run(aenqueue("echo", {"a": 1}, idempotency_key="k"))
+def test_the_async_twin_does_the_same() -> None:
+    item = async_to_sync(aenqueue)("echo", {"a": 1}, idempotency_key="k")
     assert enqueue("echo", {"a": 1}, idempotency_key="k").pk == item.pk
