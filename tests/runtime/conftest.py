@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from django.core.files.storage import Storage
 
-from runtime import artifacts
+from runtime import artifacts, pytest_plugin
 from tests.runtime.places import LOCAL
+
+# As pytest itself does where Roost is installed.
+roost_clock, roost_drain = pytest_plugin.roost_clock, pytest_plugin.roost_drain
 
 
 @pytest.fixture(scope="session")
