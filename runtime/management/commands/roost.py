@@ -1,0 +1,39 @@
+"""Operate Roost from the command line."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from runtime.management.roost import demo, engines, enqueue, files, letters, lists, looks, moves, upkeep
+from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
+from runtime.management.roost.printer import Printer
+
+GROUPS: tuple[ModuleType, ...] = (engines, enqueue, looks, lists, files, moves, letters, upkeep, demo)
+
+
+class Command(BaseCommand):
+    """`manage.py roost COMMAND`; each command is a function in a module of `runtime.management.roost`."""
+
+    help = "Enqueue, look at, and operate work items."
+    # `roost doctor` runs the checks; everything else must work while something is wrong.
+    requires_system_checks = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Make the parser, with the exit codes at the end of the help."""
+        return super().create_parser(prog_name, subcommand, epilog=EXIT_CODES, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare every command."""
+        commands = Commands(parser.add_subparsers(metavar="COMMAND", required=True, dest="command"))
+        for group in GROUPS:
+            group.register(commands)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command that was named."""
+        printer = Printer(self.stdout, as_json=options["format"] == "json")
+        with errors_as_exit_codes():
+            call = Call(options=options, printer=printer, using=chosen_database(options["database"]))
+            options["run"](call)

@@ -1,0 +1,123 @@
+"""`roost dead`: list, group, redrive and acknowledge dead letters."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+from django.core.management.base import CommandParser
+
+from runtime.exceptions import InvalidInput
+from runtime.management.roost import shapes
+from runtime.management.roost.call import Call, Commands
+from runtime.management.roost.moves import Operation, each
+from runtime.operations.acknowledge import acknowledge
+from runtime.operations.redrive import redrive
+from runtime.queries import dead, items
+from runtime.queries.words import moment
+
+FILTERS = ("namespace", "engine", "reason", "fingerprint")
+SHAPE = [*shapes.HEAD, "last_error", "fingerprint", "acknowledged_at", "acknowledged_by"]
+
+
+def register(commands: Commands) -> None:
+    """Declare the commands."""
+    group = commands.group("dead", about="Look at and treat dead letters: items that failed for good.")
+    parser = group.add("list", list_letters, about="List dead letters, newest first.")
+    _filters(parser)
+    parser.add_argument("--groups", action="store_true", help="Group them by what went wrong.")
+    parser.add_argument("--acknowledged", action="store_true", help="Those that were acknowledged too.")
+    parser.add_argument("--before", metavar="ID", help="Page on from the last id of the page before.")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="At most N rows (default 50).")
+    _treatment(group, "redrive", redrive, "Bring dead letters back to the queue with their snapshots.")
+    _treatment(group, "ack", acknowledge, "Acknowledge dead letters: they stay as they are, out of sight.")
+
+
+def _filters(parser: CommandParser) -> None:
+    for name in FILTERS:
+        # "reason" is also why the operator acts.
+        parser.add_argument(
+            f"--{name}" if name != "reason" else "--failed-because", dest=f"only_{name}", metavar="TEXT"
+        )
+
+
+def _treatment(group: Commands, verb: str, operation: Operation, about: str) -> None:
+    def run(call: Call) -> None:
+        named = list(_ids(call))
+        if not named:
+            call.printer.document({"verb": verb, "moved": [], "refused": []})
+            call.printer.line("No dead letter matches.")
+            return
+        each(call, verb, operation, named)
+
+    parser = group.add(verb, run, about=about)
+    parser.add_argument("items", nargs="*", metavar="ID", help="Ids of dead letters, or their first digits.")
+    _filters(parser)
+    parser.add_argument("--all", action="store_true", help="Every dead letter that no one acknowledged.")
+    parser.add_argument("--reason", default="", required=verb == "ack", help="Kept in the items' history.")
+
+
+def list_letters(call: Call) -> None:
+    """List dead letters, or groups of them."""
+    wanted = _wanted(call, acknowledged=None if call.options["acknowledged"] else False)
+    if call.options["groups"]:
+        _list_groups(call, wanted)
+        return
+    before = items.get(call.options["before"], using=call.using).pk if call.options["before"] else None
+    page = dead.page(wanted, before=before, limit=call.options["limit"], using=call.using)
+    last = str(page.rows[-1].pk) if page.more else None
+    call.printer.document({"items": [shapes.row(item, SHAPE) for item in page.rows], "next": last})
+    rows = (
+        (
+            item.pk,
+            item.engine,
+            item.reason,
+            item.fingerprint,
+            moment(item.finished_at),
+            (item.last_error or {}).get("message"),
+        )
+        for item in page.rows
+    )
+    headers = ("id", "engine", "reason", "fingerprint", "failed at", "error")
+    call.printer.table(headers, rows, empty="No dead letter.")
+    if last:
+        call.printer.line(f"more: --before {last}")
+
+
+def _list_groups(call: Call, wanted: dead.DeadFilter) -> None:
+    page = dead.groups(wanted, limit=call.options["limit"], using=call.using)
+    call.printer.document({"groups": shapes.plain(page.rows), "more": page.more})
+    rows = ((one.count, one.engine, one.reason, one.fingerprint, moment(one.last), one.message) for one in page.rows)
+    headers = ("letters", "engine", "reason", "fingerprint", "last failed at", "error")
+    call.printer.table(headers, rows, empty="No dead letter.")
+
+
+def _ids(call: Call) -> Iterator[uuid.UUID | str]:
+    """Yield what to treat. Raises `InvalidInput` unless exactly one way of choosing is used: nothing is never all."""
+    named, everything = call.options["items"], call.options["all"]
+    wanted = _wanted(call, acknowledged=False)
+    filtered = wanted != dead.DeadFilter(acknowledged=False)
+    if bool(named) + everything + filtered != 1:
+        raise InvalidInput(
+            "Say which dead letters: ids, or a filter (--engine, --namespace, --fingerprint, --failed-because), "
+            "or --all for every one. Just one of the three.",
+            field="items",
+        )
+    if named:
+        yield from named
+        return
+    before: uuid.UUID | None = None
+    while True:
+        page = dead.page(wanted, before=before, limit=500, using=call.using)
+        yield from (item.pk for item in page.rows)
+        if not page.more:
+            return
+        before = page.rows[-1].pk
+
+
+def _wanted(call: Call, *, acknowledged: bool | None) -> dead.DeadFilter:
+    given = {name: call.options[f"only_{name}"] for name in FILTERS}
+    for name, value in given.items():
+        if value is not None and not value.strip():
+            raise InvalidInput(f"The filter {name} is empty. Give it a value, or leave it out.", field=name)
+    return dead.DeadFilter(acknowledged=acknowledged, **{name: value or "" for name, value in given.items()})

@@ -1,0 +1,71 @@
+"""`roost cancel`, `requeue`, `redrive`, `pause`, `resume`, `release`: move items."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from runtime.exceptions import RoostError
+from runtime.management.roost.call import Call, Commands, exit_code
+from runtime.models import WorkItem
+from runtime.operations.cancel import cancel
+from runtime.operations.pause import pause
+from runtime.operations.redrive import redrive
+from runtime.operations.release import release
+from runtime.operations.requeue import requeue
+from runtime.operations.resume import resume
+from runtime.queries import items
+
+Operation = Callable[..., WorkItem]
+
+
+def register(commands: Commands) -> None:
+    """Declare the commands."""
+    _declare(commands, "cancel", cancel, "Cancel items for good; a running step is told and its outcome refused.")
+    _declare(commands, "requeue", requeue, "Make items due now; a running step is fenced off and runs again.")
+    parser = _declare(commands, "redrive", redrive, "Bring dead letters back; they go on from their last snapshot.")
+    parser.add_argument("--from-version", type=int, metavar="K", help="Go on from snapshot K instead.")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="A new limit, for items that used up their steps.")
+    parser = _declare(commands, "pause", pause, "Pause items at the end of their running step.")
+    parser.add_argument("--now", action="store_true", default=None, help="Do not wait for the step: fence it off.")
+    _declare(commands, "resume", resume, "Let paused items go on.")
+    parser = _declare(commands, "release", release, "End the lease of running items, or a claim on a resource.")
+    parser.add_argument("--resource", metavar="KEY", help="End the claim on this resource instead.")
+
+
+EXTRA = ("from_version", "max_steps", "now", "resource")
+"""Options that are arguments of some operations, under the same name."""
+
+
+def _declare(commands: Commands, verb: str, operation: Operation, about: str) -> CommandParser:
+    def run(call: Call) -> None:
+        extra = {name: call.options[name] for name in EXTRA if call.options.get(name) is not None}
+        each(call, verb, operation, call.options["items"], **extra)
+
+    parser = commands.add(verb, run, about=about)
+    parser.add_argument("items", nargs="+", metavar="ID", help="Ids of work items, or their first digits.")
+    parser.add_argument("--reason", default="", help="Kept in the items' history.")
+    return parser
+
+
+def each(call: Call, verb: str, operation: Operation, named: Iterable[str | uuid.UUID], **extra: Any) -> None:
+    """Do it to every item, each in a transaction of its own, and fail at the end if one was refused."""
+    moved: list[WorkItem] = []
+    refused: list[dict[str, Any]] = []
+    code = 0
+    for name in named:
+        try:
+            item = items.get(name, using=call.using)
+            moved.append(operation(item.pk, actor=call.actor, reason=call.options["reason"], using=call.using, **extra))
+        except RoostError as error:
+            refused.append({"item": str(name), "code": error.code, "error": str(error)})
+            code = max(code, exit_code(error))
+    done = [{"id": str(item.pk), "state": item.state, "reason": item.reason} for item in moved]
+    call.printer.document({"verb": verb, "moved": done, "refused": refused})
+    for one in done:
+        call.printer.line(f"{one['id']}  {one['state']}" + (f" ({one['reason']})" if one["reason"] else ""))
+    if refused:
+        raise CommandError("\n".join(one["error"] for one in refused), returncode=code)

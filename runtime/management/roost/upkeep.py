@@ -1,0 +1,97 @@
+"""`roost sweep`, `verify`, `doctor`: keep the house in order."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from itertools import islice
+
+from django.core.checks import ERROR, run_checks
+from django.core.management.base import CommandError
+
+from runtime import wake
+from runtime.conf import settings as roost
+from runtime.exceptions import InvalidInput
+from runtime.management.roost import shapes
+from runtime.management.roost.call import CONFLICT, Call, Commands
+from runtime.queries import doctor as doctor_queries
+from runtime.queries import items
+from runtime.queries import verify as verify_queries
+from runtime.queries.doctor import Finding
+from runtime.store import get_store
+from runtime.store.base import SweepReport
+from runtime.worker import takeover
+
+NOBODY = uuid.UUID(int=0)
+SHOWN_PROBLEMS = 1000
+
+
+def register(commands: Commands) -> None:
+    """Declare the commands."""
+    commands.add("sweep", sweep, about="Take back what dead workers hold and end what is overdue, now.")
+    parser = commands.add("verify", verify, about="Check the invariants of an item, or of all items.")
+    parser.add_argument("item", nargs="?", metavar="ID", help="The work item's id, or its first digits.")
+    parser.add_argument("--all", action="store_true", help="All items.")
+    commands.add("doctor", doctor, about="Look whether this installation is able to work.")
+
+
+def sweep(call: Call) -> None:
+    """Sweep until nothing is left to sweep. Safe beside any number of workers."""
+    total, store = SweepReport(), get_store(call.using)
+    while True:
+        dead = takeover.find_dead(call.using, NOBODY)
+        takeover.end_sessions(call.using, dead)
+        report = store.sweep(dead_workers=dead, batch=roost.SWEEP_BATCH)
+        for name, value in asdict(report).items():
+            setattr(total, name, getattr(total, name) + value)
+        if not report.more:
+            break
+    if total.changed:
+        wake.hint(call.using)
+    counts = {name: int(value) for name, value in asdict(total).items() if name != "more"}
+    call.printer.document(counts)
+    call.printer.facts((name.replace("_", " "), value) for name, value in counts.items())
+
+
+def verify(call: Call) -> None:
+    """Check one item or all; exit code 1 if something that must hold does not."""
+    if bool(call.options["item"]) == call.options["all"]:
+        raise InvalidInput("Name an item, or say --all.", field="item")
+    if call.options["all"]:
+        found = list(islice(verify_queries.everything(using=call.using), SHOWN_PROBLEMS))
+    else:
+        found = verify_queries.item(items.get(call.options["item"], using=call.using).pk, using=call.using)
+    call.printer.document({"problems": shapes.plain(found)})
+    rows = ((problem.item, problem.code, problem.text) for problem in found)
+    call.printer.table(("item", "problem", "what"), rows, empty="Everything that must hold holds.")
+    if found:
+        more = " or more" if len(found) == SHOWN_PROBLEMS else ""
+        raise CommandError(f"{len(found)}{more} problems found.", returncode=CONFLICT)
+
+
+def doctor(call: Call) -> None:
+    """Look at everything; exit code 1 if there is a problem, 0 with warnings."""
+    found = [*_system_checks(), *doctor_queries.findings(using=call.using)]
+    call.printer.document({"findings": shapes.plain(found)})
+    for finding in found:
+        call.printer.line(f"{finding.level:<7}  {finding.check:<10}  {finding.text}")
+        if finding.hint and finding.level != "ok":
+            call.printer.line(f"{'':<21}{finding.hint}")
+    problems = sum(finding.level == "problem" for finding in found)
+    if problems:
+        raise CommandError(f"{problems} problems found.", returncode=CONFLICT)
+
+
+def _system_checks() -> list[Finding]:
+    """Return what Django's checks say about Roost."""
+    found = [
+        Finding(
+            check=message.id or "check",
+            level="problem" if message.level >= ERROR else "warning",
+            text=message.msg,
+            hint=message.hint or "",
+        )
+        for message in run_checks()
+        if (message.id or "").startswith("roost.") and not message.is_silenced()
+    ]
+    return found or [Finding(check="checks", level="ok", text="Django's system checks find nothing about Roost.")]
