@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Unpack
 
 from asgiref.sync import sync_to_async
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 
 from runtime import instrument
 from runtime.exceptions import Conflict, InvalidInput, NotFound
@@ -22,6 +22,7 @@ from runtime.store.transactions import transacted
 
 PERMISSION = "enqueue_workitem"
 VERB = "enqueue work items"
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Enqueue:
@@ -126,13 +127,25 @@ def store_items(store: Store, items: Sequence[NewItem], *, alone: bool = False) 
     try:
         work = partial(place, store, items)
         ids, inserted = work() if alone else transacted(store.using, work)
-    except IntegrityError as error:
-        taken = WorkItem.objects.using(store.using).filter(pk__in=[item.id for item in items]).first()
-        if taken is None:
+    except (IntegrityError, OperationalError) as error:
+        conflict = _conflict(store.using, items, error)
+        if conflict is None:
             raise
-        raise Conflict(f"There is a work item {taken.pk} already. Give another item_id, or none.") from error
+        raise conflict from error
     if inserted:
         due = any(not item.delay for item in items if item.id in inserted)
         told = partial(instrument.enqueued, store.using, inserted, due=due)
         transaction.on_commit(told, using=store.using, robust=True)
     return ids
+
+
+def _conflict(using: str, items: Sequence[NewItem], error: DatabaseError) -> Conflict | None:
+    """Return what a database error of an insert means to the caller, None when it is no matter of other items."""
+    if isinstance(error, OperationalError):
+        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            return None
+        return Conflict("Another transaction holds an idempotency key of this enqueue and does not end. Try again.")
+    taken = WorkItem.objects.using(using).filter(pk__in=[item.id for item in items]).first()
+    if taken is None:
+        return None
+    return Conflict(f"There is a work item {taken.pk} already. Give another item_id, or none.")

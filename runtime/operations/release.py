@@ -8,7 +8,9 @@ from typing import Unpack
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict
 from runtime.models import ResourceClaim, WorkItem
+from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.operations.resources import MAX_KEY
 from runtime.store.base import Move
 
 
@@ -26,7 +28,7 @@ class Release(ItemOperation):
 
     def __init__(self, item: uuid.UUID | str, *, resource: str | None = None, **options: Unpack[MoveOptions]) -> None:
         super().__init__(item, **options)
-        self.resource = resource
+        self.resource = None if resource is None else fields.text(resource, "resource", limit=MAX_KEY)
 
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` when there is no lease, or no such claim, to release."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 
-from runtime.exceptions import IdempotencyConflict
+from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import Event, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.operations.idempotency import same_json
@@ -16,7 +18,23 @@ from tests.runtime.operations.looking import Caller, told, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+BUSY_TIMEOUT = "PRAGMA busy_timeout"
 PAYLOAD = {"a": [1, 2.5, 1e23, True, None], "b": {"é": "😀"}}
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let this session's writes on SQLite wait for 10 ms only, instead of the seconds set for the product."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        before = cursor.execute(BUSY_TIMEOUT).fetchone()[0]
+        cursor.execute(f"{BUSY_TIMEOUT} = 10")
+        try:
+            yield
+        finally:
+            cursor.execute(f"{BUSY_TIMEOUT} = {before}")
 
 
 @pytest.mark.scenario("L31")
@@ -99,6 +117,28 @@ def test_a_key_in_an_open_transaction_is_waited_for(rolled_back: bool) -> None:
     end.set()
     assert (one.result() == two.result()) is not rolled_back
     assert list(WorkItem.objects.values_list("pk", flat=True)) == [two.result()]
+
+
+@pytest.mark.scenario("L31", "B9")
+def test_nobody_waits_for_a_key_for_ever(settings: Any) -> None:
+    settings.ROOST_LOCK_TIMEOUT_MS = 100
+    held, end = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with transaction.atomic():
+            enqueue("echo", 1, idempotency_key="k")
+            held.set()
+            assert end.wait(20)
+
+    one = Caller(first)
+    assert held.wait(20)
+    try:
+        with impatient(), pytest.raises((Conflict, OperationalError), match=r"Try again|database is locked"):
+            enqueue("echo", 1, idempotency_key="k")
+    finally:
+        end.set()
+        one.result()
+    assert WorkItem.objects.count() == 1
 
 
 @pytest.mark.scenario("L31")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtime.choices import EventKind, Reason, State
-from runtime.exceptions import Conflict
+from runtime.exceptions import Conflict, InvalidInput
 from runtime.models import Lease, ResourceClaim, WorkItem
 from runtime.operations.release import release
 from tests.factories import ResourceClaimFactory, WorkItemFactory, now
@@ -87,9 +89,18 @@ def test_a_claim_of_a_running_item_is_not_taken_from_under_its_step() -> None:
     assert ResourceClaim.objects.filter(pk=claim.pk, held=True).exists()
 
 
-@pytest.mark.parametrize("key", ["other", "", "\x00", "repo:X"])
+@pytest.mark.parametrize("key", ["other", "repo:X"])
 def test_a_claim_that_the_item_does_not_hold_is_a_conflict(key: str) -> None:
     item = kept("repo:x")
     with pytest.raises(Conflict, match="is waiting and holds no claim on"):
+        release(item.pk, resource=key)
+    assert ResourceClaim.objects.filter(work_item=item).count() == 1
+
+
+@pytest.mark.scenario("L15")
+@pytest.mark.parametrize("key", ["", "\x00", "r" * 201, 5])
+def test_what_is_no_key_is_refused(key: Any) -> None:
+    item = kept("repo:x")
+    with pytest.raises(InvalidInput, match="resource"):
         release(item.pk, resource=key)
     assert ResourceClaim.objects.filter(work_item=item).count() == 1
