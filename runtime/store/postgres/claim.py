@@ -11,6 +11,7 @@ Items that need resources are looked for by the same statement; only when some a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from runtime.store.base import Claimed, ClaimRequest
 from runtime.store.postgres.arrays import plain
@@ -19,7 +20,7 @@ from runtime.store.postgres.limited import limited_in_front, take_limited
 from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
 
-CLAIM = f"""
+_CLAIM = f"""
 WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS MATERIALIZED (
     SELECT EXISTS (
         SELECT FROM limited r, LATERAL (
@@ -33,6 +34,7 @@ WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS M
         SELECT id FROM roost_workitem
         WHERE {PLAIN} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
         ORDER BY run_at, id
+        LIMIT {{about}}
         FOR NO KEY UPDATE SKIP LOCKED
     ) found
     WHERE %s::bool OR NOT (SELECT limited_due FROM beside)
@@ -40,6 +42,16 @@ WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS M
 ), {MARK}
 SELECT beside.limited_due, marked.id, marked.epoch FROM beside LEFT JOIN marked ON true
 """
+
+
+@cache
+def claim_statement(limit: int) -> str:
+    """Return the statement that claims up to `limit` items, the same one for all limits of about that size.
+
+    The number stands in the text for the planner's sake: not knowing how few rows are wanted, it would sort them all.
+    """
+    return _CLAIM.format(about=1 << (limit - 1).bit_length())
+
 
 SUSPECTED = f"""
 WITH chosen AS MATERIALIZED (
@@ -91,7 +103,7 @@ def _take_plain(
     """
     wanted = mine(request)
     params = [*wanted, lock_timeout(using), *wanted, beside_limited, str(limit), *marks(request, alone=False)]
-    found = rows(using, CLAIM, params)
+    found = rows(using, claim_statement(limit), params)
     return [(item, epoch) for _, item, epoch in found if item is not None], found[0][0]
 
 

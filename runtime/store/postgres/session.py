@@ -10,8 +10,10 @@ the three round trips of BEGIN, SET and COMMIT. Inside one it leaves the timeout
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connections
@@ -22,6 +24,10 @@ from runtime.conf import settings as roost
 from runtime.store.transactions import retried
 
 Rows = list[tuple[Any, ...]]
+
+PLANS_LAST_SECONDS = 1.0
+
+_planned_at: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
 
 GUARD = "(SELECT set_config('lock_timeout', coalesce(%s::text, current_setting('lock_timeout')), true)) AS guard"
 """To stand first in the FROM of a statement's first CTE; its parameter is `lock_timeout(using)`."""
@@ -55,7 +61,21 @@ def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> 
     raw.prepare_threshold = 0 if prepare else None
     try:
         with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+            if prepare:
+                _forget_old_plans(cursor)
             cursor.execute(text, params, prepare=prepare)
             return cursor.fetchall() if cursor.description else []
     finally:
         raw.prepare_threshold = threshold
+
+
+def _forget_old_plans(cursor: psycopg.Cursor[Any]) -> None:
+    """Let statements be planned anew now and then.
+
+    A plan made while a table was small reads all of it, and PostgreSQL keeps the plan until the next ANALYZE, which a
+    growing backlog would not survive.
+    """
+    now = time.monotonic()
+    if now - _planned_at.get(cursor.connection, 0.0) > PLANS_LAST_SECONDS:
+        cursor.execute("DISCARD PLANS", prepare=False)
+        _planned_at[cursor.connection] = now
