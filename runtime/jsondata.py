@@ -22,12 +22,13 @@ MAX_INT_BITS = 14_000
 """Just below the 4,300 digits at which Python refuses to turn a number into text or back."""
 
 
-def dumps(value: Any, *, what: str = "value", max_bytes: int | None = None) -> str:
+def dumps(value: Any, *, what: str = "value", max_bytes: int | None = None, depth: int | None = None) -> str:
     """Return the compact JSON text of `value`.
 
-    `what` names the value in the message. `max_bytes` bounds the UTF-8 length. Raises `NotJSON`.
+    `what` names the value in the message. `max_bytes` bounds the UTF-8 length, `depth` the nesting (None: the
+    setting). Raises `NotJSON`.
     """
-    check(value, what)
+    check(value, what, depth)
     text = _encode(value)
     if max_bytes is not None and len(text) > max_bytes // 4:
         size = len(text.encode())

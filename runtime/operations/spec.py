@@ -66,7 +66,7 @@ class ItemOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What an engine gives each of its items, frozen at enqueue. `config` is JSON text."""
+    """What an engine and the settings give each item, frozen at enqueue. `config` is JSON text."""
 
     name: str
     engine: Engine
@@ -76,6 +76,8 @@ class Terms:
     step_timeout: float | None
     item_timeout: float | None
     max_steps: int | None
+    max_payload_bytes: int
+    max_depth: int
 
 
 def terms(engine: Any) -> Terms:
@@ -92,6 +94,8 @@ def terms(engine: Any) -> Terms:
         step_timeout=roost.STEP_TIMEOUT if found.step_timeout is None else found.step_timeout,
         item_timeout=roost.ITEM_TIMEOUT,
         max_steps=roost.MAX_STEPS,
+        max_payload_bytes=roost.MAX_PAYLOAD_BYTES,
+        max_depth=roost.MAX_JSON_DEPTH,
     )
 
 
@@ -133,7 +137,7 @@ def build(
         engine=given.name,
         engine_version=given.version,
         pool=pool if pool == DEFAULT_POOL else fields.name(pool, "pool"),
-        payload=_payload(given.engine, payload),
+        payload=_payload(given, payload),
         config=given.config,
         priority=fields.whole(priority, "priority", fields.SMALLINT),
         fair_key="" if fair_key == "" else fields.text(fair_key, "fair_key", limit=200),
@@ -153,10 +157,10 @@ def build(
     )
 
 
-def _payload(engine: Engine, payload: Any) -> str:
-    text = jsondata.dumps(payload, what="payload", max_bytes=roost.MAX_PAYLOAD_BYTES)
+def _payload(given: Terms, payload: Any) -> str:
+    text = jsondata.dumps(payload, what="payload", max_bytes=given.max_payload_bytes, depth=given.max_depth)
     try:
-        engine.check_payload(payload)
+        given.engine.check_payload(payload)
     except InvalidInput as error:
         error.field = error.field or "payload"
         raise
