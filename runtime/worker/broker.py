@@ -12,7 +12,7 @@ from django_q.signing import SignedPackage
 
 from runtime.exceptions import RoostError
 from runtime.worker.options import WorkerOptions
-from runtime.worker.stop import StopPipe
+from runtime.worker.stop_pipe import StopPipe
 from runtime.worker.tickets import TicketQueue
 
 QUICKEST, SLOWEST = 0.005, 0.2

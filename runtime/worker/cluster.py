@@ -21,7 +21,8 @@ from runtime.exceptions import RoostError
 from runtime.worker.broker import RoostBroker
 from runtime.worker.options import WorkerOptions
 from runtime.worker.sentinel import run_sentinel
-from runtime.worker.stop import SIGNALS, SignalCount, StopPipe
+from runtime.worker.stop import SIGNALS, SignalCount
+from runtime.worker.stop_pipe import StopPipe
 
 logger = logging.getLogger("roost.worker")
 

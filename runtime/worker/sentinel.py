@@ -18,7 +18,8 @@ from typing import Any
 from django_q import cluster as django_q_cluster
 
 from runtime.worker.broker import RoostBroker
-from runtime.worker.stop import SIGNALS, StopPipe, StopToken, die_with_parent
+from runtime.worker.stop import SIGNALS, StopToken
+from runtime.worker.stop_pipe import StopPipe, die_with_parent
 from runtime.worker.tickets import TicketQueue
 
 logger = logging.getLogger("roost.worker")

@@ -12,7 +12,7 @@ import select
 import socket
 from typing import Any
 
-from runtime.worker.stop import StopPipe
+from runtime.worker.stop_pipe import StopPipe
 
 logger = logging.getLogger("roost.worker")
 

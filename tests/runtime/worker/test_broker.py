@@ -11,7 +11,7 @@ from django_q.signing import SignedPackage
 from runtime.exceptions import RoostError
 from runtime.worker.broker import RoostBroker
 from runtime.worker.options import WorkerOptions
-from runtime.worker.stop import StopPipe
+from runtime.worker.stop_pipe import StopPipe
 from runtime.worker.tickets import PILL, TicketQueue
 
 OPTIONS = WorkerOptions.defaults("default", engines=("counter",), pools=("gpu",), grace_seconds=5.0)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.worker.stop import SignalCount, StopPipe, StopToken
+from runtime.worker.stop import SignalCount, StopToken
+from runtime.worker.stop_pipe import StopPipe
 
 
 @pytest.fixture
