@@ -52,25 +52,27 @@ WITH h AS MATERIALIZED (
         finished_at = CASE WHEN j.poison THEN statement_timestamp() END,
         last_error = CASE WHEN j.poison THEN jsonb_build_object(
             'type', 'Poison', 'code', 'poison',
-            'message', format('Its workers were lost %%s times in a row while they ran it.', w.deaths + 1)
+            'message', format(
+                '%%s workers in a row ended while they ran this item, the last one running nothing else.', w.deaths + 1
+            )
         ) ELSE w.last_error END,
         fingerprint = CASE WHEN j.poison THEN 'poison' ELSE w.fingerprint END,
         run_at = statement_timestamp(),
         deaths = w.deaths + 1,
         epoch = w.epoch + 1,
-        event_seq = w.event_seq + 1 + (w.pause_requested OR j.poison)::int,
+        event_seq = w.event_seq + 1 + (w.pause_requested AND NOT j.poison)::int,
         row_version = w.row_version + 1,
         updated_at = statement_timestamp()
     FROM judged j
     WHERE w.id = j.work_item_id AND w.state = 'running'
-    RETURNING w.id, w.state, w.reason, w.version, w.epoch, w.attempt, w.event_seq, w.last_error, j.worker_id
+    RETURNING w.id, w.state, w.reason, w.version, w.epoch, w.attempt, w.event_seq, w.deaths, w.last_error, j.worker_id
 ), told AS (
     INSERT INTO roost_event (
         work_item_id, seq, kind, version, epoch, attempt, worker, actor, reason, data, created_at
     )
-    SELECT id, event_seq - (state <> 'queued')::int, 'recovered', version, epoch, attempt, worker_id, '', 'recovered',
-        NULL, statement_timestamp()
-    FROM written
+    SELECT id, event_seq - (state = 'paused')::int, 'recovered', version, epoch, attempt, worker_id, '', 'recovered',
+        jsonb_build_object('deaths', deaths), statement_timestamp()
+    FROM written WHERE state <> 'failed'
     UNION ALL
     SELECT id, event_seq, state, version, epoch, attempt, worker_id, '', reason,
         CASE WHEN state = 'failed' THEN last_error END, statement_timestamp()

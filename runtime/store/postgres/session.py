@@ -34,8 +34,8 @@ GUARD = "(SELECT set_config('lock_timeout', coalesce(%s::text, current_setting('
 
 
 def seconds(expression: str) -> str:
-    """Return the SQL of an interval of so many seconds, cut off where it would lead beyond the calendar's end."""
-    return f"least({expression}, 2.5e11) * interval '1 second'"
+    """Return the SQL of an interval of so many seconds (or NULL), cut off where it would lead beyond the calendar."""
+    return f"CASE WHEN {expression} > 2.5e11 THEN 2.5e11 ELSE {expression} END * interval '1 second'"
 
 
 def lock_timeout(using: str) -> str | None:

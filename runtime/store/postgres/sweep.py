@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from runtime.conf import settings as roost
 from runtime.store.base import SweepReport
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.overdue import end_overdue
@@ -16,17 +15,14 @@ from runtime.store.postgres.recover import quarantined, recover
 from runtime.store.postgres.session import rows
 from runtime.store.postgres.waiters import wake_missed
 
-SILENT_LEASES = 2.0
-"""A worker that has been silent for so many leases is offline."""
-
-ABSENT = """
+# Once none of its leases is left for the next round.
+OFFLINE = """
 UPDATE roost_worker w SET state = 'offline', stopped_at = statement_timestamp(), row_version = w.row_version + 1
 FROM (
     SELECT id FROM roost_worker
-    WHERE NOT (state = 'offline')
-        AND (id = ANY (%s::uuid[]) OR heartbeat_at < statement_timestamp() - %s::float8 * interval '1 second')
+    WHERE id = ANY (%s::uuid[]) AND NOT (state = 'offline')
+        AND NOT EXISTS (SELECT FROM roost_lease l WHERE l.worker_id = roost_worker.id)
     ORDER BY id
-    LIMIT %s::int
     FOR NO KEY UPDATE SKIP LOCKED
 ) gone
 WHERE w.id = gone.id
@@ -39,15 +35,15 @@ def sweep(using: str, dead: Iterable[uuid.UUID], batch: int) -> SweepReport:
     workers = list(dead)
     recovered = recover(using, workers, batch)
     overdue = end_overdue(using, batch)
+    woken = wake_missed(using, batch)
     poisoned = quarantined(recovered)
-    silent = str(roost.LEASE_SECONDS * SILENT_LEASES)
     return SweepReport(
         recovered=len(recovered.states) - poisoned,
         quarantined=poisoned,
         timed_out=overdue.timed_out,
         overdue=overdue.past_deadline,
-        woken=recovered.woken + wake_missed(using, batch),
-        workers_lost=len(rows(using, ABSENT, [plain(workers), silent, str(batch)])),
+        woken=recovered.woken + woken,
+        workers_lost=len(rows(using, OFFLINE, [plain(workers)])) if workers else 0,
         leases_dropped=recovered.dropped,
         more=recovered.full or overdue.full,
     )
