@@ -1,0 +1,158 @@
+"""What all of Roost's tables have in common in the admin: nobody edits them, and large ones stay quick."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.db.models.constants import LOOKUP_SEP
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from console.admin import display
+from runtime.store import work_database
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+COUNTED = 10_000
+"""Rows that a list counts at most; what lies beyond is found by filters."""
+
+VIEW_PAYLOAD = "roost.view_payload"
+SHOWN = "shown_"
+"""Prefix of the method that shows a JSON column."""
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not generic when it runs
+    """Pages of a list that may have millions of rows: counts no further than `COUNTED`."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many rows there are, `COUNTED` when there are more."""
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return rows.order_by()[:COUNTED].count()
+        return len(rows)
+
+
+class LeanChangeList(ChangeList):
+    """A list that leaves the heavy columns in the database."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Return the rows without their heavy columns."""
+        heavy = getattr(self.model_admin, "secret_fields", ())
+        return super().get_queryset(request, exclude_parameters).defer(*heavy)
+
+
+class ReadOnlyAdmin(_ModelAdmin):
+    """A table that is looked at. Rows change through operations only, so there is no add, change or delete.
+
+    `secret_fields` hold what products and agents put in: they are shown, and may be filtered by, only with the
+    permission roost.view_payload. `find_by` and `find_by_id` name the columns that a search compares, whole values
+    only: each should have an index, since a search must never read a large table through.
+    """
+
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    find_by: ClassVar[tuple[str, ...]] = ()
+    find_by_id: ClassVar[tuple[str, ...]] = ()
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 200
+    empty_value_display = "-"
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["roost/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: rows are made by operations."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: rows are changed by operations."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: history is pruned, never deleted by hand."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Read from the database that Roost works on."""
+        return super().get_queryset(request).using(work_database())
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list without heavy columns."""
+        return LeanChangeList
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Leave out what the user may not read."""
+        hidden = set() if may_read_payload(request) else {*self.secret_fields}
+        hidden |= {SHOWN + name for name in hidden}
+        kept = [
+            (name, {**options, "fields": [field for field in options["fields"] if field not in hidden]})
+            for name, options in super().get_fieldsets(request, obj)
+        ]
+        return [(name, options) for name, options in kept if options["fields"]]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse to filter by what the user may not read: the number of hits would tell it."""
+        first = lookup.split(LOOKUP_SEP, maxsplit=1)[0]
+        if first in self.secret_fields and (request is None or not may_read_payload(request)):
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Return the columns that a search compares; with any, Django shows the search field."""
+        return (*self.find_by, *self.find_by_id)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by whole ids and keys."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        wanted = Q(pk__in=[])
+        for column in self.find_by:
+            wanted |= Q((column, term))
+        if found := _uuid(term):
+            for column in self.find_by_id:
+                wanted |= Q((column, found))
+        return queryset.filter(wanted), False
+
+
+def json_column(column: str, description: Any) -> Callable[[Any, Model], SafeString]:
+    """Return an admin method, to be named `shown_<column>`, that shows a JSON column indented, escaped and bounded."""
+
+    @admin.display(description=description)
+    def shown(self: Any, row: Model) -> SafeString:
+        return display.pretty(getattr(row, column))
+
+    return shown
+
+
+def may_read_payload(request: HttpRequest) -> bool:
+    """Say whether the user may read what products and agents put in."""
+    return request.user.has_perm(VIEW_PAYLOAD)
+
+
+def may_view(request: HttpRequest, model: type[Model]) -> bool:
+    """Say whether the user may see rows of that table."""
+    return request.user.has_perm(f"roost.view_{model._meta.model_name}")
+
+
+def _uuid(term: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(term)
+    except ValueError:
+        return None

@@ -1,0 +1,117 @@
+"""Turn values into what the admin shows. Whatever comes from outside is escaped here, and nowhere marked as safe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from runtime.choices import State, WorkerState
+from runtime.models import Worker, WorkItem
+
+JSON_CHARACTERS = 64 * 1024
+"""Characters of a JSON value that a page shows."""
+BRIEF_CHARACTERS = 160
+
+SHAPES: dict[str, str] = {
+    State.QUEUED: "○",
+    State.RUNNING: "▶",
+    State.WAITING: "◔",
+    State.PAUSED: "‖",
+    State.DONE: "✓",
+    State.FAILED: "✕",
+    State.CANCELLED: "⊘",
+    WorkerState.ONLINE: "●",
+    WorkerState.DRAINING: "◐",
+    WorkerState.OFFLINE: "○",
+}
+"""A shape for each state, so that it is told by form and word and not by colour alone."""
+
+
+def badge(value: str, label: Any = None) -> SafeString:
+    """Return a state as a badge: shape, word and tone."""
+    return format_html(
+        '<span class="roost-badge roost-{}"><span aria-hidden="true">{}</span> {}</span>',
+        value,
+        SHAPES.get(value, "•"),
+        label or value,
+    )
+
+
+def state_badge(item: WorkItem) -> SafeString:
+    """Return an item's state as a badge."""
+    return badge(item.state, item.get_state_display())
+
+
+def item_link(item: uuid.UUID | None, text: str = "") -> SafeString | str:
+    """Return a link to an item's page, a dash for none."""
+    if item is None:
+        return "-"
+    return format_html('<a class="roost-id" href="{}">{}</a>', item_url(item), text or str(item))
+
+
+def item_url(item: uuid.UUID) -> str:
+    """Return the address of an item's page."""
+    return reverse("admin:roost_workitem_change", args=[item])
+
+
+def worker_link(worker: uuid.UUID | None, row: Worker | None = None) -> SafeString | str:
+    """Return a link to a worker's page, by its name where its row is at hand; a dash for none."""
+    if worker is None:
+        return "-"
+    url = reverse("admin:roost_worker_change", args=[worker])
+    return format_html('<a class="roost-id" href="{}">{}</a>', url, row or worker)
+
+
+def list_url(model: str, **wanted: Any) -> str:
+    """Return the address of a table's list, narrowed to what is wanted."""
+    return reverse(f"admin:roost_{model}_changelist", query={key: str(value) for key, value in wanted.items()})
+
+
+def pretty(value: Any) -> SafeString:
+    """Return a JSON value indented, cut after `JSON_CHARACTERS`."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    cut = len(text) - JSON_CHARACTERS
+    if cut <= 0:
+        return format_html('<pre class="roost-json">{}</pre>', text)
+    more = _("… and %(count)s more characters: `roost inspect` prints them all") % {"count": cut}
+    return format_html('<pre class="roost-json">{}\n{}</pre>', text[:JSON_CHARACTERS], more)
+
+
+def brief(value: Any) -> str:
+    """Return a JSON value on one short line, nothing for None."""
+    if value is None:
+        return ""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= BRIEF_CHARACTERS else text[:BRIEF_CHARACTERS] + "…"
+
+
+def moment(at: dt.datetime | None) -> SafeString | str:
+    """Return a time to the second with its machine-readable form, a dash for none."""
+    if at is None:
+        return "-"
+    local = timezone.localtime(at)
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def seconds(value: float | None) -> str:
+    """Return a length of time in milliseconds or seconds, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def size(value: int) -> str:
+    """Return a number of bytes with its unit."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1024 or unit == "GB":
+            return f"{value} {unit}"
+        value //= 1024
+    return ""

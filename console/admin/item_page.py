@@ -1,0 +1,171 @@
+"""Gather what an item's page shows: bounded sections, a fixed number of queries however long the story is."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from console.actions import ACTIONS, Confirmation, OperatorAction
+from console.admin import display
+from console.admin.base import may_read_payload, may_view
+from runtime.models import Artifact, Event, Lease, ResourceClaim, Snapshot, Worker, WorkItem
+from runtime.queries import feed
+from runtime.queries.items import HEAVY
+from runtime.queries.why import Explanation, why
+from runtime.store import work_database
+
+EVENTS = 30
+ROWS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """The last rows of a table that belong to the item; `all_url` leads to all of them when there are `more`.
+
+    `allowed` is false when the user may not see that table; then there are no rows.
+    """
+
+    rows: tuple[Any, ...] = ()
+    more: bool = False
+    all_url: str = ""
+    allowed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldEvent:
+    """An event with what its row on the page says."""
+
+    event: Event
+    after: str
+    by: SafeString | str
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemPage:
+    """All that an item's page shows beside the item's columns. `cursor` was taken before anything was read."""
+
+    item: WorkItem
+    cursor: str
+    watched: str
+    confirmation: str
+    verbs: tuple[OperatorAction, ...]
+    why: Explanation
+    error: dict[str, Any] | None
+    state: Snapshot | None
+    events: Section
+    snapshots: Section
+    artifacts: Section
+    claims: Section
+    children: Section
+    lease: Lease | None
+    owner: SafeString | str
+    reads_payload: bool
+
+
+def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
+    """Return the page of an item, as far as the user may see it."""
+    using = work_database()
+    cursor = feed.start(using=using)
+    reads = may_read_payload(request)
+    lease = _lease(request, item, using)
+    children = _children(request, item, using)
+    watched = [item.pk, *(child.pk for child in children.rows)]
+    return ItemPage(
+        item=item,
+        cursor=cursor,
+        watched=" ".join(map(str, watched)),
+        confirmation=str(Confirmation.of(item)),
+        verbs=_verbs(request, item),
+        why=why(item if reads else _without_error(item), using=using),
+        error=item.last_error if reads and isinstance(item.last_error, dict) else None,
+        state=_state(request, item, using) if reads else None,
+        events=_events(request, item, using, reads=reads),
+        snapshots=_section(request, Snapshot, _of(Snapshot, item, using).defer("data").order_by("-version"), item),
+        artifacts=_section(request, Artifact, _of(Artifact, item, using).order_by("-version", "name"), item),
+        claims=_section(
+            request, ResourceClaim, _of(ResourceClaim, item, using).select_related("resource").order_by("id"), item
+        ),
+        children=children,
+        lease=lease,
+        owner=display.worker_link(lease.worker_id, getattr(lease, "worker", None)) if lease else "",
+        reads_payload=reads,
+    )
+
+
+def _of(model: type[Any], item: WorkItem, using: str) -> QuerySet[Any]:
+    found: QuerySet[Any] = model.objects.using(using).filter(work_item_id=item.pk)
+    return found
+
+
+def _section(
+    request: HttpRequest, model: type[Model], rows: QuerySet[Any], item: WorkItem, size: int = ROWS
+) -> Section:
+    if not may_view(request, model):
+        return Section(allowed=False)
+    found = tuple(rows[: size + 1])
+    url = display.list_url(str(model._meta.model_name), work_item__id__exact=item.pk)
+    return Section(rows=found[:size], more=len(found) > size, all_url=url)
+
+
+def _children(request: HttpRequest, item: WorkItem, using: str) -> Section:
+    rows = WorkItem.objects.using(using).filter(parent_id=item.pk).defer(*HEAVY).order_by("-id")
+    found = tuple(rows[: ROWS + 1])
+    url = display.list_url("workitem", parent__id__exact=item.pk)
+    return Section(rows=found[:ROWS], more=len(found) > ROWS, all_url=url)
+
+
+def _lease(request: HttpRequest, item: WorkItem, using: str) -> Lease | None:
+    if not may_view(request, Lease):
+        return None
+    # Not by a join: the lease of a worker whose row is gone would be hidden by it.
+    return Lease.objects.using(using).filter(pk=item.pk).prefetch_related("worker").defer("progress").first()
+
+
+def _state(request: HttpRequest, item: WorkItem, using: str) -> Snapshot | None:
+    if not may_view(request, Snapshot):
+        return None
+    found: Snapshot | None = _of(Snapshot, item, using).order_by("-version").first()
+    return found
+
+
+def _verbs(request: HttpRequest, item: WorkItem) -> tuple[OperatorAction, ...]:
+    allowed = [action for action in ACTIONS if action.allowed(request.user)]
+    return tuple(action for action in allowed if not action.judge([item], by=request.user)[0].skipped)
+
+
+def _without_error(item: WorkItem) -> WorkItem:
+    """Return the item as those see it who may not read what engines say."""
+    blank = copy.copy(item)
+    blank.last_error = None
+    return blank
+
+
+def _events(request: HttpRequest, item: WorkItem, using: str, *, reads: bool) -> Section:
+    rows = _of(Event, item, using).order_by("-seq")
+    section = _section(request, Event, rows if reads else rows.defer("data"), item, EVENTS)
+    workers = Worker.objects.using(using).in_bulk({row.worker for row in section.rows if row.worker})
+    earlier = [*section.rows[1:], None]
+    told = (_told(row, before, workers, reads=reads) for row, before in zip(section.rows, earlier, strict=False))
+    return Section(rows=tuple(told), more=section.more, all_url=section.all_url, allowed=section.allowed)
+
+
+def _told(event: Event, before: Event | None, workers: dict[uuid.UUID, Worker], *, reads: bool) -> ToldEvent:
+    after = "" if before is None else "+" + display.seconds((event.created_at - before.created_at).total_seconds())
+    by: SafeString | str = event.actor
+    if not by and event.worker is not None:
+        by = display.worker_link(event.worker, workers.get(event.worker))
+    return ToldEvent(event=event, after=after, by=by, data=_brief(event.data) if reads else "")
+
+
+def _brief(data: Any) -> str:
+    """Return an event's data on one line. The traceback stands with the last error, and on the event's own page."""
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if key != "traceback"} or None
+    return display.brief(data)

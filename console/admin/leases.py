@@ -1,0 +1,58 @@
+"""Leases in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from console.admin import display
+from console.admin.base import ReadOnlyAdmin, json_column
+from runtime.models import Lease
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnlyAdmin):
+    """Who owns which running item, until when."""
+
+    list_display = ("work_item_id", "owner", "epoch", "acquired", "expires", "revoked", "alone")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "alone")
+    ordering = ("expires_at", "pk")
+    search_help_text = _("A work item's or a worker's whole id.")
+    find_by_id = ("work_item_id", "worker_id")
+    secret_fields = ("progress",)
+    fields = ("item", "owner", "epoch", "acquired", "expires", "revoked", "alone", "shown_progress")
+    shown_progress = json_column("progress", _("progress"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Fetch the workers by a query of their own: a join would hide leases whose worker's row is gone."""
+        return super().get_queryset(request).prefetch_related("worker")
+
+    @admin.display(description=_("work item"))
+    def item(self, row: Lease) -> SafeString | str:
+        """Link the item."""
+        return display.item_link(row.work_item_id)
+
+    @admin.display(description=_("worker"))
+    def owner(self, row: Lease) -> SafeString | str:
+        """Link the worker by name, or show its id when its row is gone."""
+        return display.worker_link(row.worker_id, getattr(row, "worker", None))
+
+    @admin.display(description=_("acquired at"), ordering="acquired_at")
+    def acquired(self, row: Lease) -> SafeString | str:
+        """Show the time to the second."""
+        return display.moment(row.acquired_at)
+
+    @admin.display(description=_("expires at"), ordering="expires_at")
+    def expires(self, row: Lease) -> SafeString | str:
+        """Show the time to the second."""
+        return display.moment(row.expires_at)
+
+    @admin.display(description=_("revoked at"), ordering="revoked_at")
+    def revoked(self, row: Lease) -> SafeString | str:
+        """Show the time to the second."""
+        return display.moment(row.revoked_at)

@@ -1,0 +1,50 @@
+"""What Roost's templates say with the same words and shapes as the admin's columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from django import template
+from django.utils.safestring import SafeString
+
+from console.admin import display
+from runtime.models import WorkItem
+
+register = template.Library()
+
+
+@register.filter
+def roost_state(item: WorkItem) -> SafeString:
+    """Show an item's state as a badge."""
+    return display.state_badge(item)
+
+
+@register.filter
+def roost_moment(at: dt.datetime | None) -> SafeString | str:
+    """Show a time to the second."""
+    return display.moment(at)
+
+
+@register.filter
+def roost_seconds(value: float | None) -> str:
+    """Show a length of time."""
+    return display.seconds(value)
+
+
+@register.filter
+def roost_size(value: int) -> str:
+    """Show a number of bytes."""
+    return display.size(value)
+
+
+@register.filter
+def roost_json(value: object) -> SafeString:
+    """Show a JSON value, escaped and bounded."""
+    return display.pretty(value)
+
+
+@register.filter
+def roost_item(item: uuid.UUID | None) -> SafeString | str:
+    """Link an item's page."""
+    return display.item_link(item)
