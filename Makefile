@@ -4,7 +4,7 @@ VENV := .venv
 DJANGO6 := .venv-django6
 PY := $(VENV)/bin/python
 # A demo must not pick up somebody's production database from the shell it is started in.
-CLEAN := env $(foreach name,$(filter ROOST_% DATABASE_URL DJANGO_%,$(.VARIABLES)),-u $(name))
+CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_URL DJANGO_%,$(.VARIABLES))),-u $(name))
 ONLY ?=
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ demo: install ## See an item survive the kill -9 of its worker (SQLite; URL=… 
 	@$(CLEAN) $(PY) manage.py roost demo $(if $(URL),--url "$(URL)")
 
 console: install ## Serve the console with demo data and a running worker
-	@$(CLEAN) $(PY) manage.py roost console
+	@$(CLEAN) $(PY) -m roost_project.console $(if $(PORT),--port $(PORT))
 
 test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where a Python for it is found
 	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) $(ARGS)
