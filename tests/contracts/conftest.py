@@ -1,0 +1,27 @@
+"""Give each test of the store's contract two workers and the store of the database that the suite runs on."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.store import get_store
+from runtime.store.base import Store
+from tests.contracts.builders import Hand
+
+
+@pytest.fixture
+def store(db: None) -> Store:
+    """Return the store under test."""
+    return get_store()
+
+
+@pytest.fixture
+def worker(db: None) -> Hand:
+    """Return a worker."""
+    return Hand()
+
+
+@pytest.fixture
+def other(db: None) -> Hand:
+    """Return another worker."""
+    return Hand()
