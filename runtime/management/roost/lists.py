@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.management.base import CommandParser
 
+from runtime.choices import WorkerState
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.management.roost.looks import EVENT_HEADERS, event_cells
@@ -12,6 +13,7 @@ from runtime.queries import items, resources, timeline
 from runtime.queries import workers as worker_queries
 from runtime.queries.resources import ClaimView
 from runtime.queries.words import moment, span
+from runtime.queries.workers import WorkerView
 
 
 def register(commands: Commands) -> None:
@@ -113,7 +115,7 @@ def workers(call: Call) -> None:
         (
             view.worker.pk,
             view.worker,
-            view.worker.state if view.alive else f"{view.worker.state}, silent",
+            _worker_state(view),
             f"{view.running}/{view.worker.capacity}",
             span(view.beat_age),
             ",".join(view.worker.engines) or "all",
@@ -123,6 +125,11 @@ def workers(call: Call) -> None:
     )
     headers = ("id", "process", "state", "running", "last beat", "engines", "pools")
     call.printer.table(headers, rows, empty="No worker: start one with `manage.py runworker`.")
+
+
+def _worker_state(view: WorkerView) -> str:
+    quiet = not view.alive and view.worker.state != WorkerState.OFFLINE
+    return f"{view.worker.state}, silent" if quiet else view.worker.state
 
 
 def list_resources(call: Call) -> None:
