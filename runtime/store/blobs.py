@@ -80,7 +80,7 @@ def _committing(using: str) -> Iterator[BaseDatabaseWrapper]:
     A connection that was opened for this (in a thread of a pool, say) is closed again.
     """
     connection: BaseDatabaseWrapper = connections[using]
-    if connection.in_atomic_block and connection.vendor == "postgresql":
+    if connection.in_atomic_block and connection.vendor == "postgresql" and not _in_test_case(connection):
         with closing(connection.copy()) as beside:
             yield beside
         return
@@ -90,6 +90,11 @@ def _committing(using: str) -> Iterator[BaseDatabaseWrapper]:
     finally:
         if was_closed:
             connection.close()
+
+
+def _in_test_case(connection: BaseDatabaseWrapper) -> bool:
+    """Say whether Django's TestCase will roll everything back: what is committed beside it would outlive the test."""
+    return any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
 def open_artifact(artifact: Artifact) -> IO[bytes]:

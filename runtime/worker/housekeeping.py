@@ -17,10 +17,10 @@ from django.db import DatabaseError, connections
 from runtime import wake
 from runtime.choices import Reason, WorkerState
 from runtime.conf import settings as roost
-from runtime.store import blobs
 from runtime.store.base import Held
 from runtime.worker import execute, outcomes, takeover
 from runtime.worker.run import Run
+from runtime.worker.storage_care import StorageCare
 
 if TYPE_CHECKING:
     from runtime.worker.drain import Drain
@@ -29,8 +29,6 @@ logger = logging.getLogger("roost.worker")
 
 TICK_SECONDS = 0.25
 OVERTIME_SECONDS = 2.0
-ORPHAN_SWEEP_SECONDS = 600.0
-ORPHAN_BATCH = 100
 
 
 class Housekeeping(threading.Thread):
@@ -47,7 +45,7 @@ class Housekeeping(threading.Thread):
         self._ending = False
         self._beat_at = time.monotonic() + roost.HEARTBEAT_SECONDS
         self._sweep_at = time.monotonic()
-        self._orphans_at = time.monotonic() + ORPHAN_SWEEP_SECONDS * random.random()  # noqa: S311 - spreads load
+        self._storage = StorageCare(drain.store.using)
         self.desired_state: str = WorkerState.ONLINE
 
     def look_now(self, item: str) -> None:
@@ -69,7 +67,7 @@ class Housekeeping(threading.Thread):
     def run(self) -> None:
         """Do what is due, until stopped. A database error costs a turn, never the thread."""
         while not self._ending:
-            for duty in (self._beat, self._watch, self._sweep, self._sweep_orphans):
+            for duty in (self._beat, self._watch, self._sweep, self._storage.start_if_due):
                 try:
                     duty()
                 except DatabaseError as error:
@@ -128,11 +126,6 @@ class Housekeeping(threading.Thread):
             wake.hint(self._store.using)
         if report.more:
             self._sweep_at = now
-
-    def _sweep_orphans(self) -> None:
-        if time.monotonic() >= self._orphans_at:
-            self._orphans_at = time.monotonic() + ORPHAN_SWEEP_SECONDS
-            blobs.sweep_orphans(self._store.using, limit=ORPHAN_BATCH)
 
     def _watch(self) -> None:
         """Fence steps that overran their time limit and did not end: their process has to go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,13 @@ def test_a_thread_of_a_pool_keeps_no_connection_that_storing_opened() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(work).result()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("folder")
+def test_content_stored_inside_a_test_case_is_gone_with_it() -> None:
+    keep(b"left by a test case")
+    assert Blob.objects.count() == 1
+    with closing(connection.copy()) as beside, beside.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM roost_blob")
+        assert cursor.fetchone() == (0,)

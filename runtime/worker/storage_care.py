@@ -1,0 +1,48 @@
+"""Sweep the artifact storage now and then, beside the heartbeat: a storage that hangs must not cost a lease."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+
+from django.db import DatabaseError, connections
+
+from runtime.exceptions import StorageUnavailable
+from runtime.store import blobs
+
+logger = logging.getLogger("roost.artifacts")
+
+EVERY_SECONDS = 600.0
+BATCH = 100
+
+
+class StorageCare:
+    """Starts a sweep in a thread of its own every ten minutes, unless the last one is still at it.
+
+    Each sweep removes orphans and looks for strays in one of the storage's 256 folders, drawn by lot.
+    """
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._due_at = time.monotonic() + EVERY_SECONDS * random.random()  # noqa: S311 - spreads load
+        self._thread: threading.Thread | None = None
+
+    def start_if_due(self) -> None:
+        """Start a sweep if it is time. Returns at once."""
+        if time.monotonic() < self._due_at or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._due_at = time.monotonic() + EVERY_SECONDS
+        self._thread = threading.Thread(target=self._sweep, name="roost-storage", daemon=True)
+        self._thread.start()
+
+    def _sweep(self) -> None:
+        folder = f"{random.randrange(256):02x}"  # noqa: S311 - spreads load
+        try:
+            blobs.adopt_strays(self._using, limit=BATCH, folders=[folder])
+            blobs.sweep_orphans(self._using, limit=BATCH)
+        except (DatabaseError, StorageUnavailable) as error:
+            logger.warning("the artifact storage could not be swept: %s", error)
+        finally:
+            connections.close_all()
