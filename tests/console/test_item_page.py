@@ -1,0 +1,135 @@
+"""An item's page: its story, bounded, and as far as the user may see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from runtime.choices import EventKind
+from runtime.models import Lease, Worker, WorkItem
+from tests.console.conftest import Page
+from tests.factories import (
+    ERROR,
+    ArtifactFactory,
+    EventFactory,
+    ResourceClaimFactory,
+    SnapshotFactory,
+    WorkerFactory,
+    WorkItemFactory,
+)
+
+VIEWS = ("view_workitem", "view_event", "view_snapshot", "view_lease", "view_artifact", "view_resourceclaim")
+
+
+def page_of(client: Client, item: WorkItem) -> Page:
+    answer = client.get(reverse("admin:roost_workitem_change", args=[item.pk]))
+    assert answer.status_code == 200
+    return Page(answer)
+
+
+def with_story(events: int) -> WorkItem:
+    """Make a running item with as many events, snapshots, claims, artifacts and children."""
+    item: WorkItem = WorkItemFactory(running=True)
+    for number in range(events):
+        EventFactory(work_item=item, worker=WorkerFactory().pk)
+        SnapshotFactory(work_item=item, version=number)
+        ResourceClaimFactory(work_item=item)
+        ArtifactFactory(work_item=item)
+        WorkItemFactory(parent=item)
+    return item
+
+
+def test_the_page_shows_owner_events_snapshots_claims_artifacts_and_children(boss: Client) -> None:
+    item = WorkItemFactory(running=True, version=2, step_label="second look")
+    event = EventFactory(work_item=item, kind=EventKind.RECOVERED, actor="", reason="lease_expired")
+    claim = ResourceClaimFactory(work_item=item)
+    artifact = ArtifactFactory(work_item=item)
+    child = WorkItemFactory(parent=item, engine="offspring")
+    text = page_of(boss, item).text
+    worker = Worker.objects.get(pk=Lease.objects.get(pk=item.pk).worker_id)
+    for shown in (item.pk, worker, "second look", event.get_kind_display(), claim.resource.key, artifact.name):
+        assert str(shown) in text
+    assert artifact.sha256 in text
+    assert f"{child.pk}" in text
+    assert "State after step 2" in text
+
+
+def test_the_page_says_why_the_item_is_where_it_is(boss: Client) -> None:
+    holder = ResourceClaimFactory()
+    item = WorkItemFactory(reason="resource", limited=True, resources=[{"key": holder.resource.key}])
+    ResourceClaimFactory(resource=holder.resource, work_item=item, held=False)
+    assert f"Resource {holder.resource.key} is held by item {holder.work_item_id}" in page_of(boss, item).text
+
+
+def test_a_long_story_makes_the_queries_of_a_short_one(boss: Client) -> None:
+    counts = []
+    for size in (1, 50):
+        item = with_story(size)
+        with CaptureQueriesContext(connection) as queries:
+            page_of(boss, item)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert counts[1] <= 17, counts
+
+
+def test_sections_are_bounded_and_lead_to_all_rows(boss: Client) -> None:
+    item = with_story(50)
+    page = boss.get(reverse("admin:roost_workitem_change", args=[item.pk])).context["page"]
+    for section, most in ((page.events, 30), (page.snapshots, 10), (page.artifacts, 10), (page.claims, 10)):
+        assert len(section.rows) == most
+        assert section.more
+        rows = boss.get(section.all_url).context["cl"].queryset
+        assert rows.count() >= 50
+        assert set(rows.values_list("work_item_id", flat=True)) == {item.pk}
+    assert boss.get(page.children.all_url).context["cl"].queryset.count() == 50
+
+
+def test_a_user_sees_only_the_sections_of_tables_that_the_user_may_view(staff: Any, log_in: Any) -> None:
+    item = WorkItemFactory(running=True, version=1)
+    artifact = ArtifactFactory(work_item=item)
+    claim = ResourceClaimFactory(work_item=item)
+    text = page_of(log_in(staff("view_workitem")), item).text
+    assert "You may not see events." in text
+    assert "You may not see snapshots." in text
+    assert artifact.name not in text
+    assert claim.resource.key not in text
+
+
+def test_what_an_engine_said_is_hidden_from_those_who_may_not_read_payloads(staff: Any, log_in: Any) -> None:
+    item = WorkItemFactory(failed=True, version=1, last_error={**ERROR, "message": "sesame", "traceback": "sesame"})
+    EventFactory(work_item=item, data={"line": "sesame"})
+    blind = page_of(log_in(staff(*VIEWS, name="blind")), item)
+    seeing = page_of(log_in(staff(*VIEWS, "view_payload", name="seeing")), item)
+    assert "sesame" not in blind.text
+    assert "Ended as failed" in blind.text
+    assert seeing.text.count("sesame") >= 3
+
+
+@pytest.mark.parametrize(
+    ("trait", "buttons"),
+    [
+        ({"failed": True}, ["redrive", "acknowledge"]),
+        ({"done": True}, ["requeue"]),
+        ({"paused": True}, ["resume", "cancel"]),
+        ({"running": True}, ["requeue", "pause", "cancel"]),
+        ({"waiting": True}, ["pause", "cancel"]),
+    ],
+    ids=["failed", "done", "paused", "running", "waiting"],
+)
+def test_buttons_are_those_verbs_that_the_state_allows(trait: Any, buttons: list[str], boss: Client) -> None:
+    assert page_of(boss, WorkItemFactory(**trait)).buttons == buttons
+
+
+def test_a_verb_without_permission_has_no_button(staff: Any, log_in: Any) -> None:
+    client = log_in(staff("view_workitem", "cancel_workitem"))
+    assert page_of(client, WorkItemFactory(running=True)).buttons == ["cancel"]
+
+
+def test_an_unknown_item_leads_back_instead_of_failing(boss: Client) -> None:
+    for name in ("0190aaaa-0000-7000-8000-000000000000", "nonsense"):
+        assert boss.get(reverse("admin:roost_workitem_change", args=[name])).status_code == 302

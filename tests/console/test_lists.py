@@ -1,0 +1,205 @@
+"""The tables in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from console.admin import base
+from runtime.models import (
+    Artifact,
+    Blob,
+    Event,
+    Lease,
+    Resource,
+    ResourceClaim,
+    Snapshot,
+    Worker,
+    WorkItem,
+)
+from tests.console.conftest import Page
+from tests.factories import (
+    ArtifactFactory,
+    EventFactory,
+    LeaseFactory,
+    ResourceClaimFactory,
+    ResourceFactory,
+    SnapshotFactory,
+    WorkerFactory,
+    WorkItemFactory,
+)
+
+FACTORIES: dict[type[Any], Any] = {
+    WorkItem: WorkItemFactory,
+    Snapshot: SnapshotFactory,
+    Lease: LeaseFactory,
+    Resource: ResourceFactory,
+    ResourceClaim: ResourceClaimFactory,
+    Event: EventFactory,
+    Artifact: ArtifactFactory,
+    Worker: WorkerFactory,
+}
+TABLES = [*FACTORIES, Blob]
+# Session, user, count, rows; then what a table adds: the cursor of the live list, the leases' workers.
+QUERIES = {WorkItem: 5, Lease: 5}
+HOSTILE = '<img src=x onerror="alert(1)">'
+
+
+def address(model: type[Any], page: str = "changelist", *arguments: Any) -> str:
+    return reverse(f"admin:roost_{model._meta.model_name}_{page}", args=arguments)
+
+
+def queries_of(client: Client, url: str) -> list[str]:
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200
+    return [query["sql"] for query in queries.captured_queries]
+
+
+def test_every_table_of_roost_is_in_the_admin() -> None:
+    models = set(apps.get_app_config("roost").get_models())
+    assert {model for model in models if not admin.site.is_registered(model)} == set()
+
+
+@pytest.mark.parametrize("model", FACTORIES, ids=lambda model: model._meta.model_name)
+def test_a_list_of_fifty_rows_makes_the_queries_of_a_list_of_one(model: type[Any], boss: Client) -> None:
+    FACTORIES[model]()
+    one = queries_of(boss, address(model))
+    FACTORIES[model].create_batch(49)
+    fifty = queries_of(boss, address(model))
+    assert len(fifty) == len(one), fifty
+    expected = QUERIES.get(model, 4) + (1 if model is WorkItem and connection.vendor == "postgresql" else 0)
+    assert len(one) <= expected, one
+
+
+@pytest.mark.scenario("B18")
+@pytest.mark.parametrize("model", TABLES, ids=lambda model: model._meta.model_name)
+def test_nobody_adds_changes_or_deletes_rows_by_hand(model: type[Any], boss: Client) -> None:
+    row = FACTORIES[model]() if model in FACTORIES else ArtifactFactory().blob
+    assert boss.get(address(model, "add")).status_code == 403
+    for page in ("change", "delete"):
+        assert boss.post(address(model, page, row.pk), {}).status_code == 403
+    assert model._default_manager.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("model", TABLES, ids=lambda model: model._meta.model_name)
+def test_pages_pass_a_strict_content_security_policy(model: type[Any], boss: Client) -> None:
+    row = FACTORIES[model]() if model in FACTORIES else ArtifactFactory().blob
+    for url in (address(model), address(model, "change", row.pk)):
+        answer = boss.get(url)
+        assert answer.status_code == 200
+        assert Page(answer).refused == []
+
+
+def test_a_list_counts_no_further_than_its_bound(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "COUNTED", 7)
+    WorkItemFactory.create_batch(9)
+    counts = [sql for sql in queries_of(boss, address(WorkItem)) if "COUNT(" in sql]
+    assert len(counts) == 1
+    assert "LIMIT 7" in counts[0]
+
+
+def test_lists_leave_heavy_columns_in_the_database(boss: Client) -> None:
+    WorkItemFactory(payload={"big": True})
+    rows = [sql for sql in queries_of(boss, address(WorkItem)) if '"roost_workitem"."engine"' in sql]
+    assert rows
+    assert all("payload" not in sql and "last_error" not in sql for sql in rows)
+
+
+def test_a_lease_is_listed_even_when_its_workers_row_is_gone(boss: Client) -> None:
+    lease = LeaseFactory()
+    Worker.objects.all().delete()
+    assert str(lease.worker_id) in Page(boss.get(address(Lease))).text
+
+
+@pytest.mark.parametrize("term", ["id", "parent", "key", "fingerprint"])
+def test_a_search_finds_items_by_whole_ids_and_keys(term: str, boss: Client) -> None:
+    parent = WorkItemFactory()
+    wanted = WorkItemFactory(parent=parent, idempotency_key="order-17", fingerprint="feedbeef")
+    WorkItemFactory()
+    terms = {"id": wanted.pk, "parent": parent.pk, "key": " order-17 ", "fingerprint": "feedbeef"}
+    found = boss.get(address(WorkItem), {"q": str(terms[term])}).context["cl"].result_list
+    assert wanted in found
+    assert len(found) == (2 if term == "parent" else 1)
+
+
+def test_a_search_for_nonsense_finds_nothing(boss: Client) -> None:
+    WorkItemFactory()
+    assert list(boss.get(address(WorkItem), {"q": "' OR 1=1 --"}).context["cl"].result_list) == []
+
+
+@pytest.mark.parametrize("attention", ["dead", "retry", "parked", "suspect"])
+def test_the_attention_filter_shows_what_somebody_should_look_at(attention: str, boss: Client) -> None:
+    items = {
+        "dead": WorkItemFactory(failed=True),
+        "retry": WorkItemFactory(attempt=2, reason="retry"),
+        "parked": WorkItemFactory(reason="resource"),
+        "suspect": WorkItemFactory(deaths=2),
+    }
+    WorkItemFactory(done=True, deaths=2)
+    found = boss.get(address(WorkItem), {"attention": attention}).context["cl"].result_list
+    assert list(found) == [items[attention]]
+
+
+def test_payloads_are_shown_only_with_the_permission(staff: Any, log_in: Any) -> None:
+    item = WorkItemFactory(done=True, payload={"secret": "sesame"}, result={"secret": "sesame"}, config={"a": "sesame"})
+    snapshot = Snapshot.objects.filter(work_item=item).latest("version")
+    Snapshot.objects.filter(work_item=item).update(data={"secret": "sesame"})
+    event = EventFactory(work_item=item, data={"secret": "sesame"})
+    views = ["view_workitem", "view_snapshot", "view_event"]
+    urls = [
+        address(WorkItem, "change", item.pk),
+        address(Snapshot, "change", snapshot.pk),
+        address(Event, "change", event.pk),
+    ]
+    blind, seeing = log_in(staff(*views, name="blind")), log_in(staff(*views, "view_payload", name="seeing"))
+    for url in urls:
+        assert "sesame" not in blind.get(url).content.decode()
+        assert "sesame" in seeing.get(url).content.decode()
+
+
+def test_nobody_guesses_a_payload_by_filtering(staff: Any, log_in: Any) -> None:
+    WorkItemFactory(payload={"secret": "sesame"})
+    blind, seeing = (log_in(staff("view_workitem", *more, name=str(more))) for more in ([], ["view_payload"]))
+    for lookup in ("payload__secret", "payload__icontains", "result", "last_error__message"):
+        assert blind.get(address(WorkItem), {lookup: "sesame"}).status_code == 400
+    assert len(seeing.get(address(WorkItem), {"payload__secret": '"sesame"'}).context["cl"].result_list) <= 1
+
+
+@pytest.mark.parametrize("model", TABLES, ids=lambda model: model._meta.model_name)
+def test_a_table_is_shown_only_with_the_permission_to_view_it(model: type[Any], staff: Any, log_in: Any) -> None:
+    name = model._meta.model_name
+    other = "view_event" if name != "event" else "view_worker"
+    stranger: User = staff(other)
+    friend: User = staff(f"view_{name}", name="friend")
+    assert log_in(stranger).get(address(model)).status_code == 403
+    assert log_in(friend).get(address(model)).status_code == 200
+
+
+def test_what_engines_and_people_wrote_is_shown_as_text(boss: Client) -> None:
+    error = {"type": HOSTILE, "message": HOSTILE, "traceback": HOSTILE}
+    item = WorkItemFactory(
+        failed=True,
+        version=1,
+        engine=HOSTILE,
+        payload=HOSTILE,
+        step_label=HOSTILE,
+        last_error=error,
+        result=HOSTILE,
+    )
+    Snapshot.objects.filter(work_item=item).update(data=HOSTILE, label=HOSTILE)
+    EventFactory(work_item=item, actor=HOSTILE, reason=HOSTILE, data={HOSTILE: HOSTILE})
+    ArtifactFactory(work_item=item, name=HOSTILE, metadata={HOSTILE: HOSTILE})
+    ResourceClaimFactory(work_item=item, resource__key=HOSTILE)
+    rows = [item, *Snapshot.objects.all(), *Event.objects.all(), *Artifact.objects.all(), *ResourceClaim.objects.all()]
+    urls = [address(type(row), "change", row.pk) for row in rows] + [address(type(row)) for row in rows]
+    for url in urls:
+        page = Page(boss.get(url))
+        assert page.refused == [], url
