@@ -12,3 +12,9 @@ class RuntimeConfig(AppConfig):
     label = "roost"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Roost"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from runtime import checks
+
+        checks.register_all()

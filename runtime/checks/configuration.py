@@ -1,0 +1,119 @@
+"""Check Roost's own settings and the engines that they name."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
+
+from runtime import registry
+from runtime.checks.check import Found, check
+from runtime.conf import PREFIX, BadSetting, Settings, names
+from runtime.conf import settings as roost
+from runtime.exceptions import RoostError
+
+AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
+BEATS_IN_A_LEASE = 3
+
+
+@check
+def setting_of_wrong_type(**_options: Any) -> Found:
+    """Find settings that have the wrong type."""
+    for name in sorted(Settings.__annotations__):
+        try:
+            getattr(roost, name)
+        except BadSetting as error:
+            yield Error(str(error), hint=f"Correct {PREFIX}{name} in your settings.", id="roost.E001")
+
+
+@check
+def setting_out_of_range(**_options: Any) -> Found:
+    """Find numbers that make no sense."""
+    for name in sorted(Settings.__annotations__):
+        value = getattr(roost, name)
+        if name == "BACKOFF_JITTER":
+            if not 0 <= value <= 1:
+                yield _out_of_range(name, value, "a share between 0 and 1")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if name in AT_LEAST_ZERO and not value >= 0:
+                yield _out_of_range(name, value, "0 or more")
+            elif name not in AT_LEAST_ZERO and not value > 0:
+                yield _out_of_range(name, value, "more than 0")
+
+
+def _out_of_range(name: str, value: float, allowed: str) -> CheckMessage:
+    default = getattr(Settings, name)
+    hint = f"Give it {allowed}, or remove it for the default {default!r}."
+    return Error(f"{PREFIX}{name} = {value!r} is out of range.", hint=hint, id="roost.E002")
+
+
+@check
+def lease_shorter_than_three_heartbeats(**_options: Any) -> Found:
+    """Find a lease that one late heartbeat would lose."""
+    lease, beat = roost.LEASE_SECONDS, roost.HEARTBEAT_SECONDS
+    if lease < BEATS_IN_A_LEASE * beat:
+        yield Error(
+            f"A lease of {lease:g} s is renewed every {beat:g} s: a late heartbeat would lose running steps.",
+            hint=f"Set ROOST_LEASE_SECONDS = {BEATS_IN_A_LEASE * beat:g} or more, or ROOST_HEARTBEAT_SECONDS lower.",
+            id="roost.E003",
+        )
+
+
+@check
+def unknown_setting(**_options: Any) -> Found:
+    """Find ROOST_ settings that nobody reads."""
+    known = names()
+    for name in dir(settings):
+        if name.startswith(PREFIX) and name.isupper() and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Remove it, or look it up in the settings reference."
+            yield Warning(f"There is no setting {name}.", hint=hint, id="roost.W001")
+
+
+@check
+def steps_longer_than_the_grace_period(**_options: Any) -> Found:
+    """Find a chosen step timeout that a stopping worker does not wait for."""
+    chosen = hasattr(settings, "ROOST_STEP_TIMEOUT") or hasattr(settings, "ROOST_GRACE_SECONDS")
+    longest, grace = roost.STEP_TIMEOUT, roost.GRACE_SECONDS
+    if chosen and (longest is None or longest > grace):
+        shown = "for ever" if longest is None else f"{longest:g} s"
+        yield Info(
+            f"A step may run {shown}, but a stopping worker waits {grace:g} s: a longer step is run again elsewhere.",
+            hint=f"Set ROOST_GRACE_SECONDS to what your longest steps need, or ROOST_STEP_TIMEOUT = {grace:g} or less.",
+            id="roost.I002",
+        )
+
+
+@check
+def engine_not_found(**_options: Any) -> Found:
+    """Find engines whose module is not there, without importing any."""
+    for name, path in sorted(registry.paths().items()):
+        module = path.rpartition(".")[0] if isinstance(path, str) else ""
+        if not module or not _exists(module):
+            yield Error(
+                f"The engine {name!r} is to be found at {path!r}, but there is no module {module or path!r}.",
+                hint=f"Correct ROOST_ENGINES[{name!r}]: the dotted path of an engine, 'package.module.Name'.",
+                id="roost.E004",
+            )
+
+
+def _exists(module: str) -> bool:
+    try:
+        return module in sys.modules or find_spec(module) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False
+
+
+@check
+def engine_does_not_load(**_options: Any) -> Found:
+    """Find engines that cannot be imported, or are none."""
+    for name in registry.names():
+        try:
+            registry.get(name)
+        except RoostError as error:
+            hint = f"Run: python -c 'import {registry.paths()[name].rpartition('.')[0]}', and mend what it tells."
+            yield Error(str(error), hint=hint, id="roost.E005")

@@ -1,0 +1,99 @@
+"""Check the databases that Roost works on, without asking them anything unless `--database` names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Error, Warning  # noqa: A004 - Django's names
+from django.db import connections
+
+from runtime.checks.check import Found, check
+from runtime.choices import WorkerState
+from runtime.conf import PREFIX
+from runtime.conf import settings as roost
+from runtime.models import Worker
+from runtime.store import work_database
+
+WAL = 2
+WAL_BYTE = 18
+
+
+@check
+def database_alias_missing(**_options: Any) -> Found:
+    """Find database aliases that DATABASES lacks."""
+    for name in ("DATABASE", "DIRECT_DATABASE"):
+        alias = getattr(roost, name)
+        if alias is not None and alias not in settings.DATABASES:
+            yield Error(
+                f"{PREFIX}{name} = {alias!r}, but DATABASES has no such alias.",
+                hint=f"Use one of {', '.join(map(repr, settings.DATABASES))}, or add DATABASES[{alias!r}].",
+                id="roost.E006",
+            )
+
+
+@check
+def sqlite_without_wal(**_options: Any) -> Found:
+    """Find a SQLite file in which each commit shuts out every reader."""
+    alias = _work_alias()
+    if alias is None or connections[alias].vendor != "sqlite":
+        return
+    database = connections[alias].settings_dict
+    name = str(database["NAME"])
+    if ":memory:" in name or "mode=memory" in name:
+        return
+    if "wal" in str(database["OPTIONS"].get("init_command", "")).lower() or _is_wal(Path(name)):
+        return
+    yield Warning(
+        f"The SQLite database {name} does not use write-ahead logging: workers and pages will wait for each other.",
+        hint=f"Set DATABASES[{alias!r}]['OPTIONS'] = {{'init_command': 'PRAGMA journal_mode=WAL'}}.",
+        id="roost.W005",
+    )
+
+
+def _is_wal(file: Path) -> bool:
+    """Read the mode from the file's header, where SQLite keeps it for good."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(WAL_BYTE + 1)[WAL_BYTE:] == bytes([WAL])
+    except OSError:
+        return False
+
+
+@check
+def sqlite_shared_by_hosts(*, databases: Sequence[str] | None = None, **_options: Any) -> Found:
+    """Find workers of several machines on one SQLite file. Asks the database, so runs with `--database` only."""
+    alias = _work_alias()
+    if alias is None or alias not in (databases or ()) or connections[alias].vendor != "sqlite":
+        return
+    if Worker._meta.db_table not in connections[alias].introspection.table_names():
+        return
+    alive = Worker.objects.using(alias).exclude(state=WorkerState.OFFLINE)
+    hosts = sorted(alive.order_by().values_list("host", flat=True).distinct())
+    if len(hosts) > 1:
+        yield Warning(
+            f"Workers on {len(hosts)} hosts ({', '.join(hosts)}) share one SQLite file; its locks do not cross hosts.",
+            hint="Use PostgreSQL, or run workers on one host.",
+            id="roost.W006",
+        )
+
+
+@check
+def pooled_database_without_a_direct_one(**_options: Any) -> Found:
+    """Find LISTEN and advisory locks sent through a transaction pooler, which loses both."""
+    alias = _work_alias()
+    if alias is None or connections[alias].vendor != "postgresql" or roost.DIRECT_DATABASE is not None:
+        return
+    if connections[alias].settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        yield Warning(
+            f"DATABASES[{alias!r}] seems to be a transaction pooler: wake-ups and the liveness lock do not pass it.",
+            hint="Add an alias that reaches PostgreSQL directly, and set ROOST_DIRECT_DATABASE to it.",
+            id="roost.W007",
+        )
+
+
+def _work_alias() -> str | None:
+    """Return the work database's alias, None when it is missing, which `database_alias_missing` tells."""
+    return work_database() if roost.DATABASE is None or roost.DATABASE in settings.DATABASES else None
