@@ -29,7 +29,7 @@ from runtime.exceptions import StorageUnavailable
 from runtime.models import Artifact, Blob
 from runtime.models.workitem import new_id
 from runtime.store.base import NewArtifact
-from runtime.store.transactions import retried, transacted
+from runtime.store.transactions import begin, retried, transacted
 
 logger = logging.getLogger("roost.artifacts")
 
@@ -42,6 +42,8 @@ TOUCH = """
     VALUES (%s, %s, %s, {now})
     ON CONFLICT (sha256) DO UPDATE SET touched_at = excluded.touched_at
 """
+
+SESSION_TIMEOUTS = "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)"
 
 
 def store(using: str, prepared: Prepared) -> NewArtifact:
@@ -75,18 +77,22 @@ def _touch(using: str, prepared: Prepared) -> None:
 
 @contextmanager
 def _committing(using: str) -> Iterator[BaseDatabaseWrapper]:
-    """Give a connection on which a statement commits at once, where the database allows one beside a transaction.
+    """Give a connection on which a write commits at once, where the database allows one beside a transaction.
 
-    A connection that was opened for this (in a thread of a pool, say) is closed again.
+    The write is bounded by the store's timeouts: a sweeper may hold the row while its storage hangs. A connection that
+    was opened for this (in a thread of a pool, say) is closed again.
     """
     connection: BaseDatabaseWrapper = connections[using]
     if connection.in_atomic_block and connection.vendor == "postgresql" and not _in_test_case(connection):
         with closing(connection.copy()) as beside:
+            with beside.cursor() as cursor:
+                cursor.execute(SESSION_TIMEOUTS, [f"{roost.LOCK_TIMEOUT_MS}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"])
             yield beside
         return
     was_closed = connection.connection is None
     try:
-        yield connection
+        with begin(using):
+            yield connection
     finally:
         if was_closed:
             connection.close()
