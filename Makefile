@@ -19,8 +19,9 @@ install: ## Install into .venv, every file checked against its hash
 demo: install ## See an item survive the kill -9 of its worker (SQLite; URL=… to watch your own page)
 	@$(CLEAN) $(PY) manage.py roost demo $(if $(URL),--url "$(URL)")
 
-console: install ## Serve the console with demo data and a running worker
-	@$(CLEAN) $(PY) -m roost_project.console $(if $(PORT),--port $(PORT))
+console: install ## Serve the console with demo data and a running worker (PORT=…, ROOST_DEMO_PASSWORD=…)
+	@$(CLEAN) $(if $(ROOST_DEMO_PASSWORD),ROOST_DEMO_PASSWORD="$$ROOST_DEMO_PASSWORD") \
+		$(PY) -m roost_project.console $(if $(PORT),--port "$(PORT)")
 
 test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where a Python for it is found
 	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) $(ARGS)
