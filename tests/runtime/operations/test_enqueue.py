@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Permission, User
 from django.db import transaction
 
 from runtime import clock
 from runtime.choices import EventKind, Reason, State
-from runtime.exceptions import Conflict, InvalidInput, NotFound
+from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound
 from runtime.models import Event, WorkItem
 from runtime.operations.enqueue import Enqueue, aenqueue, enqueue
 from tests.factories import WorkItemFactory
@@ -163,3 +164,13 @@ def test_check_stores_nothing() -> None:
 def test_the_async_twin_does_the_same() -> None:
     item = async_to_sync(aenqueue)("echo", {"a": 1}, idempotency_key="k")
     assert enqueue("echo", {"a": 1}, idempotency_key="k").pk == item.pk
+
+
+def test_a_user_needs_the_permission_and_signs_the_event() -> None:
+    user = User.objects.create(username="ada")
+    with pytest.raises(Forbidden, match=r"ada may not enqueue work items: the permission roost\.enqueue_workitem"):
+        enqueue("echo", by=user)
+    assert not WorkItem.objects.exists()
+    user.user_permissions.add(Permission.objects.get(codename="enqueue_workitem"))
+    item = enqueue("echo", by=User.objects.get(pk=user.pk))
+    assert last_event(item).actor == "ada"
