@@ -21,7 +21,7 @@ from typing import Any
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, State
 from runtime.exceptions import InvalidInput
-from runtime.management.demo.fleet import DemoFailed, Fleet
+from runtime.management.demo.fleet import DemoFailed, Fleet, cleaning_up_on_sigterm
 from runtime.management.roost.call import Call
 from runtime.models import Event, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
@@ -38,7 +38,7 @@ def measure(call: Call, *, rounds: int) -> None:
     """Kill `rounds` busy and `rounds` idle workers; raises `DemoFailed` if work was lost, doubled or slow to go on."""
     if rounds < 1:
         raise InvalidInput(f"--crash {rounds}: there must be at least one round.", field="crash")
-    with tempfile.TemporaryDirectory(prefix="roost-crash-") as folder:
+    with cleaning_up_on_sigterm(), tempfile.TemporaryDirectory(prefix="roost-crash-") as folder:
         log = Path(folder) / "runworker.log"
         with Fleet("--processes", "2", "--pools", LANE, log=log, using=call.using) as fleet:
             bench = _Bench(call, fleet)

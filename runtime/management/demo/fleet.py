@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -29,6 +30,27 @@ class DemoFailed(RoostError):
     """Something that the demo promises was not seen."""
 
     code = "demo_failed"
+
+
+@contextlib.contextmanager
+def cleaning_up_on_sigterm() -> Iterator[None]:
+    """Let the first SIGTERM end the block as an exception, so that what it started is ended; ignore the rest.
+
+    Signals reach the main thread only: elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def command_line(*arguments: str) -> list[str]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from runtime.management.demo.fleet import command_line, environment
-from runtime.management.roost.call import CONFLICT, Call
+from runtime.management.demo.fleet import cleaning_up_on_sigterm, command_line, environment
+from runtime.management.roost.call import CONFLICT, INVALID, MISSING, Call
 
 MODULE = "runtime.management.demo.settings"
 CLEAN_UP_SECONDS = 30.0
+INTERRUPTED = 130
 
 
 def is_inside() -> bool:
@@ -23,8 +23,9 @@ def is_inside() -> bool:
 
 
 def folder() -> Path:
-    """Return the folder of the demo: `build/demo` in the project, where there is one."""
-    return Path(getattr(settings, "BASE_DIR", Path.cwd())) / "build" / "demo"
+    """Return the folder of the demo: `build/demo` in the project, or the one that ROOST_DEMO_FOLDER names."""
+    named = os.environ.get("ROOST_DEMO_FOLDER")
+    return Path(named) if named else Path(getattr(settings, "BASE_DIR", Path.cwd())) / "build" / "demo"
 
 
 def run(call: Call) -> None:
@@ -36,24 +37,24 @@ def run(call: Call) -> None:
     arguments = ["roost", "demo", "--format", call.options["format"]]
     if call.options["url"]:
         arguments += ["--url", call.options["url"]]
-    demo = {"ROOST_DEMO_PRODUCT": product, "ROOST_DEMO_FOLDER": str(folder()), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command_line(*arguments), env=environment(DJANGO_SETTINGS_MODULE=MODULE, **demo))
-    code = _wait(process)
-    if code:
-        raise CommandError("The demo did not show what it promises: see above.", returncode=CONFLICT)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the demo; when this process is to end, so that it cleans up first, end it too."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    demo = {"ROOST_DEMO_PRODUCT": product, "ROOST_DEMO_FOLDER": str(folder().resolve()), "PYTHONUNBUFFERED": "1"}
     try:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if process.poll() is None:
-            process.terminate()
-            try:
+        code = _run(command_line(*arguments), environment(DJANGO_SETTINGS_MODULE=MODULE, **demo))
+    except KeyboardInterrupt:
+        text = "Interrupted. Whatever the demo had started has been ended."
+        raise CommandError(text, returncode=INTERRUPTED) from None
+    if code:
+        known = code in {CONFLICT, INVALID, MISSING}
+        raise CommandError("The demo ended without its proof: see above.", returncode=code if known else CONFLICT)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run the demo out of reach of the terminal's Ctrl-C: it hears one SIGTERM from here, and cleans up."""
+    with cleaning_up_on_sigterm():
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
                 process.wait(CLEAN_UP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()

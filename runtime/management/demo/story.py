@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import sys
 import time
 import uuid
@@ -19,7 +18,7 @@ from django.core.management import call_command
 
 from runtime.choices import TERMINAL, EventKind
 from runtime.management.demo import proof
-from runtime.management.demo.fleet import DemoFailed, Fleet
+from runtime.management.demo.fleet import DemoFailed, Fleet, cleaning_up_on_sigterm
 from runtime.management.demo.page import Page
 from runtime.management.demo.proof import Claim
 from runtime.management.roost.call import Call
@@ -38,11 +37,8 @@ DONE_SECONDS = 60.0
 
 def tell(call: Call) -> None:
     """Tell the story; raises `DemoFailed` unless all of it was seen. Leaves no process behind."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
+    with cleaning_up_on_sigterm():
         _Story(call).tell()
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Story:
