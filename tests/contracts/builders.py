@@ -218,6 +218,10 @@ class Together:
         finally:
             connections.close_all()
 
+    def running(self) -> bool:
+        """Say whether any call is still under way."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def results(self) -> list[Any]:
         """Return what the calls returned, in order; raise what any of them raised."""
         for thread in self._threads:
@@ -239,6 +243,8 @@ def until(condition: Callable[[], bool], what: str) -> None:
 def waiting_for_locks() -> int:
     """Return how many sessions of this database wait for a lock of another: PostgreSQL's own word."""
     with connections["default"].cursor() as cursor:
+        # Within a transaction the view would go on showing what it showed first.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )

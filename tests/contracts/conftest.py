@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 
 from runtime.store import get_store
 from runtime.store.base import Store
 from tests.contracts.builders import Hand
+
+ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
+# What holds on one database alone is collected there alone.
+collect_ignore = ["test_store_interleavings.py" if ON_SQLITE else "test_portable_store.py"]
 
 
 @pytest.fixture
