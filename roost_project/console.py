@@ -30,6 +30,12 @@ START_SECONDS = 30.0
 # A demo that is told to stop gives running steps little time: what they lose runs again at the next start.
 GRACE_SECONDS = "3"
 STOP_SECONDS = 15.0
+WEB_SERVER = [
+    # Static files are read by threads here, which is what this warning, told once, is about.
+    *("-W", "ignore:StreamingHttpResponse must consume synchronous iterators"),
+    *("-m", "uvicorn", "roost_project.asgi:application", "--log-level", "warning"),
+    *("--timeout-graceful-shutdown", GRACE_SECONDS),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     port = parser.parse_args(arguments).port or free_port(PORT)
     address = f"http://{HOST}:{port}/admin/"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "roost_project.settings")
+    os.environ.setdefault("ROOST_LOG_LEVEL", "WARNING")
     os.chdir(ROOT)
     login = prepare(address)
     signal.signal(signal.SIGTERM, _interrupt)
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        children["web server"] = start("uvicorn", "roost_project.asgi:application", "--host", HOST, "--port", str(port))
+        children["web server"] = start(*WEB_SERVER, "--host", HOST, "--port", str(port))
         children["worker"] = start(str(ROOT / "manage.py"), "runworker")
         wait_until_served(f"{address}login/", children["web server"])
         say(f"\nThe console: {address}roost/workitem/\nLogin:       {login}\nCtrl-C ends it.")
@@ -101,11 +108,10 @@ def free_port(wanted: int) -> int:
     raise SystemExit("There is no free port on this machine.")
 
 
-def start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(*arguments: str) -> subprocess.Popen[bytes]:
     """Start a child of this Python, out of reach of the terminal's Ctrl-C: it hears one SIGTERM from us."""
-    module = [program] if program.endswith(".py") else ["-m", program, "--log-level", "warning"]
     environment = {"ROOST_GRACE_SECONDS": GRACE_SECONDS, **os.environ}
-    return subprocess.Popen([sys.executable, *module, *arguments], cwd=ROOT, env=environment, start_new_session=True)
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, start_new_session=True)
 
 
 def wait_until_served(url: str, server: subprocess.Popen[bytes]) -> None:
@@ -131,8 +137,14 @@ def watch(children: dict[str, subprocess.Popen[bytes]]) -> int:
 
 
 def stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End the children: SIGTERM, and SIGKILL for one that does not follow it in time."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End the children: SIGTERM, and SIGKILL for one that does not follow in time or when we hear a second signal."""
+
+    def at_once(_number: int, _frame: object) -> None:
+        for child in children:
+            child.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, at_once)
     for child in children:
         if child.poll() is None:
             child.terminate()
