@@ -45,7 +45,7 @@ class Settings:
     SQLITE_POLL_SECONDS: float = 0.2
     # Seconds an item may keep its lease from step to step while others are waiting.
     STICKY_SECONDS: float = 1.0
-    # Deaths of a worker, alone with the item, after which the item is quarantined as poison.
+    # Workers that an item, suspected after two deaths, may kill while it runs alone before it is quarantined.
     MAX_DEATHS: int = 3
 
     # Worker: processes, items in flight in each, atomic steps at once in each, seconds to finish at SIGTERM.

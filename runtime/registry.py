@@ -7,7 +7,7 @@ Names in data are looked up here and nowhere else: no class is ever imported bec
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -47,7 +47,7 @@ def get(name: str) -> Engine:
     return _load(name, path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(name: str, path: str) -> Engine:
     try:
         found: Any = import_string(path)

@@ -19,9 +19,7 @@ class VersionedQuerySet(models.QuerySet[Any]):
         One UPDATE statement, so of two writers with the same version exactly one wins.
         Raises `StaleVersion` for the other, and when the row is gone; nothing is written then.
         """
-        updated = self.filter(pk=pk, row_version=row_version).update(
-            row_version=models.F("row_version") + 1, **changes
-        )
+        updated = self.filter(pk=pk, row_version=row_version).update(row_version=models.F("row_version") + 1, **changes)
         if not updated:
             name = self.model._meta.verbose_name
             raise StaleVersion(f"The {name} {pk} changed since version {row_version} was read. Read it again.")

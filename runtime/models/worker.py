@@ -28,9 +28,7 @@ class Worker(Versioned):
     engines = models.JSONField(_("engines"), default=list, blank=True)
     pools = models.JSONField(_("pools"), default=list, blank=True)
     capacity = models.IntegerField(_("items at once"), default=1)
-    state = models.CharField(
-        _("state"), max_length=10, choices=WorkerState.choices, default=WorkerState.ONLINE
-    )
+    state = models.CharField(_("state"), max_length=10, choices=WorkerState.choices, default=WorkerState.ONLINE)
     desired_state = models.CharField(
         _("wanted state"), max_length=10, choices=WorkerState.choices, default=WorkerState.ONLINE
     )

@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import clock, registry
-from runtime.choices import PARKED, EventKind, Reason, State
+from runtime.choices import PARKED, SUSPECT_DEATHS, EventKind, Reason, State
 from runtime.models import Event, Lease, ResourceClaim, WorkItem
 from runtime.queries import resources, workers
 from runtime.queries.words import for_people, moment, span
 from runtime.store import work_database
-
-SUSPECT_DEATHS = 2
-"""Deaths in a row from which an item is claimed alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from django.db import connections, router
 
@@ -22,7 +22,7 @@ def get_store(using: str | None = None) -> Store:
     return _make(using or work_database(), connections[using or work_database()].vendor)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _make(using: str, vendor: str) -> Store:
     if vendor == "postgresql":
         from runtime.store.postgres import PostgresStore

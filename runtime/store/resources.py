@@ -144,7 +144,12 @@ def judge(using: str, candidates: Sequence[Candidate], locked: Mapping[Key, Reso
         if any(key not in locked for key in candidate.asks):
             verdict.passed.append(candidate)
             continue
-        asks = {locked[key].pk: ask for key, ask in candidate.asks.items()}
+        # What it holds already, for as long as it lives, it need not be given, and must not count twice for the others.
+        asks = {
+            locked[key].pk: ask
+            for key, ask in candidate.asks.items()
+            if all(holder.item != candidate.item for holder in held[locked[key].pk])
+        }
         if candidate.item in fenced or not fits(candidate.item, asks, held, capacities):
             verdict.parked.append(candidate)
             continue

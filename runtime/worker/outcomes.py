@@ -18,6 +18,7 @@ from runtime.choices import EventKind, Reason, State
 from runtime.conf import settings as roost
 from runtime.engine import Complete, Continue, Fail, Snapshot, Wait
 from runtime.exceptions import (
+    InvalidInput,
     NotJSON,
     PermanentError,
     RetryableError,
@@ -154,7 +155,7 @@ def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
     """Return the outcome of a step that raised: a retry with backoff, or the dead letters. Never raises."""
     policy = run.engine.retry or RetryPolicy.default()
     attempt = run.attempt + 1
-    permanent = isinstance(error, PermanentError)
+    permanent = isinstance(error, PermanentError | InvalidInput)
     text, fingerprint = describe(run, error, attempt)
     duration = time.monotonic() - run.started if run.started else 0.0
     if permanent or attempt >= run.claimed.max_attempts:

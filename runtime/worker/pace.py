@@ -22,6 +22,7 @@ YIELDS_PER_PEEK = 10
 BLOCKED_SECONDS = 0.05
 SUSPECT_SECONDS = 2.0
 QUIET_SECONDS = 10.0
+STREAK_SECONDS = 5.0
 
 
 class Pace:
@@ -39,6 +40,7 @@ class Pace:
         self._yields = 0
         self._suspects_at = time.monotonic() + SUSPECT_SECONDS
         self._quiet_until = 0.0
+        self._streak_until = 0.0
         self._alone = False
         self.idle = False
 
@@ -54,8 +56,11 @@ class Pace:
         self._look_at = 0.0
 
     def freed(self) -> None:
-        """Look again soon when there was more to claim than room for it."""
-        self._alone = False
+        """Look again soon when there was more to claim than room for it; after a suspect, for the next one."""
+        if self._alone:
+            self._alone = False
+            now = time.monotonic()
+            self._quiet_until = now + QUIET_SECONDS if now < self._streak_until else 0.0
         if self._expect:
             self._look_at = 0.0
 
@@ -71,6 +76,8 @@ class Pace:
     def plan(self, room: int, runs: Collection[object], quiet_inbox: bool) -> bool | None:
         """Say whether to claim now: None no, False yes, True yes but one suspect alone."""
         now = time.monotonic()
+        if runs and now >= self._quiet_until:
+            self._quiet_until = 0.0
         if room <= 0:
             self._peek(now)
             self._watch_suspects(now)
@@ -78,11 +85,7 @@ class Pace:
         if self._alone:
             return None
         if self._quiet_until:
-            if not runs:
-                return True
-            if now < self._quiet_until:
-                return None
-            self._quiet_until = 0.0
+            return None if runs else True
         if now < self._look_at:
             return None
         if self._expect:
@@ -95,9 +98,11 @@ class Pace:
             self.idle = False
             return False
         self._look_at = now + (self._poll if wait is None else min(wait, self._poll))
+        if self._options.until_idle:
+            self._suspects_at = 0.0
         self._watch_suspects(now)
-        if self._quiet_until and not runs:
-            return True
+        if self._quiet_until:
+            return None if runs else True
         self.idle = True
         return None
 
@@ -106,9 +111,12 @@ class Pace:
         now = time.monotonic()
         if alone:
             self._alone = count > 0
+            if not (count and self._streak_until):
+                self._streak_until = now + STREAK_SECONDS if count else 0.0
             self._quiet_until = 0.0
             self._suspects_at = now + _about(SUSPECT_SECONDS)
             return
+        self._streak_until = 0.0
         self.idle = False
         self._expect = count >= limit
         self._look_at = now if count else now + BLOCKED_SECONDS
@@ -116,9 +124,7 @@ class Pace:
 
     def should_yield(self, run: Run) -> bool:
         """Say whether an item that could go on has to make room for others."""
-        if self._alone:
-            return False
-        if self._quiet_until:
+        if self._alone or self._quiet_until:
             return True
         pressure = self._pressure
         if pressure is None or self._yields <= 0 or pressure < run.claimed.priority:

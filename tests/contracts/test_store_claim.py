@@ -138,13 +138,16 @@ def test_a_suspect_is_claimed_alone_and_by_nobody_who_is_busy(store: Store, work
     alone = worker.take(alone=True)
     assert (alone.id, alone.deaths) == (suspect, 2)
     assert Lease.objects.get(pk=suspect).alone
-    assert len(worker.claim(alone=True)) == 1
+    assert worker.claim(alone=True) == []
 
 
-def test_an_idle_worker_without_suspects_claims_as_usual(worker: Hand) -> None:
-    ids = [put() for _ in range(3)]
-    assert [one.id for one in worker.claim(alone=True)] == ids
-    assert not Lease.objects.filter(alone=True).exists()
+def test_who_asks_for_a_suspect_gets_nothing_else(worker: Hand) -> None:
+    put()
+    request = worker.request(alone=True)
+    assert worker.store.due(request) is None
+    assert worker.store.next_due_in(request) is None
+    assert worker.claim(alone=True) == []
+    assert not Lease.objects.exists()
 
 
 def test_a_revoked_lease_of_an_item_without_resources_is_replaced(worker: Hand, other: Hand) -> None:

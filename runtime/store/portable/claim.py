@@ -11,7 +11,7 @@ from runtime import clock
 from runtime.conf import settings as roost
 from runtime.store import resources
 from runtime.store.base import Claimed, ClaimRequest
-from runtime.store.portable.due import QUEUED, SUSPECT_DEATHS, highest_priority, serves
+from runtime.store.portable.due import QUEUED, highest_priority, serves
 from runtime.store.portable.statements import later, places, rows, stored, told, write_many
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
@@ -19,7 +19,7 @@ from runtime.store.transactions import transacted
 DUE = f"""
 SELECT id, namespace, resources, limited, epoch, version, event_seq, attempt, item_timeout
 FROM roost_workitem
-WHERE {QUEUED} AND priority = %s AND run_at <= %s {{mine}} {{suspect}}
+WHERE {QUEUED} AND priority = %s AND run_at <= %s {{mine}}
 ORDER BY run_at, id
 LIMIT %s
 """
@@ -75,24 +75,23 @@ def claim(using: str, request: ClaimRequest) -> list[Claimed]:
 
     def once() -> list[Claimed]:
         now = clock.now(using)
-        taken = _take(using, request, now, suspect=True) if request.alone else []
-        return _read(using, taken or _take(using, request, now, suspect=False), now)
+        return _read(using, _take(using, request, now), now)
 
     return transacted(using, once)
 
 
-def _take(using: str, request: ClaimRequest, now: dt.datetime, *, suspect: bool) -> list[str]:
+def _take(using: str, request: ClaimRequest, now: dt.datetime) -> list[str]:
     """Mark due items until there are enough or no more; those whose resources are held leave the queue on the way."""
-    wanted = 1 if suspect else request.limit
+    wanted = 1 if request.alone else request.limit
     mine, params = serves(request)
-    query = DUE.format(mine=mine, suspect=f"AND deaths {'>=' if suspect else '<'} {SUSPECT_DEATHS}")
+    query = DUE.format(mine=mine)
     taken: list[str] = []
     rank = highest_priority(using, request)
     while rank is not None and len(taken) < wanted:
         left = wanted - len(taken)
         found = [Due._make(row) for row in rows(using, query, [rank, stored(using, now), *params, left])]
         granted = _granted(using, found, now)
-        _mark(using, request.worker, granted, now, alone=suspect)
+        _mark(using, request.worker, granted, now, alone=request.alone)
         taken += [due.id for due in granted]
         if len(found) < left:
             rank = highest_priority(using, request, below=rank)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from runtime import clock
+from runtime.choices import SUSPECT_DEATHS
 from runtime.store.base import ClaimRequest
 from runtime.store.portable.statements import places, rows, stored, told
-
-SUSPECT_DEATHS = 2
-"""From this many deaths on an item is claimed alone."""
 
 QUEUED = "state = 'queued' AND NOT (reason IN ('limit', 'resource'))"
 
@@ -54,8 +52,7 @@ def serves(request: ClaimRequest) -> tuple[str, list[Any]]:
     if request.pools:
         conditions.append(f"AND pool IN ({places(request.pools)})")
         params += request.pools
-    if not request.alone:
-        conditions.append(f"AND deaths < {SUSPECT_DEATHS}")
+    conditions.append(f"AND deaths {'>=' if request.alone else '<'} {SUSPECT_DEATHS}")
     return " ".join(conditions), params
 
 

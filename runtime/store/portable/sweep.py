@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from django.db.models import Q
 
 from runtime import clock
-from runtime.choices import EventKind, Reason, State, WorkerState
+from runtime.choices import SUSPECT_DEATHS, EventKind, Reason, State, WorkerState
 from runtime.conf import settings as roost
 from runtime.models import Lease, Worker, WorkItem
 from runtime.store import waking
@@ -90,12 +90,13 @@ def _recover(using: str, dead: frozenset[uuid.UUID], batch: int, report: SweepRe
 def after_death(item: WorkItem, *, alone: bool) -> Move:
     """Return what becomes of an item whose owner ended without a committed step. Pure.
 
-    It goes back to the queue with one death more; with `ROOST_MAX_DEATHS` of them, the last one while its process ran
-    nothing else, it is poison and goes to the dead letters.
+    It goes back to the queue with one death more; after two in company it runs alone, and with `ROOST_MAX_DEATHS` more
+    of them, each while its process ran nothing else, it is poison and goes to the dead letters.
     """
     deaths = item.deaths + 1
-    if alone and deaths >= roost.MAX_DEATHS:
-        message = f"{deaths} workers in a row ended while they ran this item, the last one running nothing else."
+    if alone and deaths >= SUSPECT_DEATHS + roost.MAX_DEATHS:
+        last = roost.MAX_DEATHS
+        message = f"{deaths} workers in a row ended while they ran this item, the last {last} running nothing else."
         error = {"type": "Poison", "code": Reason.POISON.value, "message": message}
         changes = {"deaths": deaths, "last_error": error, "fingerprint": Reason.POISON.value}
         return Move(kind=EventKind.FAILED, state=State.FAILED, reason=Reason.POISON, changes=changes, data=error)

@@ -58,18 +58,14 @@ def _next_due(name: str, kind: str) -> str:
 
 DUE = f"""
 WITH RECURSIVE {RANKS}
-SELECT greatest(
-    {_first_due("plain", PLAIN)}, {_first_due("limited", LIMITED)},
-    CASE WHEN %s::bool THEN {_first_due("suspect", SUSPECT)} END
-)
+SELECT CASE WHEN %s::bool THEN {_first_due("suspect", SUSPECT)}
+ELSE greatest({_first_due("plain", PLAIN)}, {_first_due("limited", LIMITED)}) END
 """
 
 NEXT = f"""
 WITH RECURSIVE {RANKS}
-SELECT extract(epoch FROM least(
-    {_next_due("plain", PLAIN)}, {_next_due("limited", LIMITED)},
-    CASE WHEN %s::bool THEN {_next_due("suspect", SUSPECT)} END
-) - statement_timestamp())::float8
+SELECT extract(epoch FROM CASE WHEN %s::bool THEN {_next_due("suspect", SUSPECT)}
+ELSE least({_next_due("plain", PLAIN)}, {_next_due("limited", LIMITED)}) END - statement_timestamp())::float8
 """
 
 
@@ -83,12 +79,12 @@ def mine(request: ClaimRequest) -> list[str | None]:
 def due(using: str, request: ClaimRequest) -> int | None:
     """Return the highest priority among items due for this worker now, None when there are none."""
     wanted = mine(request)
-    priority: int | None = rows(using, DUE, [*wanted, *wanted, request.alone, *wanted])[0][0]
+    priority: int | None = rows(using, DUE, [request.alone, *wanted, *wanted, *wanted])[0][0]
     return priority
 
 
 def next_due_in(using: str, request: ClaimRequest) -> float | None:
     """Return the seconds until the next item for this worker is due, None when there is none."""
     wanted = mine(request)
-    seconds: float | None = rows(using, NEXT, [*wanted, *wanted, request.alone, *wanted])[0][0]
+    seconds: float | None = rows(using, NEXT, [request.alone, *wanted, *wanted, *wanted])[0][0]
     return None if seconds is None else max(0.0, seconds)

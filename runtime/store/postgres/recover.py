@@ -40,8 +40,8 @@ WITH h AS MATERIALIZED (
         AND (l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]))
     RETURNING l.work_item_id, l.worker_id, l.alone
 ), judged AS MATERIALIZED (
-    SELECT ended.*, ended.alone AND w.deaths + 1 >= %s::int AS poison
-    FROM ended JOIN roost_workitem w ON w.id = ended.work_item_id
+    SELECT ended.*, limits.allowed, ended.alone AND w.deaths + 1 >= 2 + limits.allowed AS poison
+    FROM ended JOIN roost_workitem w ON w.id = ended.work_item_id, (SELECT %s::int AS allowed) limits
 ), written AS (
     UPDATE roost_workitem w SET
         state = CASE WHEN j.poison THEN 'failed' WHEN w.pause_requested THEN 'paused' ELSE 'queued' END,
@@ -53,7 +53,8 @@ WITH h AS MATERIALIZED (
         last_error = CASE WHEN j.poison THEN jsonb_build_object(
             'type', 'Poison', 'code', 'poison',
             'message', format(
-                '%%s workers in a row ended while they ran this item, the last one running nothing else.', w.deaths + 1
+                '%%s workers in a row ended while they ran this item, the last %%s running nothing else.',
+                w.deaths + 1, j.allowed
             )
         ) ELSE w.last_error END,
         fingerprint = CASE WHEN j.poison THEN 'poison' ELSE w.fingerprint END,

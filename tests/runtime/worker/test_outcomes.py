@@ -125,6 +125,11 @@ def test_fail_and_permanent_errors_go_to_the_dead_letters_at_once() -> None:
         assert (error["code"], error["message"], error["details"]) == ("no_customer", "no such customer", {"id": 7})
 
 
+def test_bad_input_to_the_context_fails_for_good() -> None:
+    outcome = outcome_of(lambda snapshot, item, ctx: ctx.log("hello", level="loud"))
+    assert (outcome.state, error_of(outcome)["type"]) == (State.FAILED, "InvalidInput")
+
+
 @pytest.mark.scenario("L6")
 def test_any_other_error_is_retried_with_growing_backoff() -> None:
     def raises(snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
