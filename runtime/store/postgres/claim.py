@@ -82,7 +82,7 @@ def claim(using: str, request: ClaimRequest) -> list[Claimed]:
     """Take due items, most urgent first. Raises Django's database errors."""
     if request.limit < 1:
         return []
-    return read(using, _take_suspect(using, request) if request.alone else _take(using, request))
+    return _read(using, _take_suspect(using, request) if request.alone else _take(using, request))
 
 
 def _take(using: str, request: ClaimRequest) -> list[Taken]:
@@ -113,7 +113,7 @@ def _take_suspect(using: str, request: ClaimRequest) -> list[Taken]:
     return rows(using, SUSPECTED, params) or take_limited(using, request, 1, alone=True)
 
 
-def read(using: str, taken: Sequence[Taken]) -> list[Claimed]:
+def _read(using: str, taken: Sequence[Taken]) -> list[Claimed]:
     """Read marked items and their state, both as they are at one instant; leave out those lost meanwhile."""
     if not taken:
         return []
