@@ -184,7 +184,6 @@ ACTIONS: tuple[OperatorAction, ...] = (
         operation=Requeue,
         title=gettext_lazy("Requeue"),
         effect=gettext_lazy("The items are due at once, from their last snapshot. A running step is thrown away."),
-        grave=True,
     ),
     OperatorAction(
         name="pause",

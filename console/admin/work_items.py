@@ -78,7 +78,7 @@ class WorkItemAdmin(VerbAdmin):
 
     change_form_template = "admin/roost/workitem/change_form.html"
     change_list_template = "admin/roost/workitem/change_list.html"
-    list_display = ("name", "standing", "engine", "step", "why", "attempts", "due", "updated")
+    list_display = ("name", "standing", "engine", "step", "attempts", "due", "updated")
     list_filter = ("state", AttentionFilter, EngineFilter)
     search_help_text = _("A work item's id (finds its children too), idempotency key or error fingerprint, whole.")
     find_by = ("idempotency_key", "fingerprint")
@@ -183,13 +183,11 @@ class WorkItemAdmin(VerbAdmin):
 
     @admin.display(description=_("state"), ordering="state")
     def standing(self, row: WorkItem) -> SafeString:
-        """Show the state as a badge."""
-        return display.state_badge(row)
-
-    @admin.display(description=_("reason"))
-    def why(self, row: WorkItem) -> str:
-        """Show the reason in words."""
-        return str(row.get_reason_display())
+        """Show the state as a badge, and under it the reason in words."""
+        reason = row.get_reason_display()
+        if not reason:
+            return display.state_badge(row)
+        return format_html('{}<div class="roost-quiet">{}</div>', display.state_badge(row), reason)
 
     @admin.display(description=_("step"))
     def step(self, row: WorkItem) -> str:
