@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import clock, registry
-from runtime.choices import PARKED, SUSPECT_DEATHS, EventKind, Reason, State
+from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, EventKind, Reason, State
 from runtime.models import Event, Lease, ResourceClaim, WorkItem
 from runtime.queries import resources, workers
 from runtime.queries.words import for_people, moment, span
@@ -53,8 +53,18 @@ def why(item: WorkItem, *, using: str | None = None) -> Explanation:
     """Return why the item, as it was read, is where it is. Makes a handful of queries and changes nothing."""
     using = using or work_database()
     now = clock.now(using)
-    causes = tuple(_BY_STATE[item.state](item, now, using))
+    causes = (*_overdue(item, now), *_BY_STATE[item.state](item, now, using))
     return Explanation(item=item.pk, state=item.state, at=now, causes=causes)
+
+
+def _overdue(item: WorkItem, now: dt.datetime) -> Iterator[Cause]:
+    """Tell what the next sweep will do, from the sweep's own conditions."""
+    if item.deadline_at is not None and item.deadline_at <= now and item.state in LIVE - {State.RUNNING}:
+        text = f"Its deadline passed at {moment(item.deadline_at)}: the next sweep fails it."
+        yield Cause(code="deadline", text=text, data={"deadline": item.deadline_at})
+    if item.timeout_at is not None and item.timeout_at <= now and item.state in {State.QUEUED, State.RUNNING}:
+        text = f"Its time was up at {moment(item.timeout_at)}: the next sweep fails it."
+        yield Cause(code="timeout", text=text, data={"timeout": item.timeout_at})
 
 
 def _queued(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

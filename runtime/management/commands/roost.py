@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +27,17 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Make the parser, with the exit codes at the end of the help."""
         return super().create_parser(prog_name, subcommand, epilog=EXIT_CODES, **kwargs)
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run, and end quietly when the reader of the output goes away (`| head`) or at Ctrl-C."""
+        try:
+            super().run_from_argv(argv)
+        except BrokenPipeError:
+            # What is still buffered has nowhere to go; Python would complain about that at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare every command."""

@@ -1,4 +1,4 @@
-"""`roost cancel`, `requeue`, `redrive`, `pause`, `resume`, `release`: move items."""
+"""`roost cancel`, `requeue`, `redrive`, `pause`, `resume`, `release`, `prioritise`: move items."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from runtime.management.roost.call import Call, Commands, exit_code
 from runtime.models import WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.pause import pause
+from runtime.operations.prioritise import prioritise
 from runtime.operations.redrive import redrive
 from runtime.operations.release import release
 from runtime.operations.requeue import requeue
@@ -34,9 +35,11 @@ def register(commands: Commands) -> None:
     _declare(commands, "resume", resume, "Let paused items go on.")
     parser = _declare(commands, "release", release, "End the lease of running items, or a claim on a resource.")
     parser.add_argument("--resource", metavar="KEY", help="End the claim on this resource instead.")
+    parser = _declare(commands, "prioritise", prioritise, "Set the priority of items that have not ended.")
+    parser.add_argument("--priority", type=int, required=True, metavar="N", help="Higher is sooner.")
 
 
-EXTRA = ("from_version", "max_steps", "now", "resource")
+EXTRA = ("from_version", "max_steps", "now", "priority", "resource")
 """Options that are arguments of some operations, under the same name."""
 
 

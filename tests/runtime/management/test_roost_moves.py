@@ -86,6 +86,15 @@ def test_release_ends_a_lease() -> None:
     assert state(item) == "queued"
 
 
+@pytest.mark.scenario("L30")
+def test_prioritise_sets_the_priority_and_leaves_the_epoch_alone() -> None:
+    item = rows.running(rows.worker())
+    run("prioritise", item.pk, "--priority", -3)
+    found = WorkItem.objects.get(pk=item.pk)
+    assert (found.priority, found.epoch, found.state) == (-3, item.epoch, "running")
+    assert refused("prioritise", item.pk, "--priority", 99999)[0] == 2
+
+
 @pytest.mark.parametrize(
     ("verb", "start"),
     [

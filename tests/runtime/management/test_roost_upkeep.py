@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
@@ -131,14 +134,35 @@ def test_a_database_that_fails_is_one_line_and_exit_code_1(monkeypatch: pytest.M
     assert message == "The database failed: connection refused `roost doctor` tells more."
 
 
-def test_every_command_explains_itself_and_its_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = "engines enqueue status inspect list events history workers resources cancel requeue redrive pause"
-    groups = ["artifacts list", "artifacts show", "artifacts save", "dead list", "dead redrive", "dead ack"]
-    for command in [*commands.split(), "resume", "release", "sweep", "why", "verify", "doctor", "demo", *groups]:
-        with pytest.raises(SystemExit):
-            run(*command.split(), "--help")
-        printed = " ".join(capsys.readouterr().out.split())
-        assert "Exit codes: 0 done; 1 a conflict" in printed, command
+def commands() -> list[str]:
+    """Name every command, a group's with the group's name before it."""
+
+    def under(parser: argparse.ArgumentParser, before: str) -> Iterator[str]:
+        groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        for name, inner in (pair for group in groups for pair in group.choices.items()):
+            found = list(under(inner, f"{before}{name} "))
+            yield from found or [f"{before}{name}"]
+
+    return list(under(load_command_class("runtime", "roost").create_parser("manage.py", "roost"), ""))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_explains_itself_and_its_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(*command.split(), "--help")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Exit codes: 0 done; 1 a conflict" in printed
+    assert "--format {table,json}" in printed
+
+
+def test_every_command_is_in_the_reference_and_has_a_test() -> None:
+    reference = (ROOT / "docs/reference/commands.md").read_text()
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_roost_*.py"))
+    tests += (Path(__file__).parent / "demo_run.py").read_text()
+    for command in commands():
+        assert f"`{command}" in reference, command
+        called = '", "'.join(command.split())
+        assert f'"{called}"' in tests or f'"{command}"' in tests, command
 
 
 def test_exit_codes_reach_the_shell() -> None:
@@ -153,4 +177,15 @@ def test_exit_codes_reach_the_shell() -> None:
     assert (code, out) == (2, "")
     assert error.startswith("CommandError: There is no engine 'nobody'")
     assert error.count("\n") == 1
+    assert end("demo", "--crash", "0")[0] == 2
     assert end("engines", "--no-color", "--settings", "roost_project.settings")[0] == 0
+
+
+def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
+    command = subprocess.Popen(
+        [sys.executable, "manage.py", "roost", "engines"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert command.stdout is not None
+    command.stdout.close()
+    _, error = command.communicate(timeout=30)
+    assert (command.returncode, error) == (128 + signal.SIGPIPE, b"")

@@ -144,6 +144,16 @@ def test_an_ended_item_tells_when_and_a_failed_one_its_error() -> None:
     assert codes(rows.item(State.CANCELLED)) == ("cancelled",)
 
 
+@pytest.mark.scenario("L30")
+def test_an_item_past_its_deadline_or_timeout_is_about_to_be_failed() -> None:
+    rows.worker()
+    late = rows.now(-1)
+    assert codes(rows.item(deadline_at=late, run_at=rows.now(60))) == ("deadline", "not_due")
+    assert codes(rows.item(State.WAITING, deadline_at=late)) == ("deadline", "waiting")
+    assert codes(rows.item(timeout_at=late, run_at=rows.now(60))) == ("timeout", "not_due")
+    assert codes(rows.item(State.DONE, deadline_at=late, timeout_at=late)) == ("done",)
+
+
 def test_every_state_is_explained() -> None:
     for state in State.values:
         assert why(rows.item(state)).causes, state
