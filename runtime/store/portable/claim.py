@@ -11,18 +11,18 @@ from runtime import clock
 from runtime.conf import settings as roost
 from runtime.store import resources
 from runtime.store.base import Claimed, ClaimRequest
-from runtime.store.portable.due import QUEUED, highest_priority, serves
+from runtime.store.portable.due import highest_priority, lanes, serves
 from runtime.store.portable.statements import later, places, rows, stored, told, write_many
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
 
-DUE = f"""
-SELECT id, namespace, resources, limited, epoch, version, event_seq, attempt, item_timeout
+DUE = """
+SELECT id, namespace, resources, limited, epoch, version, event_seq, attempt, item_timeout, run_at
 FROM roost_workitem
-WHERE {QUEUED} AND priority = %s AND run_at <= %s {{mine}}
-ORDER BY run_at, id
-LIMIT %s
+WHERE {lane} AND priority = %s AND run_at <= %s {mine}
 """
+
+OLDEST_FIRST = "ORDER BY run_at, id LIMIT %s"
 
 MARK = """
 UPDATE roost_workitem SET
@@ -66,6 +66,7 @@ class Due(NamedTuple):
     event_seq: int
     attempt: int
     item_timeout: float | None
+    run_at: dt.datetime
 
 
 def claim(using: str, request: ClaimRequest) -> list[Claimed]:
@@ -84,12 +85,13 @@ def _take(using: str, request: ClaimRequest, now: dt.datetime) -> list[str]:
     """Mark due items until there are enough or no more; those whose resources are held leave the queue on the way."""
     wanted = 1 if request.alone else request.limit
     mine, params = serves(request)
-    query = DUE.format(mine=mine)
+    query = "UNION ALL".join(DUE.format(lane=lane, mine=mine) for lane in lanes(request)) + OLDEST_FIRST
     taken: list[str] = []
     rank = highest_priority(using, request)
     while rank is not None and len(taken) < wanted:
         left = wanted - len(taken)
-        found = [Due._make(row) for row in rows(using, query, [rank, stored(using, now), *params, left])]
+        of_lanes = [rank, stored(using, now), *params] * len(lanes(request))
+        found = [Due._make(row) for row in rows(using, query, [*of_lanes, left])]
         granted = _granted(using, found, now)
         _mark(using, request.worker, granted, now, alone=request.alone)
         taken += [due.id for due in granted]
