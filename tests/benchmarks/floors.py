@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 
-from tests.ledger.engines import PADDING
+from tests.ledger import PADDING
 
 ITEMS = 100
 STEP_SQL = """
@@ -73,7 +73,7 @@ def _floor(batch: int, processes: int) -> Callable[[float], float]:
         writers = [context.Process(target=_write, args=(parameters, batch, seconds, counts)) for _ in range(processes)]
         for writer in writers:
             writer.start()
-        total = sum(counts.get(timeout=60) for _ in writers)
+        total = sum(counts.get(timeout=seconds + 30) for _ in writers)
         for writer in writers:
             writer.join()
         return float(total)

@@ -12,7 +12,8 @@ from pathlib import Path
 from django.db import connection
 
 from runtime.models import Event, WorkItem
-from runtime.operations.enqueue import enqueue, enqueue_many
+from runtime.operations.enqueue import enqueue
+from runtime.operations.enqueue_many import enqueue_many
 from tests.benchmarks import floors
 from tests.processes.fleet import Fleet, all_in, kill_holder
 

@@ -12,9 +12,8 @@ from typing import Any
 from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext
 from runtime.exceptions import RetryableError
 from runtime.retry import RetryPolicy
+from tests.ledger import PADDING
 from tests.ledger.models import Entry
-
-PADDING = "x" * 240
 
 
 def advance(snapshot: Snapshot, item: Item) -> Continue | Complete:
