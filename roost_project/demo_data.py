@@ -49,7 +49,7 @@ def _failing() -> list[dict[str, Any]]:
 
 def _contended() -> list[dict[str, Any]]:
     # One runs, the others are parked until it lets go of the resource.
-    return [_count(6, payload={"sleep": 20}, resources=[SHARED]) for _ in range(4)]
+    return [_count(20, payload={"sleep": 20}, resources=[SHARED]) for _ in range(4)]
 
 
 def _slow() -> list[dict[str, Any]]:

@@ -16,8 +16,7 @@ from runtime.models import Artifact, Blob
 class ArtifactAdmin(ReadOnlyAdmin):
     """Files that steps made: what they are, never their bytes."""
 
-    list_display = ("id", "name", "item", "version", "kind", "bytes", "content", "created")
-    list_display_links = ("id", "name")
+    list_display = ("name", "item", "version", "kind", "bytes", "content", "created")
     list_filter = ("kind",)
     search_help_text = _("A work item's or an artifact's id, whole.")
     find_by_id = ("id", "work_item_id")

@@ -50,16 +50,19 @@ def state_badge(item: WorkItem) -> SafeString:
     return badge(item.state, item.get_state_display())
 
 
-def item_link(item: uuid.UUID | None, text: str = "") -> SafeString | str:
+def short_id(item: uuid.UUID) -> str:
+    """Return both ends of an id: when it was made, and what tells it from others made then."""
+    text = str(item)
+    return f"{text[:8]}…{text[-12:]}"
+
+
+def item_link(item: uuid.UUID | None, *, short: bool = True) -> SafeString | str:
     """Return a link to an item's page, a dash for none."""
     if item is None:
         return "-"
-    return format_html('<a class="roost-id" href="{}">{}</a>', item_url(item), text or str(item))
-
-
-def item_url(item: uuid.UUID) -> str:
-    """Return the address of an item's page."""
-    return reverse("admin:roost_workitem_change", args=[item])
+    url = reverse("admin:roost_workitem_change", args=[item])
+    text = short_id(item) if short else str(item)
+    return format_html('<a class="roost-id" href="{}" title="{}">{}</a>', url, item, text)
 
 
 def worker_link(worker: uuid.UUID | None, row: Worker | None = None) -> SafeString | str:

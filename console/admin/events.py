@@ -15,8 +15,7 @@ from runtime.models import Event
 class EventAdmin(ReadOnlyAdmin):
     """The history of all items, newest first."""
 
-    list_display = ("id", "created", "item", "seq", "kind", "version", "attempt", "actor", "why", "took")
-    list_display_links = ("id", "created")
+    list_display = ("created", "item", "seq", "kind", "version", "attempt", "why", "actor", "took")
     list_filter = ("kind",)
     search_help_text = _("A work item's whole id.")
     find_by_id = ("work_item_id",)
@@ -42,7 +41,7 @@ class EventAdmin(ReadOnlyAdmin):
         """Link the item."""
         return display.item_link(row.work_item_id)
 
-    @admin.display(description=_("at"))
+    @admin.display(description=_("at"), ordering="id")
     def created(self, row: Event) -> SafeString | str:
         """Show the time to the second."""
         return display.moment(row.created_at)

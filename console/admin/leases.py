@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +20,7 @@ from runtime.models import Lease
 class LeaseAdmin(ReadOnlyAdmin):
     """Who owns which running item, until when."""
 
-    list_display = ("work_item_id", "owner", "epoch", "acquired", "expires", "revoked", "alone")
+    list_display = ("name", "owner", "epoch", "acquired", "expires", "revoked", "alone")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "alone")
     ordering = ("expires_at", "pk")
     search_help_text = _("A work item's or a worker's whole id.")
@@ -31,6 +32,11 @@ class LeaseAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Fetch the workers by a query of their own: a join would hide leases whose worker's row is gone."""
         return super().get_queryset(request).prefetch_related("worker")
+
+    @admin.display(description=_("item"), ordering="work_item_id")
+    def name(self, row: Lease) -> SafeString:
+        """Show both ends of the item's id."""
+        return format_html('<span class="roost-id" title="{0}">{1}</span>', row.pk, display.short_id(row.pk))
 
     @admin.display(description=_("work item"))
     def item(self, row: Lease) -> SafeString | str:

@@ -165,9 +165,7 @@ class WorkItemAdmin(VerbAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Give the list the cursor from which it hears of changes."""
-        return super().changelist_view(
-            request, {"cursor": feed.start(), "title": _("Work items"), **(extra_context or {})}
-        )
+        return super().changelist_view(request, {"cursor": feed.start(), **(extra_context or {})})
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
         """Give the page the item's story."""
@@ -177,9 +175,8 @@ class WorkItemAdmin(VerbAdmin):
 
     @admin.display(description=_("item"), ordering="id")
     def name(self, row: WorkItem) -> SafeString:
-        """Show both ends of the id: when it was made, and what tells it from others made then."""
-        text = str(row.pk)
-        return format_html('<span class="roost-id" title="{}">{}…{}</span>', text, text[:8], text[-12:])
+        """Show both ends of the id."""
+        return format_html('<span class="roost-id" title="{}">{}</span>', row.pk, display.short_id(row.pk))
 
     @admin.display(description=_("state"), ordering="state")
     def standing(self, row: WorkItem) -> SafeString:
@@ -194,7 +191,7 @@ class WorkItemAdmin(VerbAdmin):
         """Show the version and the last step's label."""
         return f"{row.version} · {row.step_label}" if row.step_label else str(row.version)
 
-    @admin.display(description=_("failed attempts"))
+    @admin.display(description=_("attempts"))
     def attempts(self, row: WorkItem) -> str:
         """Show failed attempts of those allowed, nothing when there are none."""
         return f"{row.attempt} / {row.max_attempts}" if row.attempt else ""

@@ -20,7 +20,7 @@ from runtime.models import Worker
 class WorkerAdmin(ReadOnlyAdmin):
     """Worker processes, newest first, and what each holds."""
 
-    list_display = ("name", "id", "standing", "engine_names", "pool_names", "holds", "capacity", "beat", "started")
+    list_display = ("name", "standing", "engine_names", "pool_names", "holds", "capacity", "beat", "started")
     list_filter = ("state", "desired_state")
     ordering = ("-started_at", "pk")
     search_help_text = _("A worker's id or host, whole.")

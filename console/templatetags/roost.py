@@ -46,5 +46,5 @@ def roost_json(value: object) -> SafeString:
 
 @register.filter
 def roost_item(item: uuid.UUID | None) -> SafeString | str:
-    """Link an item's page."""
-    return display.item_link(item)
+    """Link an item's page by the whole id."""
+    return display.item_link(item, short=False)
