@@ -1,0 +1,166 @@
+"""Who is dead for certain, and who only looks so."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from runtime import clock
+from runtime.models import Worker
+from runtime.store import get_store
+from runtime.worker import liveness, takeover
+from runtime.worker.options import WorkerOptions
+from runtime.worker.registration import Link, Registration, lock_key
+from tests.factories import LeaseFactory, WorkerFactory, now
+
+postgres_only = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has advisory locks")
+
+
+def registered_as(identity: liveness.Identity, **values: Any) -> Worker:
+    worker: Worker = WorkerFactory(**dataclasses.asdict(identity), **values)
+    return worker
+
+
+def dead() -> list[uuid.UUID]:
+    return takeover.find_dead(get_store().using, uuid.uuid4())
+
+
+@pytest.fixture
+def me() -> liveness.Identity:
+    found = liveness.own_identity()
+    if not found.process_started:
+        pytest.skip("this system does not say when a process started")
+    return found
+
+
+@pytest.mark.django_db
+def test_a_living_process_of_this_machine_is_alive_however_old_its_heartbeat(me: liveness.Identity) -> None:
+    worker = registered_as(me, heartbeat_at=now(-3600), lock_key=7)
+    assert liveness.exists(worker) is True
+    assert dead() == []
+
+
+@pytest.mark.django_db
+def test_a_process_that_was_killed_is_dead_at_once_and_also_as_a_zombie(me: liveness.Identity) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    started = liveness.start_time(child.pid)
+    worker = registered_as(dataclasses.replace(me, pid=child.pid, process_started=str(started)))
+    assert dead() == []
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert liveness.exists(worker) is False
+    assert dead() == [worker.pk]
+    child.wait()
+    assert dead() == [worker.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("B7")
+def test_a_reused_pid_or_host_name_hides_no_dead_worker(me: liveness.Identity) -> None:
+    reused = registered_as(dataclasses.replace(me, process_started="1"))
+    assert liveness.exists(reused) is False
+    assert dead() == [reused.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("L41", "B7")
+@pytest.mark.parametrize("change", [{"pid_namespace": "pid:[4026500000]"}, {"boot_id": "another boot"}])
+def test_a_process_of_another_pid_namespace_or_boot_is_never_judged_by_its_pid(
+    me: liveness.Identity, change: dict[str, str]
+) -> None:
+    worker = registered_as(dataclasses.replace(me, pid=2**22 - 1, **change), heartbeat_at=now(-3600))
+    assert liveness.exists(worker) is None
+    assert dead() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("L41")
+@postgres_only
+def test_two_containers_on_one_host_that_hold_their_locks_never_take_each_others_work(me: liveness.Identity) -> None:
+    there = dataclasses.replace(me, pid_namespace="pid:[4026500000]", pid=1)
+    worker = registered_as(there, heartbeat_at=now(-3600))
+    Worker.objects.filter(pk=worker.pk).update(lock_key=lock_key(worker.pk))
+    link = Link(worker.pk, get_store().using, lambda payload: None)
+    link.open()
+    try:
+        assert dead() == []
+    finally:
+        link.close()
+
+
+@pytest.mark.django_db
+@postgres_only
+def test_a_worker_of_a_lost_host_is_dead_when_its_lock_is_free_and_two_beats_are_missing(
+    me: liveness.Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = dataclasses.replace(me, boot_id="another boot")
+    worker = registered_as(there, heartbeat_at=now(-3), lock_key=8)
+    monkeypatch.setattr("runtime.conf.Settings.HEARTBEAT_SECONDS", 2.0)
+    assert dead() == []
+    Worker.objects.update(heartbeat_at=now(-5))
+    assert dead() == [worker.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("L42")
+@postgres_only
+def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
+    me: liveness.Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered_as(dataclasses.replace(me, boot_id="another boot"), heartbeat_at=now(-60), lock_key=9)
+    restarted = takeover.FREE_LOCK_SQL.replace("pg_postmaster_start_time()", "(statement_timestamp() - interval '5s')")
+    monkeypatch.setattr(takeover, "FREE_LOCK_SQL", restarted)
+    assert dead() == []
+
+
+@pytest.mark.django_db
+def test_a_worker_that_said_goodbye_is_not_looked_at(me: liveness.Identity) -> None:
+    registered_as(dataclasses.replace(me, process_started="1"), state="offline")
+    assert dead() == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.scenario("L43")
+@postgres_only
+def test_the_sessions_of_a_worker_whose_lease_expired_are_ended_and_no_others() -> None:
+    options = WorkerOptions.defaults(using="default")
+    registration = Registration(options, ["counter"], get_store().using)
+    registration.enter()
+    beside = connection.copy()
+    with beside.cursor() as cursor:
+        cursor.execute("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+        session = list(cursor.fetchone())
+    Worker.objects.filter(pk=registration.id).update(backend_pids=[session])
+    lease = LeaseFactory(worker=Worker.objects.get(pk=registration.id))
+    try:
+        assert takeover.end_sessions("default", []) == 0
+        type(lease).objects.filter(pk=lease.pk).update(expires_at=now(-1))
+        Worker.objects.filter(pk=registration.id).update(backend_pids=[[session[0], "2001-01-01 00:00:00+00"]])
+        assert takeover.end_sessions("default", []) == 0
+        Worker.objects.filter(pk=registration.id).update(backend_pids=[session])
+        assert takeover.end_sessions("default", []) == 1
+    finally:
+        beside.close()
+
+
+@pytest.mark.django_db
+def test_a_registration_comes_and_goes() -> None:
+    registration = Registration(WorkerOptions.defaults(using="default"), ["counter"], get_store().using)
+    registration.enter()
+    worker = Worker.objects.get(pk=registration.id)
+    assert (worker.state, worker.pid, worker.engines) == ("online", os.getpid(), ["counter"])
+    assert liveness.exists(worker) in (True, None)
+    assert worker.heartbeat_at <= clock.now("default")
+    registration.draining()
+    registration.leave()
+    worker.refresh_from_db()
+    assert worker.state == "offline"
+    assert worker.stopped_at is not None
