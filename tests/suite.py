@@ -41,7 +41,7 @@ def address(database: str) -> Iterator[str]:
 def run(database: str, name: str, arguments: list[str]) -> int:
     """Run pytest on one database, with two processes unless the arguments say otherwise."""
     command = [sys.executable, "-m", "pytest", f"--junitxml={report(name)}", f"-ojunit_suite_name={name}"]
-    command += ["-n", "2", *arguments]
+    command += ["-n", "2", "--dist", "worksteal", *arguments]
     sys.stdout.write(f"\n== the suite on {name}\n")
     sys.stdout.flush()
     with address(database) as url:
