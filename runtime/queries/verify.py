@@ -33,7 +33,10 @@ class Problem:
 
 
 def item(item_id: uuid.UUID, *, using: str | None = None) -> list[Problem]:
-    """Return the problems of one item and of the resources it has claims on."""
+    """Return the problems of one item and of the resources it has claims on.
+
+    Raises `StorageUnavailable` when the storage of its artifacts cannot be asked.
+    """
     using = using or work_database()
     with _one_moment(using):
         found = list(WorkItem.objects.using(using).filter(pk=item_id))
@@ -42,7 +45,7 @@ def item(item_id: uuid.UUID, *, using: str | None = None) -> list[Problem]:
 
 
 def everything(*, using: str | None = None) -> Iterator[Problem]:
-    """Yield the problems of all items, oldest first, in chunks: memory stays flat."""
+    """Yield the problems of all items, oldest first, in chunks: memory stays flat. Raises `StorageUnavailable`."""
     using = using or work_database()
     last: uuid.UUID | None = None
     while True:
@@ -169,10 +172,11 @@ def _parents(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
 
 
 def _artifacts(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
-    storage = artifacts.storage()
     named = Artifact.objects.using(using).filter(work_item__in=[one.pk for one in found]).select_related("blob")
     for artifact in named:
-        if not storage.exists(artifact.blob.path):
+        with artifacts.storage_errors(f"looking for {artifact.blob.path}"):
+            there = artifacts.storage().exists(artifact.blob.path)
+        if not there:
             text = f"The bytes of its artifact {artifact.name!r} ({artifact.sha256}) are not in the storage."
             yield Problem(item=artifact.work_item_id, code="artifact", text=text)
 

@@ -17,6 +17,11 @@ INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor
 VALUES (%s, %s, 'step', 0, 0, 0, '', '', statement_timestamp())
 """
 
+MANY = """
+INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, created_at)
+SELECT %s, seq, 'step', 0, 0, 0, '', '', statement_timestamp() FROM generate_series(%s, %s) seq
+"""
+
 
 @pytest.fixture
 def other() -> Iterator[BaseDatabaseWrapper]:
@@ -82,3 +87,18 @@ def test_a_transaction_that_rolls_back_leaves_no_trace(other: BaseDatabaseWrappe
     write(other, item, 1)
     other.rollback()
     assert feed.read(cursor).events == ()
+
+
+def test_a_read_near_the_end_of_a_long_history_uses_the_index_on_tx() -> None:
+    item = rows.item(event_seq=0)
+    with connection.cursor() as cursor:
+        for start in range(1, 100_001, 10_000):
+            cursor.execute(MANY, [item.pk, start, start + 9_999])
+        cursor.execute("ANALYZE roost_event")
+        now = feed.start()
+        write(connection, item, 100_001)
+        seen = {"old": now[1:], "new": feed.start()[1:], "last": 0, "limit": 501}
+        cursor.execute(f"EXPLAIN {feed.NEXT_SQL}", seen)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using roost_event_tx" in plan
+    assert seqs(feed.read(now)) == [100_001]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -9,6 +10,7 @@ from django.db import connection
 
 from runtime import artifacts
 from runtime.choices import ClaimMode, ClaimScope, Reason, State
+from runtime.exceptions import StorageUnavailable
 from runtime.models import Event, Lease, Snapshot, WorkItem
 from runtime.queries import verify
 from tests.runtime.queries import rows
@@ -123,6 +125,15 @@ def test_an_artifact_whose_bytes_are_there_is_fine() -> None:
         assert codes() == []
     finally:
         artifacts.storage().delete(name)
+
+
+def test_the_storage_is_asked_for_artifacts_only_and_its_failure_is_no_lost_artifact(settings: Any) -> None:
+    item = rows.item()
+    settings.ROOST_ARTIFACT_STORAGE = "nowhere"
+    assert codes() == []
+    rows.artifact(item, "evidence", "a" * 64)
+    with pytest.raises(StorageUnavailable, match="nowhere"):
+        codes()
 
 
 def test_all_items_are_looked_at_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
