@@ -28,9 +28,9 @@ test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where 
 	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory test-django6; \
 	else echo "Django 6 not tested: no Python 3.12 or newer here."; fi
 
-test-django6: ## Run the suite on Django 6 and SQLite
+test-django6: ## Run the suite, but for its slow tests, on Django 6 and SQLite
 	@sh deploy/install.sh $(DJANGO6) 3.12 constraints.txt constraints-django6.txt
-	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 $(ARGS)
+	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "not slow" $(ARGS)
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@$(VENV)/bin/ruff check .
