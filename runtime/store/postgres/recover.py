@@ -12,16 +12,9 @@ from runtime.store import waking
 from runtime.store.base import Held
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
+from runtime.store.postgres.look import Found
 from runtime.store.postgres.session import Rows, rows
 from runtime.store.transactions import transacted
-
-GONE = """
-SELECT l.work_item_id, l.epoch, w.limited, l.revoked_at IS NOT NULL
-FROM roost_lease l JOIN roost_workitem w ON w.id = l.work_item_id
-WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[])
-ORDER BY l.expires_at
-LIMIT %s::int
-"""
 
 LOCK = """
 SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS h(item), LATERAL (
@@ -89,18 +82,21 @@ class Recovered(NamedTuple):
     states: dict[uuid.UUID, str]
     dropped: int
     woken: int
-    full: bool
+
+    @property
+    def quarantined(self) -> int:
+        """How many of the items were quarantined."""
+        return sum(state == State.FAILED for state in self.states.values())
 
 
-def recover(using: str, dead: Sequence[uuid.UUID], batch: int) -> Recovered:
+def recover(using: str, found: Sequence[Found], dead: Sequence[uuid.UUID]) -> Recovered:
     """Take back items whose lease has expired or belongs to a dead worker; drop such leases where they were revoked.
 
-    At most `batch` leases. Items without resources are one transaction that waits for nobody, the rest another.
+    Items without resources are one transaction that waits for nobody, the rest another.
     """
-    found = rows(using, GONE, [plain(dead), str(batch)])
-    revoked = [Held(item, epoch) for item, epoch, _, fenced in found if fenced]
-    free = [Held(item, epoch) for item, epoch, limited, fenced in found if not (limited or fenced)]
-    bound = [Held(item, epoch) for item, epoch, limited, fenced in found if limited and not fenced]
+    revoked = [Held(one.item, one.epoch) for one in found if one.revoked]
+    free = [Held(one.item, one.epoch) for one in found if not (one.limited or one.revoked)]
+    bound = [Held(one.item, one.epoch) for one in found if one.limited and not one.revoked]
     states: dict[uuid.UUID, str] = {}
     if free:
         states |= dict(transacted(using, lambda: _recover_free(using, free, dead)))
@@ -109,12 +105,7 @@ def recover(using: str, dead: Sequence[uuid.UUID], batch: int) -> Recovered:
         more, woken = transacted(using, lambda: _recover_bound(using, bound, dead))
         states |= dict(more)
     dropped, woken_too = drop_revoked(using, revoked, dead, expired=True)
-    return Recovered(states, dropped, woken + woken_too, len(found) == batch)
-
-
-def quarantined(recovered: Recovered) -> int:
-    """Return how many of the items were quarantined."""
-    return sum(state == State.FAILED for state in recovered.states.values())
+    return Recovered(states, dropped, woken + woken_too)
 
 
 def _recover_free(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:

@@ -25,9 +25,11 @@ from runtime.store.transactions import retried
 
 Rows = list[tuple[Any, ...]]
 
+PLANS_LAST = 20
 PLANS_LAST_SECONDS = 1.0
+"""A session's plans are kept for at least so many statements and so long."""
 
-_planned_at: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[psycopg.Connection[Any], tuple[float, int]] = WeakKeyDictionary()
 
 GUARD = "(SELECT set_config('lock_timeout', coalesce(%s::text, current_setting('lock_timeout')), true)) AS guard"
 """To stand first in the FROM of a statement's first CTE; its parameter is `lock_timeout(using)`."""
@@ -70,12 +72,14 @@ def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> 
 
 
 def _forget_old_plans(cursor: psycopg.Cursor[Any]) -> None:
-    """Let statements be planned anew now and then.
+    """Let a busy session's statements be planned anew now and then.
 
     A plan made while a table was small reads all of it, and PostgreSQL keeps the plan until the next ANALYZE, which a
     growing backlog would not survive.
     """
-    now = time.monotonic()
-    if now - _planned_at.get(cursor.connection, 0.0) > PLANS_LAST_SECONDS:
+    connection, now = cursor.connection, time.monotonic()
+    planned_at, sent = _plans.get(connection, (now, 0))
+    if sent >= PLANS_LAST and now - planned_at >= PLANS_LAST_SECONDS:
         cursor.execute("DISCARD PLANS", prepare=False)
-        _planned_at[cursor.connection] = now
+        planned_at, sent = now, 0
+    _plans[connection] = (planned_at, sent + 1)

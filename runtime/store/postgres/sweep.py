@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from runtime.store.base import SweepReport
 from runtime.store.postgres.arrays import plain
+from runtime.store.postgres.look import FREE, GONE, LATE, LONG, look
 from runtime.store.postgres.overdue import end_overdue
-from runtime.store.postgres.recover import quarantined, recover
+from runtime.store.postgres.recover import recover
 from runtime.store.postgres.session import rows
 from runtime.store.postgres.waiters import wake_missed
 
@@ -33,17 +34,17 @@ RETURNING w.id
 def sweep(using: str, dead: Iterable[uuid.UUID], batch: int) -> SweepReport:
     """Do one round and say what was done; `more` when a batch was full and another round will find work."""
     workers = list(dead)
-    recovered = recover(using, workers, batch)
-    overdue = end_overdue(using, batch)
-    woken = wake_missed(using, batch)
-    poisoned = quarantined(recovered)
+    found = look(using, workers, batch)
+    if not found and not workers:
+        return SweepReport()
+    recovered = recover(using, found[GONE], workers)
     return SweepReport(
-        recovered=len(recovered.states) - poisoned,
-        quarantined=poisoned,
-        timed_out=overdue.timed_out,
-        overdue=overdue.past_deadline,
-        woken=recovered.woken + woken,
+        recovered=len(recovered.states) - recovered.quarantined,
+        quarantined=recovered.quarantined,
+        overdue=end_overdue(using, found[LATE]),
+        timed_out=end_overdue(using, found[LONG]),
+        woken=recovered.woken + wake_missed(using, found[FREE]),
         workers_lost=len(rows(using, OFFLINE, [plain(workers)])) if workers else 0,
         leases_dropped=recovered.dropped,
-        more=recovered.full or overdue.full,
+        more=any(len(found[kind]) >= batch for kind in (GONE, LATE, LONG)),
     )
