@@ -15,8 +15,9 @@ from runtime.store.base import ClaimRequest
 from runtime.store.portable.statements import places, rows, stored, told
 
 QUEUED = "state = 'queued' AND NOT (reason IN ('limit', 'resource'))"
-PLAIN = f"{QUEUED} AND deaths < {SUSPECT_DEATHS} AND NOT limited"
-LIMITED = f"{QUEUED} AND deaths < {SUSPECT_DEATHS} AND limited"
+# A flag stands twice: Django 5.2 writes `NOT limited` into the index, Django 6.1 `limited = 0`.
+PLAIN = f"{QUEUED} AND deaths < {SUSPECT_DEATHS} AND NOT limited AND limited = 0"
+LIMITED = f"{QUEUED} AND deaths < {SUSPECT_DEATHS} AND limited AND limited = 1"
 SUSPECT = f"{QUEUED} AND deaths >= {SUSPECT_DEATHS}"
 
 # The priorities that a lane's items have, each found by one look into the index: however many items are due later,

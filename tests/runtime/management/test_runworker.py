@@ -16,6 +16,8 @@ from runtime.management.commands import roost_worker, runworker
 from runtime.worker.options import WorkerOptions
 from runtime.worker.stop import StopToken
 
+ENGINES = {"counter": "engines.counter.Counter", "watchlist": "engines.watchlist.Watchlist"}
+
 
 class RecordingDrain:
     """A drain that only notes what it was asked for."""
@@ -31,7 +33,7 @@ class RecordingDrain:
 
 @pytest.fixture(autouse=True)
 def an_engine() -> Iterator[None]:
-    with override_settings(ROOST_ENGINES={"counter": "no.matter", "watchlist": "no.matter"}):
+    with override_settings(ROOST_ENGINES=ENGINES):
         yield
 
 
@@ -132,6 +134,7 @@ def test_what_cannot_be_meant_is_one_clear_error(
     assert (pooled, listened) == ([], [])
 
 
+@pytest.mark.django_db
 def test_channel_names_start_channels_worker(listened: list[list[str]], pooled: list[WorkerOptions]) -> None:
     call_command("runworker", "a-channel", "another", layer="default")
     runworker.Command().run_from_argv(["manage.py", "runworker", "a-channel", "--layer", "default"])
@@ -139,6 +142,7 @@ def test_channel_names_start_channels_worker(listened: list[list[str]], pooled: 
     assert pooled == []
 
 
+@pytest.mark.django_db
 def test_a_products_own_runworker_gets_the_whole_command_line(
     monkeypatch: pytest.MonkeyPatch, listened: list[list[str]]
 ) -> None:

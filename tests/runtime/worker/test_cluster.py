@@ -53,6 +53,9 @@ def test_django_q_tells_errors_only_unless_the_operator_chose_otherwise(seen: di
     cluster.run(OPTIONS)
     assert seen["level"] == logging.ERROR
     assert django_q_logger.level == before
-    with override_settings(LOGGING={"loggers": {"django-q": {"level": "INFO"}}}):
+    chosen = {"version": 1, "disable_existing_loggers": False, "loggers": {"django-q": {"level": "INFO"}}}
+    with override_settings(LOGGING=chosen):
+        theirs = django_q_logger.level
         cluster.run(OPTIONS)
-    assert seen["level"] == before
+    django_q_logger.setLevel(before)
+    assert seen["level"] == theirs
