@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from runtime.models import Resource, ResourceClaim
+from runtime.models import Resource, ResourceClaim, WorkItem
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.store import work_database
+from runtime.store.resources import Ask, Candidate, Holder, fits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,18 +69,52 @@ def page(
     return Page(rows=tuple(rows), more=part.more)
 
 
-def blockers(
-    namespace: str, keys: Iterable[str], *, item: uuid.UUID, using: str | None = None
-) -> dict[str, list[ClaimView]]:
-    """Return, for those of the keys that others than `item` hold, who holds them."""
-    found = dict(
-        Resource.objects.using(using or work_database())
-        .filter(namespace=namespace, key__in=list(keys))
-        .values_list("pk", "key")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Obstacle:
+    """A resource that an item could not have now: whose claims stand in its way, or that it asks for too much.
+
+    `holders` is empty when the item asks for more units than the capacity, which no release ever mends.
+    """
+
+    key: str
+    units: int
+    capacity: int
+    holders: tuple[ClaimView, ...]
+
+
+def obstacles(item: WorkItem, *, using: str | None = None) -> list[Obstacle]:
+    """Return what keeps the item from its resources, by the claim's own rule; nothing when it could have them all."""
+    asks = Candidate.of(item.pk, item.namespace, item.resources).asks
+    keys = [key.key for key in asks]
+    rows = Resource.objects.using(using or work_database()).filter(namespace=item.namespace, key__in=keys)
+    found = {resource.key: resource for resource in rows}
+    held = _claims([resource.pk for resource in found.values()], held=True, using=using)
+    return [
+        obstacle
+        for key, ask in sorted(asks.items())
+        # A resource that nobody has claimed yet has no row, and the capacity that its row will have.
+        if (obstacle := _obstacle(item, ask, found.get(key.key) or Resource(key=key.key, pk=0), held))
+    ]
+
+
+def _obstacle(item: WorkItem, ask: Ask, resource: Resource, held: Mapping[int, Sequence[ClaimView]]) -> Obstacle | None:
+    def fit(claims: Sequence[ClaimView]) -> bool:
+        holders = [Holder(claim.item, claim.mode, claim.units) for claim in claims]
+        return fits(item.pk, {resource.pk: ask}, {resource.pk: holders}, {resource.pk: resource.capacity})
+
+    claims = held.get(resource.pk, [])
+    if fit(claims):
+        return None
+    others = [claim for claim in claims if claim.item != item.pk]
+    # Some stand in the way each by itself; counted units do so together.
+    alone = [claim for claim in others if not fit([claim])]
+    together = [claim for claim in others if claim.mode == ask.mode]
+    return Obstacle(
+        key=resource.key,
+        units=ask.units,
+        capacity=resource.capacity,
+        holders=tuple(alone or together) if fit([]) else (),
     )
-    held = _claims(found, held=True, using=using)
-    others = {found[pk]: [claim for claim in claims if claim.item != item] for pk, claims in held.items()}
-    return {key: claims for key, claims in sorted(others.items()) if claims}
 
 
 def _claims(resources: Iterable[int], *, held: bool, using: str | None) -> defaultdict[int, list[ClaimView]]:

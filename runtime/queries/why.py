@@ -14,8 +14,9 @@ from typing import Any
 
 from runtime import clock, registry
 from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, EventKind, Reason, State
-from runtime.models import Event, Lease, ResourceClaim, WorkItem
+from runtime.models import Event, Lease, WorkItem
 from runtime.queries import resources, workers
+from runtime.queries.resources import Obstacle
 from runtime.queries.words import for_people, moment, span
 from runtime.store import work_database
 
@@ -94,33 +95,47 @@ def _not_due(item: WorkItem, now: dt.datetime) -> Cause:
 
 
 def _parked(item: WorkItem, using: str) -> Iterator[Cause]:
-    keys = list(
-        ResourceClaim.objects.using(using).filter(work_item=item, held=False).values_list("resource__key", flat=True)
-    )
-    blocked = list(_blocked(item, keys, using))
+    blocked = list(_resources(item, using))
     yield from blocked
     if not blocked:
         yield Cause(
             code="parked",
             text=f"Parked ({for_people(item.reason)}), but nobody holds what it needs: the next sweep wakes it.",
-            data={"reason": item.reason, "resources": keys},
+            data={"reason": item.reason, "resources": [resource["key"] for resource in item.resources]},
         )
 
 
 def _resources(item: WorkItem, using: str) -> Iterator[Cause]:
-    if item.limited:
-        yield from _blocked(item, [resource["key"] for resource in item.resources], using)
+    if not item.limited:
+        return
+    for obstacle in resources.obstacles(item, using=using):
+        yield from _holders(obstacle)
+    old = Lease.objects.using(using).filter(pk=item.pk, revoked_at__isnull=False).select_related("worker").first()
+    if old is not None:
+        yield Cause(
+            code="letting_go",
+            text=f"It was taken from worker {getattr(old, 'worker', None) or old.worker_id}, whose step may still use "
+            f"its resources: at the latest at {moment(old.expires_at)} they are free.",
+            data={"worker": old.worker_id, "until": old.expires_at},
+        )
 
 
-def _blocked(item: WorkItem, keys: list[str], using: str) -> Iterator[Cause]:
-    for key, holders in resources.blockers(item.namespace, keys, item=item.pk, using=using).items():
-        for holder in holders:
-            on = f" on worker {holder.worker_name or holder.worker}" if holder.worker else ""
-            yield Cause(
-                code="resource",
-                text=f"Resource {key} is held by item {holder.item}{on} since {moment(holder.since)}.",
-                data={"resource": key, "item": holder.item, "worker": holder.worker, "since": holder.since},
-            )
+def _holders(obstacle: Obstacle) -> Iterator[Cause]:
+    key = obstacle.key
+    if not obstacle.holders:
+        yield Cause(
+            code="over_capacity",
+            text=f"It asks for {obstacle.units} units of resource {key}, which has {obstacle.capacity}: "
+            f"it cannot run before that capacity is raised.",
+            data={"resource": key, "units": obstacle.units, "capacity": obstacle.capacity},
+        )
+    for holder in obstacle.holders:
+        on = f" on worker {holder.worker_name or holder.worker}" if holder.worker else ""
+        yield Cause(
+            code="resource",
+            text=f"Resource {key} is held by item {holder.item}{on} since {moment(holder.since)}.",
+            data={"resource": key, "item": holder.item, "worker": holder.worker, "since": holder.since},
+        )
 
 
 def _workers(item: WorkItem, using: str) -> Iterator[Cause]:

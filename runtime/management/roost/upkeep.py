@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 from django.core.checks import ERROR, run_checks
@@ -44,7 +44,7 @@ def sweep(call: Call) -> None:
         report = store.sweep(dead_workers=dead, batch=roost.SWEEP_BATCH)
         for name, value in asdict(report).items():
             setattr(total, name, getattr(total, name) + value)
-        if not report.more:
+        if not report.more or not any(asdict(replace(report, more=False)).values()):
             break
     if total.changed:
         wake.hint(call.using)

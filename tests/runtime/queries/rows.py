@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from runtime import clock
-from runtime.choices import ArtifactKind, EventKind, Reason, State, WorkerState
+from runtime.choices import ArtifactKind, ClaimMode, ClaimScope, EventKind, Reason, State, WorkerState
 from runtime.models import (
     Artifact,
     Blob,
@@ -47,6 +47,11 @@ def item(state: str = State.QUEUED, **values: Any) -> WorkItem:
     for version in range(1, made.version + 1):
         snapshot(made, version)
     return made
+
+
+def ask(key: str, mode: str = ClaimMode.EXCLUSIVE, units: int = 1) -> dict[str, Any]:
+    """Return an entry of an item's resources."""
+    return {"key": key, "mode": mode, "units": units, "scope": ClaimScope.STEP}
 
 
 def event(of: WorkItem, seq: int, kind: str, **values: Any) -> Event:

@@ -41,13 +41,47 @@ def test_resources_are_paged() -> None:
 
 
 @pytest.mark.scenario("L27")
-def test_blockers_are_the_other_holders_in_the_same_namespace() -> None:
-    mine, other = rows.item(), rows.item()
+def test_in_an_items_way_are_the_other_holders_in_the_same_namespace() -> None:
+    mine, other = rows.item(resources=[rows.ask(key) for key in "abc"]), rows.item()
     rows.claim(mine, "a", held=True)
     rows.claim(other, "b", held=True)
     rows.claim(rows.item(namespace="elsewhere"), "c", held=True)
-    found = resources.blockers("default", ["a", "b", "c"], item=mine.pk)
-    assert {key: [claim.item for claim in claims] for key, claims in found.items()} == {"b": [other.pk]}
+    [obstacle] = resources.obstacles(mine)
+    assert (obstacle.key, [claim.item for claim in obstacle.holders]) == ("b", [other.pk])
+
+
+@pytest.mark.parametrize(
+    ("mode", "units", "holders", "stand_in_the_way"),
+    [
+        ("exclusive", 1, [("shared", 1), ("shared", 1)], [0, 1]),
+        ("shared", 1, [("shared", 1), ("shared", 1)], []),
+        ("shared", 1, [("exclusive", 1)], [0]),
+        ("counted", 1, [("counted", 2)], []),
+        ("counted", 2, [("counted", 1), ("counted", 1), ("shared", 1)], [0, 1]),
+        ("counted", 3, [("shared", 1)], []),
+    ],
+)
+def test_what_stands_in_the_way_goes_by_the_rule_of_the_claim(
+    mode: str, units: int, holders: list[tuple[str, int]], stand_in_the_way: list[int]
+) -> None:
+    Resource.objects.create(key="gpu", capacity=3)
+    item = rows.item(resources=[rows.ask("gpu", mode, units)])
+    made = [rows.item() for _ in holders]
+    for holder, (its_mode, its_units) in zip(made, holders, strict=True):
+        rows.claim(holder, "gpu", held=True, mode=its_mode, units=its_units)
+    found = resources.obstacles(item)
+    told = [claim.item for obstacle in found for claim in obstacle.holders]
+    assert told == [made[place].pk for place in stand_in_the_way]
+    assert bool(found) == bool(stand_in_the_way)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_to_ask_for_more_than_there_is_stands_in_the_way_for_ever(known: bool) -> None:
+    if known:
+        Resource.objects.create(key="gpu", capacity=3)
+    item = rows.item(resources=[rows.ask("gpu", "counted", 4)])
+    [obstacle] = resources.obstacles(item)
+    assert (obstacle.units, obstacle.capacity, obstacle.holders) == (4, 3 if known else 1, ())
 
 
 def test_a_holder_whose_worker_row_is_gone_is_still_shown() -> None:

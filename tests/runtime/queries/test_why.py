@@ -39,7 +39,7 @@ def test_a_parked_item_names_the_resource_its_holder_the_worker_and_since_when()
     by = rows.worker()
     holder = rows.running(by)
     claim = rows.claim(holder, "page", held=True)
-    item = rows.item(reason=Reason.RESOURCE, limited=True, resources=[{"key": "page"}])
+    item = rows.item(reason=Reason.RESOURCE, limited=True, resources=[rows.ask("page")])
     rows.claim(item, "page", held=False)
     [cause] = why(item).causes
     assert cause.code == "resource"
@@ -54,11 +54,30 @@ def test_a_parked_item_whose_resource_is_free_is_about_to_be_woken() -> None:
     assert codes(item) == ("parked",)
 
 
+@pytest.mark.scenario("L29")
+def test_an_item_taken_from_a_worker_waits_until_that_worker_has_let_go_of_its_resources() -> None:
+    by = rows.worker()
+    item = rows.item(limited=True, resources=[rows.ask("page")])
+    rows.claim(item, "page", held=True)
+    rows.lease(item, by, revoked_at=rows.now())
+    found = why(item)
+    assert found.codes == ("due", "letting_go")
+    assert f"taken from worker {by}" in found.text
+
+
+def test_an_item_that_asks_for_more_than_the_capacity_says_that_it_cannot_run() -> None:
+    rows.worker()
+    item = rows.item(reason=Reason.RESOURCE, limited=True, resources=[rows.ask("gpu", "counted", 2)])
+    found = why(item)
+    assert found.codes == ("over_capacity",)
+    assert "2 units of resource gpu, which has 1" in found.text
+
+
 def test_a_due_item_whose_resource_is_taken_says_so_before_any_worker_looked() -> None:
     by = rows.worker()
     holder = rows.running(by)
     rows.claim(holder, "page", held=True)
-    assert codes(rows.item(limited=True, resources=[{"key": "page"}])) == ("due", "resource")
+    assert codes(rows.item(limited=True, resources=[rows.ask("page")])) == ("due", "resource")
 
 
 @pytest.mark.parametrize(
