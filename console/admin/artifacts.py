@@ -18,6 +18,8 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "item", "version", "kind", "bytes", "content", "created")
     list_filter = ("kind",)
+    sortable_by = ()
+    item_ordering = ("-version", "name")
     search_help_text = _("A work item's or an artifact's id, whole.")
     find_by_id = ("id", "work_item_id")
     secret_fields = ("metadata",)
@@ -29,7 +31,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
         """Link the item."""
         return display.item_link(row.work_item_id)
 
-    @admin.display(description=_("size"), ordering="size")
+    @admin.display(description=_("size"))
     def bytes(self, row: Artifact) -> str:
         """Show the size with its unit."""
         return display.size(row.size)

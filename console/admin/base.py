@@ -28,6 +28,7 @@ COUNTED = 10_000
 """Rows that a list counts at most; what lies beyond is found by filters."""
 
 VIEW_PAYLOAD = "roost.view_payload"
+ITEM_LOOKUP = "work_item__id__exact"
 SHOWN = "shown_"
 """Prefix of the method that shows a JSON column."""
 
@@ -58,12 +59,14 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     `secret_fields` hold what products and agents put in: they are shown, and may be filtered by, only with the
     permission roost.view_payload. `find_by` and `find_by_id` name the columns that a search compares, whole values
-    only: each should have an index, since a search must never read a large table through.
+    only: each should have an index, since a search must never read a large table through. `item_ordering` is the order
+    of one item's rows, the one that the index which finds them has; `sortable_by` names columns with an index.
     """
 
     secret_fields: ClassVar[tuple[str, ...]] = ()
     find_by: ClassVar[tuple[str, ...]] = ()
     find_by_id: ClassVar[tuple[str, ...]] = ()
+    item_ordering: ClassVar[tuple[str, ...]] = ()
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -95,6 +98,11 @@ class ReadOnlyAdmin(_ModelAdmin):
         """Head the list with what it lists: there is nothing to select."""
         title = capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Order one item's rows as their index does: by the primary key, an old item's would be searched for."""
+        of_one_item = request.GET.get("q") or ITEM_LOOKUP in request.GET
+        return self.item_ordering if self.item_ordering and of_one_item else super().get_ordering(request)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list without heavy columns."""
@@ -128,12 +136,10 @@ class ReadOnlyAdmin(_ModelAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
+        found = _uuid(term)
         wanted = Q(pk__in=[])
-        for column in self.find_by:
-            wanted |= Q((column, term))
-        if found := _uuid(term):
-            for column in self.find_by_id:
-                wanted |= Q((column, found))
+        for column in self.find_by_id if found else self.find_by:
+            wanted |= Q((column, found or term))
         return queryset.filter(wanted), False
 
 

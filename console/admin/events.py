@@ -17,6 +17,8 @@ class EventAdmin(ReadOnlyAdmin):
 
     list_display = ("created", "item", "seq", "kind", "version", "attempt", "why", "actor", "took")
     list_filter = ("kind",)
+    sortable_by = ("created",)
+    item_ordering = ("-seq",)
     search_help_text = _("A work item's whole id.")
     find_by_id = ("work_item_id",)
     secret_fields = ("data",)

@@ -16,7 +16,8 @@ class SnapshotAdmin(ReadOnlyAdmin):
     """The state after each step. The state itself is shown with the permission to view payloads."""
 
     list_display = ("id", "item", "version", "label", "epoch", "restored_from", "created")
-    list_filter = (("restored_from", admin.EmptyFieldListFilter),)
+    sortable_by = ("id",)
+    item_ordering = ("-version",)
     search_help_text = _("A work item's whole id.")
     find_by_id = ("work_item_id",)
     secret_fields = ("data",)

@@ -80,6 +80,7 @@ class WorkItemAdmin(VerbAdmin):
     change_list_template = "admin/roost/workitem/change_list.html"
     list_display = ("name", "standing", "engine", "step", "attempts", "due", "updated")
     list_filter = ("state", AttentionFilter, EngineFilter)
+    sortable_by = ("name",)
     search_help_text = _("A work item's id (finds its children too), idempotency key or error fingerprint, whole.")
     find_by = ("idempotency_key", "fingerprint")
     find_by_id = ("id", "parent_id")
@@ -178,7 +179,7 @@ class WorkItemAdmin(VerbAdmin):
         """Show both ends of the id."""
         return format_html('<span class="roost-id" title="{}">{}</span>', row.pk, display.short_id(row.pk))
 
-    @admin.display(description=_("state"), ordering="state")
+    @admin.display(description=_("state"))
     def standing(self, row: WorkItem) -> SafeString:
         """Show the state as a badge, and under it the reason in words."""
         reason = row.get_reason_display()
@@ -196,7 +197,7 @@ class WorkItemAdmin(VerbAdmin):
         """Show failed attempts of those allowed, nothing when there are none."""
         return f"{row.attempt} / {row.max_attempts}" if row.attempt else ""
 
-    @admin.display(description=_("due at"), ordering="run_at")
+    @admin.display(description=_("due at"))
     def due(self, row: WorkItem) -> SafeString | str:
         """Show when a queued item is due."""
         return display.moment(row.run_at if row.state == State.QUEUED else None)

@@ -203,3 +203,27 @@ def test_what_engines_and_people_wrote_is_shown_as_text(boss: Client) -> None:
     for url in urls:
         page = Page(boss.get(url))
         assert page.refused == [], url
+
+
+@pytest.mark.parametrize("model", [Event, Snapshot, Artifact], ids=lambda model: model._meta.model_name)
+def test_one_items_rows_are_read_in_the_order_of_the_index_that_finds_them(model: type[Any], boss: Client) -> None:
+    """Else a database asked for the newest few by primary key reads every newer row of all items first."""
+    row = FACTORIES[model]()
+    [unique] = [rule for rule in model._meta.constraints if "work_item" in getattr(rule, "fields", ())]
+    for query in ({"work_item__id__exact": row.work_item_id}, {"q": row.work_item_id}):
+        listed = boss.get(address(model), query).context["cl"]
+        assert list(listed.result_list) == [row]
+        ordered = dict.fromkeys(name.removeprefix("-") for name in listed.queryset.query.order_by)
+        assert list(ordered)[: len(unique.fields) - 1] == list(unique.fields[1:])
+
+
+def test_an_items_events_and_a_search_by_id_are_found_by_an_index(boss: Client) -> None:
+    item = EventFactory().work_item
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a table of one row is always read through otherwise
+    for model, query in ((Event, {"work_item__id__exact": item.pk}), (WorkItem, {"q": item.pk})):
+        plan = boss.get(address(model), query).context["cl"].queryset[:50].explain()
+        assert "Seq Scan" not in plan
+        assert "SCAN roost_" not in plan
+        assert "index" in plan.lower()

@@ -183,6 +183,7 @@ def test_all_matching_items_are_taken_up_to_what_one_confirmation_covers(
     assert WorkItem.objects.filter(pk__in=[item.pk for item in items], state=State.QUEUED).count() == 3
 
 
+@pytest.mark.scenario("B10")
 @pytest.mark.parametrize("items", ["", "nonsense", "1:2:3", "x" * 100, "0190aaaa-0000-7000-8000-000000000000:1:1;--"])
 def test_a_form_that_names_no_items_changes_nothing_and_leads_back(items: str, boss: Client) -> None:
     answer = boss.post(url("cancel"), {"items": items, "confirmed": "yes"})
