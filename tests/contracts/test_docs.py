@@ -51,6 +51,13 @@ def test_every_state_reason_and_event_kind_is_documented(value: str) -> None:
     assert f"`{value}`" in page("reference/states.md")
 
 
+def test_every_system_check_is_documented_and_no_other() -> None:
+    files = (DOCS.parent / "runtime" / "checks").glob("*.py")
+    ours = {name for file in files for name in re.findall(r'id="(roost\.[EWI]\d+)"', file.read_text())}
+    assert ours
+    assert set(re.findall(r"`(roost\.[EWI]\d+)`", page("reference/checks.md"))) == ours
+
+
 def test_every_command_is_documented() -> None:
     parser = load_command_class("runtime", "roost").create_parser("manage.py", "roost")
     told = page("reference/commands.md")
