@@ -61,7 +61,8 @@ def test_the_page_shows_owner_events_snapshots_claims_artifacts_and_children(bos
 
 def test_the_page_says_why_the_item_is_where_it_is(boss: Client) -> None:
     holder = ResourceClaimFactory()
-    item = WorkItemFactory(reason="resource", limited=True, resources=[{"key": holder.resource.key}])
+    wanted = {"key": holder.resource.key, "mode": "exclusive", "units": 1, "scope": "step"}
+    item = WorkItemFactory(reason="resource", limited=True, resources=[wanted])
     ResourceClaimFactory(resource=holder.resource, work_item=item, held=False)
     assert f"Resource {holder.resource.key} is held by item {holder.work_item_id}" in page_of(boss, item).text
 
