@@ -26,7 +26,7 @@ WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS M
         SELECT FROM limited r, LATERAL (
             SELECT FROM roost_workitem
             WHERE {LIMITED} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
-            LIMIT 1
+            ORDER BY run_at, id LIMIT 1
         ) found
     ) AS limited_due
 ), chosen AS MATERIALIZED (

@@ -1,0 +1,125 @@
+"""Plans on PostgreSQL: with a hundred thousand items, no statement of the hot paths reads a table from end to end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from runtime import clock
+from runtime.choices import State
+from runtime.store.postgres import session
+from runtime.store.postgres.due import DUE, mine
+from tests.contracts.builders import Hand, put
+
+# Truncated after each test, so that no test reads through the dead rows of the one before.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+ITEMS = 100_000
+RUNNING = 5_000
+LARGE = frozenset({"roost_workitem", "roost_snapshot", "roost_event", "roost_resourceclaim"})
+
+BULK = """
+INSERT INTO roost_workitem (
+    id, namespace, engine, engine_version, pool, payload, priority, fair_key, resources, limited, run_at, max_attempts,
+    relation, state, reason, paused_from, pause_requested, step_label, attempt, deaths, fingerprint, acknowledged_by,
+    row_version, event_seq, version, epoch, steps_total, duration_total, away_total, tokens_total, cost_total,
+    created_at, updated_at
+)
+SELECT gen_random_uuid(), 'default', 'counter', '1', 'default', '{"n": 1}', n %% 3, '', '[]', false,
+    now() + CASE WHEN n %% %s = 0 THEN interval '1 day' ELSE interval '-1 minute' END, 5,
+    '', CASE WHEN n <= %s THEN 'running' WHEN n %% 5 = 0 THEN 'done' ELSE 'queued' END, 'continue', '', false, '', 0,
+    0, '', '', 1, 1, 1, 1, 1, 0, 0, 0, 0, now(), now()
+FROM generate_series(1, %s) AS n
+"""
+AROUND = """
+INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
+    SELECT id, 1, 1, '{}', '', now() FROM roost_workitem;
+INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, created_at)
+    SELECT id, 1, 'enqueued', 0, 0, 0, '', '', now() FROM roost_workitem;
+INSERT INTO roost_lease (work_item_id, worker_id, epoch, acquired_at, expires_at, alone, row_version)
+    SELECT id, gen_random_uuid(), 1, now(), now() + interval '1 hour', false, 1
+    FROM roost_workitem WHERE state = 'running';
+INSERT INTO roost_resource (namespace, key, capacity, row_version) SELECT 'default', 'r' || n, 1, 1
+    FROM generate_series(1, 1000) AS n;
+INSERT INTO roost_resourceclaim (resource_id, work_item_id, mode, units, scope, held, epoch, created_at, row_version)
+    SELECT r.id, w.id, 'exclusive', 1, 'item', true, 1, now(), 1
+    FROM (SELECT id, row_number() OVER () AS n FROM roost_workitem WHERE state = 'running' LIMIT 1000) w
+    JOIN (SELECT id, row_number() OVER () AS n FROM roost_resource) r USING (n);
+ANALYZE roost_workitem, roost_snapshot, roost_event, roost_lease, roost_resource, roost_resourceclaim
+"""
+
+
+def fill(*, later: int) -> None:
+    """Fill the tables; one item in `later` is due in a day, the others are due now."""
+    with connection.cursor() as cursor:
+        cursor.execute(BULK, [later, RUNNING, ITEMS])
+        cursor.execute(AROUND)
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Collect the plan of each statement that the store sends."""
+    found: dict[str, Any] = {}
+    send = session._send
+
+    def explained(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> session.Rows:
+        if text.lstrip().startswith(("WITH", "SELECT", "DELETE", "UPDATE", "INSERT", "(")):
+            with psycopg.Cursor(wrapper.connection) as cursor:
+                cursor.execute(f"EXPLAIN (FORMAT JSON) {text}", params)
+                found[text] = cursor.fetchall()[0][0][0]["Plan"]
+        return send(wrapper, text, params)
+
+    monkeypatch.setattr(session, "_send", explained)
+    return found
+
+
+def read_whole(plan: dict[str, Any]) -> set[str]:
+    """Return the large tables that a plan reads from end to end."""
+    below = [table for part in plan.get("Plans", []) for table in read_whole(part)]
+    whole = plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in LARGE
+    return {*below, *([plan["Relation Name"]] if whole else [])}
+
+
+def sorted_rows(plan: dict[str, Any]) -> int:
+    """Return how many rows the largest sort of a plan is expected to take."""
+    own = plan["Plan Rows"] if plan["Node Type"] == "Sort" else 0
+    return max([own, *(sorted_rows(part) for part in plan.get("Plans", []))])
+
+
+def test_no_hot_statement_reads_or_sorts_a_large_table(plans: dict[str, Any]) -> None:
+    fill(later=2)
+    hand, dead = Hand(), Hand()
+    put(resources=["r1"], priority=9)
+    put(deadline_at=clock.now("default") - dt.timedelta(seconds=1))
+    claimed = hand.claim(limit=20, engines=("counter",), pools=("default",))
+    assert len(claimed) == 20
+    assert hand.store.due(hand.request(engines=("counter",))) == 2
+    assert hand.store.next_due_in(hand.request()) == 0
+    assert hand.claim(alone=True) == []
+    assert not hand.renew(*claimed).lost
+    outcomes = [hand.outcome(one, State.RUNNING if n % 2 else State.DONE) for n, one in enumerate(claimed)]
+    assert len(hand.store.commit(outcomes)) == 20
+    assert hand.release(*claimed[1::2]) == 10
+    assert len(dead.claim(limit=20)) == 20
+    assert dead.die().recovered == 20
+    assert hand.store.read_back([claimed[0].id])[claimed[0].id].version == claimed[0].version + 1
+    assert len(plans) >= 12
+    assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
+    assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}
+
+
+def test_work_that_is_due_later_costs_a_look_nothing() -> None:
+    fill(later=1)
+    hand = Hand()
+    request = hand.request()
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {DUE}", [False, *(mine(request) * 3)])
+        plan = cursor.fetchall()[0][0][0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100
+    assert hand.claim() == []
