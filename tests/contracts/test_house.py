@@ -25,7 +25,7 @@ TRANSACTION_CLOCK = re.compile(r"(?<![\w.])(?:now\(\)|current_timestamp|transact
 
 def tracked() -> list[Path]:
     """List what git holds, and what it would take in; everything where there is no git."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    command = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     return [ROOT / name for name in names if name and (ROOT / name).is_file()]
 
