@@ -64,11 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def prepare(address: str) -> str:
-    """Migrate, make user and demo data where missing; return the login in words."""
+    """Migrate, make user and demo data where missing; return the login in words. Exits on a deployment."""
     import django
+    from django.conf import settings
     from django.core.management import call_command
 
     django.setup()
+    if settings.DEPLOYED:
+        raise SystemExit(
+            "ROOST_SECRET_KEY is set, so this is a deployment; demo data and a demo login have no place in it."
+        )
     from roost_project.demo_data import fill
 
     say("Preparing the database …")

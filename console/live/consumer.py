@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.db import Error
 
 from console.live.access import may_watch
 from console.live.changes import Changes, Subscription, message, parse, read_on
@@ -18,8 +20,11 @@ from runtime.exceptions import InvalidInput
 
 FORBIDDEN = 4403
 MALFORMED = 4400
+FAILED = 1011
 RECHECK_SECONDS = 30.0
 LONGEST_ASKED = 32 * 1024
+
+logger = logging.getLogger("roost.live")
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
@@ -90,6 +95,14 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             self._teller = asyncio.create_task(self._tell_for_ever())
 
     async def _tell_for_ever(self) -> None:
+        try:
+            await self._tell()
+        except Error:
+            # The page connects anew and goes on from its cursor; without this it would wait for ever.
+            logger.warning("a live page could not be told of changes", exc_info=True)
+            await self.close(FAILED)
+
+    async def _tell(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()

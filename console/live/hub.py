@@ -41,7 +41,7 @@ class Hub:
     async def join(self, listener: Listener) -> None:
         """Tell the listener of every change that commits from now on."""
         async with self._joining:
-            if self._reader is None:
+            if self._reader is None or self._reader.done():
                 self._cursor = (await database_sync_to_async(read_on)(None)).cursor
                 self._reader = asyncio.create_task(self._read_for_ever())
             self._listeners.add(listener)

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -45,6 +46,12 @@ def test_the_password_is_told_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ROOST_DEMO_PASSWORD", "open sesame")
     assert "open sesame" not in console.make_user()
     assert User.objects.get(username="admin").check_password("open sesame")
+
+
+def test_a_deployment_gets_neither_demo_data_nor_a_demo_login(settings: Any) -> None:
+    settings.DEPLOYED = True
+    with pytest.raises(SystemExit, match="deployment"):
+        console.prepare("http://127.0.0.1:8000/admin/")
 
 
 def test_a_port_that_is_taken_is_replaced_by_a_free_one() -> None:
@@ -91,11 +98,29 @@ def test_the_console_starts_with_a_worker_and_ctrl_c_ends_every_process(tmp_path
         assert "admin / " in lines
         with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own address
             assert answer.url.endswith(f"/admin/login/?next={address[address.index('/admin') :]}")
-        family = psutil.Process(process.pid).children(recursive=True)
-        assert len(family) >= 3
+        family: list[psutil.Process] = []
+
+        def working() -> bool:
+            family[:] = psutil.Process(process.pid).children(recursive=True)
+            return len(family) >= 3
+
+        wait_until(working)
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 0
-    deadline = time.monotonic() + 10
-    while any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family):
-        assert time.monotonic() < deadline, family
+    wait_until(lambda: not any(alive(member) for member in family))
+
+
+def alive(process: psutil.Process) -> bool:
+    """Say whether the process still does anything."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Return when it is so; fail when it is not in time."""
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -14,6 +14,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError
 from django.test import Client
 
 from console.live import changes, consumer, hub
@@ -249,6 +250,26 @@ def test_a_user_who_may_no_longer_watch_hears_nothing_more(
     assert scenario() == consumer.FORBIDDEN
 
 
+def test_a_page_that_cannot_be_told_is_disconnected_so_that_it_connects_anew(
+    session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = WorkItemFactory()
+
+    def away(session: Any) -> bool:
+        raise OperationalError("the server closed the connection")
+
+    @async_to_sync
+    async def scenario() -> Any:
+        async with opened(session) as socket:
+            await socket.subscribe(list=True)
+            monkeypatch.setattr(consumer, "RECHECK_SECONDS", 0.0)
+            monkeypatch.setattr(consumer, "may_watch", away)
+            await sync_to_async(happens)(item)
+            return await socket.hear()
+
+    assert scenario() == consumer.FAILED
+
+
 def test_all_pages_of_a_process_share_one_reader(session: str, monkeypatch: pytest.MonkeyPatch) -> None:
     item = WorkItemFactory()
 
@@ -270,8 +291,6 @@ def test_all_pages_of_a_process_share_one_reader(session: str, monkeypatch: pyte
 
 
 def test_the_reader_goes_on_after_the_database_was_away(session: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.db import OperationalError
-
     monkeypatch.setattr(hub, "LONGEST_PAUSE", 0.02)
     item = WorkItemFactory()
     failures: Iterator[int] = iter(range(3))
