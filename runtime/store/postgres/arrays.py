@@ -6,8 +6,13 @@ would be prepared again for each mixture. A literal has one type, the one it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MOST_TEXT = 16 * 1024 * 1024
+"""Characters of JSON after which a batch is cut: a statement's arrays are held in memory several times over."""
 
 
 def plain(values: Iterable[Any]) -> str:
@@ -22,3 +27,18 @@ def texts(values: Iterable[str | None]) -> str:
 
 def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def slices(records: Sequence[T], length: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Cut records into runs of at most `most`, and of at most MOST_TEXT characters unless one record has more."""
+    part: list[T] = []
+    size = 0
+    for record in records:
+        own = length(record)
+        if part and (len(part) >= most or size + own > MOST_TEXT):
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += own
+    if part:
+        yield part

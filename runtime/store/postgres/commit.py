@@ -18,7 +18,7 @@ from runtime.choices import State
 from runtime.store import waking
 from runtime.store.base import Held, Outcome
 from runtime.store.postgres.acknowledge import acknowledge
-from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
 from runtime.store.postgres.insert import insert
 from runtime.store.postgres.session import GUARD, lock_timeout, rows, seconds
@@ -133,7 +133,8 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
         return {}
     if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
         return transacted(using, lambda: _commit_freeing(using, outcomes))
-    if any(outcome.artifacts or outcome.children for outcome in outcomes):
+    large = sum(map(_size, outcomes)) > MOST_TEXT
+    if large or any(outcome.artifacts or outcome.children for outcome in outcomes):
         return transacted(using, lambda: _commit_all(using, outcomes))
     return _write(using, outcomes)
 
@@ -155,12 +156,20 @@ def _commit_all(using: str, outcomes: Sequence[Outcome], *, freeing: bool = Fals
 
 
 def _write(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) -> dict[uuid.UUID, str]:
-    """Write items, snapshots, leases and events in one statement; return the accepted items' states.
+    """Write items, snapshots, leases and events, a huge batch in parts; return the accepted items' states."""
+    ordered = sorted(outcomes, key=attrgetter("item"))
+    states: dict[uuid.UUID, str] = {}
+    for part in slices(ordered, _size, len(ordered)):
+        states |= _write_part(using, part, freeing=freeing)
+    return states
+
+
+def _write_part(using: str, ordered: Sequence[Outcome], *, freeing: bool) -> dict[uuid.UUID, str]:
+    """Write outcomes, sorted by item, in one statement.
 
     An item with resources that was to run on and is paused instead keeps a revoked lease: unless this transaction is
     `freeing`, its Resource rows are not locked, and its claims go as those of any fenced item do.
     """
-    ordered = sorted(outcomes, key=attrgetter("item"))
     events = [
         (outcome.item, number, event) for outcome in ordered for number, event in enumerate(outcome.events, start=1)
     ]
@@ -184,3 +193,7 @@ def _write(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) ->
             held = [Held(outcome.item, outcome.epoch)]
             transaction.on_commit(partial(acknowledge, using, outcome.worker, held), using=using, robust=True)
     return {item: state for item, state, _ in written}
+
+
+def _size(outcome: Outcome) -> int:
+    return len(outcome.data or "") + len(outcome.initial or "") + len(outcome.result or "")

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 
 from runtime.store.base import NewItem
-from runtime.store.postgres.arrays import plain, texts
-from runtime.store.postgres.session import rows, seconds
-from runtime.store.transactions import begin
+from runtime.store.postgres.arrays import plain, slices, texts
+from runtime.store.postgres.session import GUARD, lock_timeout, rows, seconds
+from runtime.store.transactions import transacted
 
 CHUNK = 500
 
@@ -40,7 +40,7 @@ COLUMNS = {
 
 INSERT = f"""
 WITH n AS (
-    SELECT * FROM unnest(
+    SELECT n.* FROM {GUARD}, unnest(
         %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
         %s::text[], %s::bool[], %s::float8[], %s::timestamptz[], %s::timestamptz[], %s::int[], %s::bigint[],
         %s::float8[], %s::float8[], %s::uuid[], %s::text[], %s::text[], %s::text[]
@@ -84,13 +84,12 @@ def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
     if not items:
         return set()
     ordered = sorted(items, key=lambda item: (item.namespace, item.idempotency_key or "", item.id))
-    if len(ordered) <= CHUNK:
+    parts = list(slices(ordered, lambda item: len(item.payload), CHUNK))
+    if len(parts) == 1:
         return _insert(using, ordered)
-    with begin(using):
-        chunks = [_insert(using, ordered[start : start + CHUNK]) for start in range(0, len(ordered), CHUNK)]
-    return set().union(*chunks)
+    return transacted(using, lambda: set().union(*(_insert(using, part) for part in parts)))
 
 
 def _insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
-    params = [write(getattr(item, name) for item in items) for name, write in COLUMNS.items()]
-    return {row[0] for row in rows(using, INSERT, params)}
+    arrays = [write(getattr(item, name) for item in items) for name, write in COLUMNS.items()]
+    return {row[0] for row in rows(using, INSERT, [lock_timeout(using), *arrays])}

@@ -9,11 +9,11 @@ from runtime.choices import WorkerState
 from runtime.conf import settings as roost
 from runtime.store.base import Beat, Held
 from runtime.store.postgres.arrays import plain, texts
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.session import GUARD, lock_timeout, rows
 
-RENEW = """
+RENEW = f"""
 WITH h AS MATERIALIZED (
-    SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::text[]) AS h(item, epoch, progress) LIMIT %s::int
+    SELECT h.* FROM {GUARD}, unnest(%s::uuid[], %s::bigint[], %s::text[]) AS h(item, epoch, progress) LIMIT %s::int
 ), ours AS MATERIALIZED (
     SELECT h.item, h.progress FROM h, LATERAL (
         SELECT FROM roost_lease
@@ -49,6 +49,7 @@ def renew(using: str, worker: uuid.UUID, held: Sequence[Held], progress: Mapping
     """
     ordered = sorted(held)
     params = [
+        lock_timeout(using),
         plain([item for item, _ in ordered]),
         plain([epoch for _, epoch in ordered]),
         texts([progress.get(item) for item, _ in ordered]),
