@@ -168,7 +168,7 @@ def test_a_delay_of_a_century_is_stored(worker: Hand) -> None:
 
 
 @pytest.mark.scenario("L4", "L26", "B4")
-@pytest.mark.parametrize("taken_by", ["cancel", "requeue", "sweep", "release"])
+@pytest.mark.parametrize("taken_by", ["cancel", "requeue", "sweep", "release", "wait", "pause"])
 def test_a_late_outcome_changes_nothing_at_all(worker: Hand, taken_by: str) -> None:
     pk = put()
     claimed = worker.take()
@@ -181,6 +181,11 @@ def test_a_late_outcome_changes_nothing_at_all(worker: Hand, taken_by: str) -> N
             worker.die()
         case "release":
             worker.release(claimed)
+        case "wait":
+            worker.commit(claimed, State.QUEUED, advance=False, delay=5.0, reason=Reason.DELAY)
+        case "pause":
+            WorkItem.objects.update(pause_requested=True)
+            worker.commit(claimed, State.QUEUED, advance=False, reason=Reason.DELAY)
     before = traces(pk)
     assert worker.commit(claimed, **everything(pk)) is None
     assert traces(pk) == before
