@@ -1,0 +1,78 @@
+"""What only the PostgreSQL store does: prepared statements, their plans, and batches too large for one statement."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection
+
+from runtime.choices import State
+from runtime.store.base import Store
+from runtime.store.postgres import arrays, session
+from tests.contracts.builders import Hand, item, new_item, put, versions
+
+
+def prepared() -> int:
+    """Return how many statements this session has prepared."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        return int(cursor.fetchone()[0])
+
+
+def test_statements_are_prepared_once(store: Store, worker: Hand) -> None:
+    before = prepared()
+    for delay in (0.0, 1.5, 1e9):
+        put(delay=delay)
+        worker.store.due(worker.request())
+    assert 0 < prepared() - before <= 2
+
+
+def test_nothing_is_prepared_behind_a_transaction_pooler(worker: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    before = prepared()
+    pk = put()
+    assert worker.commit(worker.take(), State.DONE) == State.DONE
+    assert (item(pk).state, prepared()) == (State.DONE, before)
+
+
+def test_the_session_keeps_its_own_setting_for_prepared_statements(worker: Hand) -> None:
+    before = connection.connection.prepare_threshold
+    put()
+    worker.take()
+    assert connection.connection.prepare_threshold == before
+
+
+def test_a_busy_session_has_its_plans_made_anew(worker: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    class Spy(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *values: Any, **options: Any) -> Any:
+            sent.append(query)
+            return super().execute(query, *values, **options)
+
+    monkeypatch.setattr(session.psycopg, "Cursor", Spy)
+    monkeypatch.setattr(session, "PLANS_LAST_SECONDS", 0.0)
+    for _ in range(3 * session.PLANS_LAST):
+        worker.store.due(worker.request())
+    assert sent.count("DISCARD PLANS") in (2, 3)
+
+
+@pytest.mark.scenario("L47")
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_too_large_for_one_statement_is_written_in_parts_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MOST_TEXT", 30)
+    monkeypatch.setattr(importlib.import_module("runtime.store.postgres.commit"), "MOST_TEXT", 30)
+    hand = Hand()
+    items = [new_item() for _ in range(6)]
+    assert hand.store.insert(items) == {one.id for one in items}
+    outcomes = [hand.outcome(one, State.DONE) for one in hand.claim()]
+    last = max(outcomes, key=lambda outcome: outcome.item)
+    with pytest.raises(DatabaseError):
+        hand.store.commit([replace(outcome, data="{" if outcome is last else outcome.data) for outcome in outcomes])
+    assert {tuple(versions(one.id)) for one in items} == {()}
+    assert set(hand.store.commit(outcomes).values()) == {State.DONE}
+    assert {tuple(versions(one.id)) for one in items} == {(0, 1)}
