@@ -83,7 +83,7 @@ def _continue(worker: uuid.UUID, run: Run, decision: Continue) -> Outcome:
         label=_label(decision.label),
         delay=delay,
         duration=duration,
-        events=(_STEP_EVENT if not delay and not decision.label else _step_event(decision.label, delay),),
+        events=(_step_event(decision.label, delay, duration),),
     )
     limit = run.claimed.max_steps
     if limit is not None and run.steps_total + 1 >= limit:
@@ -91,14 +91,12 @@ def _continue(worker: uuid.UUID, run: Run, decision: Continue) -> Outcome:
     return outcome
 
 
-_STEP_EVENT = NewEvent(kind=EventKind.STEP)
-
-
-def _step_event(label: str, delay: float) -> NewEvent:
+def _step_event(label: str, delay: float, duration: float) -> NewEvent:
     return NewEvent(
         kind=EventKind.STEP,
         reason=_label(label),
         data=dumps({"delay": delay}) if delay else None,
+        duration=duration,
     )
 
 
@@ -117,6 +115,7 @@ def _out_of_steps(outcome: Outcome, limit: int) -> Outcome:
 
 
 def _complete(worker: uuid.UUID, run: Run, decision: Complete) -> Outcome:
+    duration = time.monotonic() - run.started
     data = run.data if decision.keeps_state else _encode(decision.state, "state", roost.MAX_STATE_BYTES)
     return _outcome(
         worker,
@@ -126,21 +125,22 @@ def _complete(worker: uuid.UUID, run: Run, decision: Complete) -> Outcome:
         data=data,
         label=_label(decision.label),
         result=_encode(decision.result, "result", roost.MAX_RESULT_BYTES),
-        duration=time.monotonic() - run.started,
-        events=(_step_event(decision.label, 0.0), NewEvent(kind=EventKind.DONE)),
+        duration=duration,
+        events=(_step_event(decision.label, 0.0, duration), NewEvent(kind=EventKind.DONE)),
     )
 
 
 def _wait(worker: uuid.UUID, run: Run, decision: Wait) -> Outcome:
     delay = _delay(decision.seconds)
+    duration = time.monotonic() - run.started
     return _outcome(
         worker,
         run,
         state=State.QUEUED,
         reason=Reason.DELAY,
         delay=delay,
-        duration=time.monotonic() - run.started,
-        events=(NewEvent(kind=EventKind.WAITED, data=dumps({"delay": delay})),),
+        duration=duration,
+        events=(NewEvent(kind=EventKind.WAITED, data=dumps({"delay": delay}), duration=duration),),
     )
 
 

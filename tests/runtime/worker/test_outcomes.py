@@ -86,6 +86,7 @@ def test_continue_keeps_the_lease_and_makes_a_version() -> None:
     assert (outcome.state, outcome.advance, outcome.data) == (State.RUNNING, True, '{"n":1}')
     assert outcome.initial == '{"n":0}'
     assert [event.kind for event in outcome.events] == ["step"]
+    assert outcome.events[0].duration == outcome.duration > 0
 
 
 def test_continue_with_a_delay_goes_back_to_the_queue() -> None:
