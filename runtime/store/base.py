@@ -298,13 +298,15 @@ class Store(ABC):
         """Drop revoked leases whose step has ended here, free their claims and wake waiters."""
 
     @abstractmethod
-    def sweep(self, *, dead_workers: Iterable[uuid.UUID] = (), batch: int) -> SweepReport:
+    def sweep(
+        self, *, dead_workers: Iterable[uuid.UUID] = (), living_workers: Iterable[uuid.UUID] = (), batch: int
+    ) -> SweepReport:
         """Take back the items of leases that expired or belong to `dead_workers`; end what is overdue.
 
         Recovered items are due at once with deaths + 1; after two, and `ROOST_MAX_DEATHS` more alone, they fail as
         poison. Also: deadlines and item timeouts, revoked leases that expired, parked items whose resources are
         free; `dead_workers` become offline. Safe with any number of sweepers: an item is recovered once. On SQLite
-        expiry alone takes nothing from a worker that is not known dead, offline or without a row.
+        expiry alone takes nothing from `living_workers`, whose processes the caller sees to be alive on this host.
         """
 
     @abstractmethod

@@ -119,7 +119,8 @@ class Housekeeping(threading.Thread):
         self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load
         dead = takeover.find_dead(self._store.using, self._worker)
         takeover.end_sessions(self._store.using, dead)
-        report = self._store.sweep(dead_workers=dead, batch=roost.SWEEP_BATCH)
+        living = takeover.find_living(self._store.using)
+        report = self._store.sweep(dead_workers=dead, living_workers=living, batch=roost.SWEEP_BATCH)
         if report.recovered or report.quarantined:
             logger.info("recovered %d items, quarantined %d", report.recovered, report.quarantined)
         if report.changed:

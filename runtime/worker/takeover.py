@@ -64,6 +64,17 @@ def find_dead(using: str, me: uuid.UUID) -> list[uuid.UUID]:
     return sorted(dead)
 
 
+def find_living(using: str) -> list[uuid.UUID]:
+    """Return the ids of workers whose process this one sees to be alive; on PostgreSQL nobody asks.
+
+    On SQLite a process may be held up past its lease by the one write lock and is still the owner of its items.
+    """
+    if connections[using].vendor == "postgresql":
+        return []
+    workers = Worker.objects.using(using).exclude(state=WorkerState.OFFLINE)
+    return [worker.pk for worker in workers if liveness.exists(worker)]
+
+
 def end_sessions(using: str, dead: list[uuid.UUID]) -> int:
     """End the PostgreSQL sessions of dead workers and of those whose leases expired; return how many."""
     if connections[using].vendor != "postgresql":

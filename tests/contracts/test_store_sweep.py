@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 
 from runtime import clock
@@ -44,18 +45,31 @@ def test_an_item_is_recovered_once(worker: Hand) -> None:
     assert (item(pk).deaths, kinds(pk)[2:]) == (1, [EventKind.RECOVERED])
 
 
-@pytest.mark.scenario("B17")
-def test_an_expired_lease_of_a_worker_that_is_gone_is_taken_back(store: Store, worker: Hand) -> None:
-    offline, unknown = put(), put()
-    worker.take(limit=1)
-    Worker.objects.filter(pk=worker.id).update(state=WorkerState.OFFLINE)
-    ghost = Hand()
-    ghost.take()
-    Worker.objects.filter(pk=ghost.id).delete()
+@pytest.mark.scenario("B17", "L41")
+@pytest.mark.parametrize("row", ["silent", "offline", "missing"])
+def test_an_expired_lease_of_a_worker_that_nobody_sees_is_taken_back(store: Store, worker: Hand, row: str) -> None:
+    pk = put()
+    worker.take()
+    if row == "offline":
+        Worker.objects.filter(pk=worker.id).update(state=WorkerState.OFFLINE)
+    elif row == "missing":
+        Worker.objects.filter(pk=worker.id).delete()
     assert store.sweep(batch=10) == SweepReport()
     with after(16):
-        assert store.sweep(batch=10).recovered == 2
-    assert [item(pk).reason for pk in (offline, unknown)] == [Reason.RECOVERED] * 2
+        assert store.sweep(batch=10).recovered == 1
+    assert (item(pk).reason, item(pk).deaths) == (Reason.RECOVERED, 1)
+
+
+@pytest.mark.scenario("L26")
+def test_a_living_worker_past_its_lease_keeps_its_items_on_sqlite_alone(store: Store, worker: Hand) -> None:
+    put()
+    claimed = worker.take()
+    keeps = connections[store.using].vendor == "sqlite"
+    with after(16):
+        report = store.sweep(living_workers=[worker.id], batch=10)
+        assert report.recovered == (0 if keeps else 1)
+        assert bool(worker.renew(claimed).lost) != keeps
+    assert (worker.commit(claimed) is not None) == keeps
 
 
 def test_a_lease_that_is_renewed_is_left_alone(store: Store, worker: Hand) -> None:

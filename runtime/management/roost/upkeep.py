@@ -41,7 +41,8 @@ def sweep(call: Call) -> None:
     while True:
         dead = takeover.find_dead(call.using, NOBODY)
         takeover.end_sessions(call.using, dead)
-        report = store.sweep(dead_workers=dead, batch=roost.SWEEP_BATCH)
+        living = takeover.find_living(call.using)
+        report = store.sweep(dead_workers=dead, living_workers=living, batch=roost.SWEEP_BATCH)
         for name, value in asdict(report).items():
             setattr(total, name, getattr(total, name) + value)
         if not report.more or not any(asdict(replace(report, more=False)).values()):

@@ -59,8 +59,10 @@ class PortableStore(Store):
     def acknowledge(self, worker: uuid.UUID, held: Sequence[Held]) -> int:
         return acknowledge(self.using, worker, held)
 
-    def sweep(self, *, dead_workers: Iterable[uuid.UUID] = (), batch: int) -> SweepReport:
-        return sweep(self.using, frozenset(dead_workers), batch)
+    def sweep(
+        self, *, dead_workers: Iterable[uuid.UUID] = (), living_workers: Iterable[uuid.UUID] = (), batch: int
+    ) -> SweepReport:
+        return sweep(self.using, frozenset(dead_workers), frozenset(living_workers), batch)
 
     def move(
         self, item: uuid.UUID, decide: Callable[[WorkItem], Move | None], *, actor: str, reason: str

@@ -36,10 +36,10 @@ ORDER BY timeout_at LIMIT %s
 """
 
 
-def sweep(using: str, dead: frozenset[uuid.UUID], batch: int) -> SweepReport:
+def sweep(using: str, dead: frozenset[uuid.UUID], living: frozenset[uuid.UUID], batch: int) -> SweepReport:
     """Do one round of everything, at most `batch` items of each kind; `more` says that a kind had as many."""
     report = SweepReport()
-    _recover(using, dead, batch, report)
+    _recover(using, lambda now: _gone(dead, living, now), batch, report)
     _drop_revoked(using, dead, batch, report)
     _mark_offline(using, dead, report)
     report.overdue = _end(using, PAST_DEADLINE, _deadline, batch, report)
@@ -53,19 +53,18 @@ def sweep(using: str, dead: frozenset[uuid.UUID], batch: int) -> SweepReport:
 # Leases ---------------------------------------------------------------------------------------------------------------
 
 
-def _gone(using: str, dead: frozenset[uuid.UUID], now: dt.datetime) -> Q:
-    """Return the condition that a lease's holder is gone: known dead, or expired and offline or unknown.
+def _gone(dead: frozenset[uuid.UUID], living: frozenset[uuid.UUID], now: dt.datetime) -> Q:
+    """Return the condition that a lease's holder is gone: known dead, or expired and not seen to be alive.
 
-    Expiry alone says nothing here: a process of this machine that is alive can be seen to be, and one that is not is
-    known dead before its lease has expired.
+    Expiry alone says little here: a process of this machine may be held up by the one write lock. Whose process cannot
+    be seen (before a restart of the machine, in another container, where there is no /proc) is gone when it expires.
     """
-    living = Worker.objects.using(using).exclude(state=WorkerState.OFFLINE).values("pk")
     return Q(worker__in=dead) | (Q(expires_at__lte=now) & ~Q(worker__in=living))
 
 
-def _recover(using: str, dead: frozenset[uuid.UUID], batch: int, report: SweepReport) -> None:
+def _recover(using: str, gone: Callable[[dt.datetime], Q], batch: int, report: SweepReport) -> None:
     def found() -> list[uuid.UUID]:
-        leases = Lease.objects.using(using).filter(_gone(using, dead, clock.now(using)), revoked_at=None)
+        leases = Lease.objects.using(using).filter(gone(clock.now(using)), revoked_at=None)
         return list(leases.order_by("expires_at").values_list("pk", flat=True)[:batch])
 
     def once() -> None:

@@ -46,7 +46,9 @@ class PostgresStore(Store):
     def acknowledge(self, worker: uuid.UUID, held: Sequence[Held]) -> int:
         return acknowledge(self.using, worker, held)
 
-    def sweep(self, *, dead_workers: Iterable[uuid.UUID] = (), batch: int) -> SweepReport:
+    def sweep(
+        self, *, dead_workers: Iterable[uuid.UUID] = (), living_workers: Iterable[uuid.UUID] = (), batch: int
+    ) -> SweepReport:
         return sweep(self.using, dead_workers, batch)
 
     def move(
