@@ -49,6 +49,16 @@ def test_a_living_process_of_this_machine_is_alive_however_old_its_heartbeat(me:
 
 
 @pytest.mark.django_db
+@pytest.mark.scenario("L41", "B17")
+def test_only_on_sqlite_and_only_whom_one_sees_is_held_to_be_living(me: liveness.Identity) -> None:
+    seen = registered_as(me)
+    registered_as(me, state="offline")
+    registered_as(dataclasses.replace(me, boot_id="another boot"))
+    registered_as(dataclasses.replace(me, process_started="1"))
+    assert takeover.find_living("default") == ([] if connection.vendor == "postgresql" else [seen.pk])
+
+
+@pytest.mark.django_db
 def test_a_process_that_was_killed_is_dead_at_once_and_also_as_a_zombie(me: liveness.Identity) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     started = liveness.start_time(child.pid)
