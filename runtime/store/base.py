@@ -228,7 +228,7 @@ class Move:
     snapshot version whose data is appended as a new version. `delay` (seconds) sets run_at from the database's now
     when `state` is queued; None leaves run_at as it is. `free` names the resource keys whose claims, held or wanted,
     the item gives up in the same transaction, whoever still works with them; waiters that fit are woken.
-    `clear_errors` empties last_error, fingerprint and the acknowledgement.
+    `clear_errors` empties attempt, deaths, last_error, fingerprint and the acknowledgement.
 
     From the change of state follow, without being in `changes`: run_at, finished_at (set on entering a terminal state,
     None on leaving one), away_since and away_total, and timeout_at (moved by the time away; None on leaving a terminal

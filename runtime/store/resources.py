@@ -134,8 +134,8 @@ def judge(using: str, candidates: Sequence[Candidate], locked: Mapping[Key, Reso
     """Decide, in the given order, who gets all of its claims; a grant counts for those that follow. Writes nothing.
 
     `locked` is what `lock` returned in this transaction: a candidate that needs a row missing there is passed over.
-    So is nobody else: a candidate whose lease an operator revoked is parked until its worker has let go, since the
-    step may still be touching what the claims guard.
+    A candidate whose lease an operator revoked is parked until its worker has let go, since the step may still be
+    touching what the claims guard.
     """
     verdict = Verdict()
     held, capacities = holders(using, [row.pk for row in locked.values()])

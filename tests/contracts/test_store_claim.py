@@ -29,7 +29,7 @@ def test_a_claimed_item_runs_under_a_new_epoch_with_a_lease(store: Store, worker
     assert (last_event(pk).worker, last_event(pk).epoch) == (worker.id, 1)
 
 
-@pytest.mark.scenario("L17", "L24")
+@pytest.mark.scenario("L17")
 def test_a_running_item_is_not_claimed_again(worker: Hand, other: Hand) -> None:
     put()
     assert len(worker.claim()) == 1
