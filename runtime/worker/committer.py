@@ -79,7 +79,9 @@ class Committer:
             time.sleep(wait * (0.5 + random.random()))  # noqa: S311 - spreads load, guards nothing
             try:
                 return self._store.commit([outcome])
-            except OperationalError:
+            except (OperationalError, InterfaceError):
+                if not self._usable():
+                    return self._after_loss([outcome])
                 logger.info("the outcome of item %s is still refused", outcome.item, exc_info=True)
         logger.error("the outcome of item %s cannot be written now; it will be run again", outcome.item, exc_info=error)
         return {}

@@ -236,8 +236,17 @@ class Drain:
     def _abandoned(self, run: Run) -> None:
         """Let go of an item whose step was cancelled."""
         if not run.lost:
-            self.store.release(self.worker, [run.held], Reason.RELEASED)
+            self._release([run.held])
         self._drop(run)
+
+    def _release(self, held: list[Held]) -> int:
+        """Give items back; what the database does not take now is given back when it is found to be unknown here."""
+        try:
+            return self.store.release(self.worker, held, Reason.RELEASED)
+        except DatabaseError:
+            logger.warning("%d items could not be released; their leases will end", len(held), exc_info=True)
+            connections[self.store.using].close()
+            return 0
 
     def _drop(self, run: Run) -> None:
         self.runs.pop(run.id, None)
@@ -262,16 +271,10 @@ class Drain:
             run.lost = True
             self.crew.cancel(run)
         held = [run.held for run in self.runs.values()]
-        if not held:
-            return
-        try:
-            released = self.store.release(self.worker, held, Reason.RELEASED)
-        except DatabaseError:
-            logger.warning("%d items could not be released; their leases will expire", len(held), exc_info=True)
-            return
-        logger.info("released %d items", released)
         self.runs.clear()
-        wake.hint(self.store.using)
+        if held and (released := self._release(held)):
+            logger.info("released %d items", released)
+            wake.hint(self.store.using)
 
 
 def jitter(seconds: float) -> float:
