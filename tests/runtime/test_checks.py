@@ -60,7 +60,7 @@ def test_every_check_has_a_test_and_a_row_of_its_name() -> None:
         for code in re.findall(r'id="(roost\.[EWI]\d{3})"', Path(str(module.__file__)).read_text())
     )
     assert len(given) == len(set(given)) == len(EVERY)
-    assert sorted(re.findall(r"^\| (roost\.[EWI]\d{3}) ", rows, re.MULTILINE)) == given
+    assert sorted(re.findall(r"^\| `(roost\.[EWI]\d{3})` ", rows, re.MULTILINE)) == given
 
 
 @pytest.mark.parametrize("value", ["15", None, True, [15]])
