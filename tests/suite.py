@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -65,6 +66,8 @@ def merge(names: list[str], target: Path) -> None:
 
 def main() -> int:
     """Run on every database, even after a failure; return the worst exit code."""
+    # A shell that starts this in the background makes it ignore Ctrl-C, and the processes of tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", choices=DATABASES, action="append")
     parser.add_argument("--label", default="")
