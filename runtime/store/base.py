@@ -49,7 +49,7 @@ class Claimed(NamedTuple):
     """An item as a worker gets it from `claim`, JSON still as text.
 
     `version` and `data` belong together: `data` is the state of Snapshot `version`, None when no snapshot exists yet
-    (version 0 of an item whose first step never committed).
+    (version 0 of an item whose first step never committed). `claimed_at` is the database's time of the claim.
     """
 
     id: uuid.UUID
@@ -75,6 +75,7 @@ class Claimed(NamedTuple):
     parent_id: uuid.UUID | None
     created_at: dt.datetime
     deadline_at: dt.datetime | None
+    claimed_at: dt.datetime
     data: str | None
 
 

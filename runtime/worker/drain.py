@@ -110,7 +110,9 @@ class Drain:
         return self.stop.requested or self.retired
 
     def shape(self, run: Run, outcome: Outcome) -> Outcome:
-        """Return the outcome to write: an item that would go on leaves instead when it has to make room."""
+        """Return the outcome to write: who would go on ends when overdue, and leaves when others need the room."""
+        if run.is_overdue:
+            return outcomes.overdue(outcome)
         if outcome.state != State.RUNNING:
             return outcome
         leaves = self.stopping or self.options.once or self.pace.should_yield(run)

@@ -87,6 +87,8 @@ class Housekeeping(threading.Thread):
         held = [run.held for run in runs if not run.lost]
         beat = self._store.renew(self._worker, held, self._progress(runs))
         self.desired_state = beat.desired_state
+        if beat.desired_state == WorkerState.OFFLINE:
+            self._drain.stop.request()
         if beat.lost:
             from runtime.worker.drain import Lost
 

@@ -102,15 +102,29 @@ def _step_event(label: str, delay: float, duration: float) -> NewEvent:
 
 def _out_of_steps(outcome: Outcome, limit: int) -> Outcome:
     message = f"The item has made {limit} steps, which is all it may make (max_steps)."
-    error = dumps({"type": "MaxSteps", "code": Reason.MAX_STEPS.value, "message": message})
+    return _ended(outcome, "MaxSteps", Reason.MAX_STEPS, message)
+
+
+def overdue(outcome: Outcome) -> Outcome:
+    """Return the outcome of an item whose deadline passed while its step ran: it goes on no more; what was made stays.
+
+    An outcome that ends the item anyway is left as it is.
+    """
+    if outcome.state not in (State.RUNNING, State.QUEUED):
+        return outcome
+    return _ended(outcome, "Deadline", Reason.DEADLINE, "The item's deadline passed while its step ran.")
+
+
+def _ended(outcome: Outcome, kind: str, reason: Reason, message: str) -> Outcome:
+    error = dumps({"type": kind, "code": reason.value, "message": message})
     return replace(
         outcome,
         state=State.FAILED,
-        reason=Reason.MAX_STEPS,
+        reason=reason,
         delay=0.0,
         error=error,
-        fingerprint="max_steps",
-        events=(*outcome.events, NewEvent(kind=EventKind.FAILED, reason=Reason.MAX_STEPS, data=error)),
+        fingerprint=reason.value,
+        events=(*outcome.events, NewEvent(kind=EventKind.FAILED, reason=reason, data=error)),
     )
 
 

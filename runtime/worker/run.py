@@ -25,6 +25,7 @@ class Run:
         "attempt",
         "claimed",
         "data",
+        "deadline",
         "engine",
         "initial",
         "item",
@@ -48,6 +49,7 @@ class Run:
         self.initial: str | None = None
         self.item = _item(claimed)
         self.since = time.monotonic()
+        self.deadline = _deadline(claimed, self.since)
         self.started = 0.0
         self.lost = False
         self.progress: str | None = None
@@ -63,6 +65,11 @@ class Run:
     def held(self) -> Held:
         """The lease this run believes to have."""
         return Held(self.claimed.id, self.claimed.epoch)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the item's deadline has passed by the database's clock, followed from the claim on."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
     @property
     def is_async(self) -> bool:
@@ -81,6 +88,13 @@ class Run:
         if wants is None:
             wants = _wants_context[engine] = takes(engine.step, 3)
         return wants
+
+
+def _deadline(claimed: Claimed, now: float) -> float | None:
+    """Return the deadline in this process's monotonic seconds."""
+    if claimed.deadline_at is None:
+        return None
+    return now + (claimed.deadline_at - claimed.claimed_at).total_seconds()
 
 
 def _item(claimed: Claimed) -> Item:

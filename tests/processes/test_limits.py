@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from pathlib import Path
 
@@ -65,6 +66,28 @@ def test_an_item_over_its_own_timeout_fails_while_it_runs(fleet: StartFleet) -> 
     item = enqueue("hop", {"steps": 100, "sleep": 0.2}, item_timeout=1.0).pk
     workers.wait(15, all_in("failed", pk=item), "the dead letter")
     assert WorkItem.objects.get(pk=item).reason == "timeout"
+
+
+@pytest.mark.scenario("L30")
+def test_an_endless_item_ends_at_its_deadline(fleet: StartFleet) -> None:
+    workers = fleet()
+    workers.start()
+    item = enqueue("hop", {"steps": 100_000, "sleep": 0.05}, deadline=dt.timedelta(seconds=1.5)).pk
+    workers.wait(15, all_in("failed", pk=item), "the dead letter")
+    found = WorkItem.objects.get(pk=item)
+    assert found.reason == "deadline"
+    assert found.version >= 5
+
+
+def test_an_operator_can_end_a_worker_through_its_row(fleet: StartFleet) -> None:
+    workers = fleet()
+    workers.start()
+    worker = Worker.objects.get()
+    item = enqueue("hop", {"steps": 20, "sleep": 0.2}).pk
+    eventually(10, lambda: holder(item) is not None, "the item to run")
+    Worker.objects.filter(pk=worker.pk).update(desired_state="offline")
+    workers.wait(10, lambda: Worker.objects.get(pk=worker.pk).state == "offline", "its end")
+    workers.wait(20, all_in("done", pk=item), "the item's end on the worker that followed")
 
 
 @pytest.mark.scenario("B15")

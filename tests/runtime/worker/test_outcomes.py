@@ -65,6 +65,7 @@ def claimed(**changes: Any) -> Claimed:
         "parent_id": None,
         "created_at": dt.datetime.now(dt.UTC),
         "deadline_at": None,
+        "claimed_at": dt.datetime.now(dt.UTC),
         "data": None,
     }
     return Claimed(**{**values, **changes})
@@ -225,6 +226,21 @@ def test_the_step_limit_counts_over_the_whole_life_and_keeps_the_last_state() ->
     assert (outcome.state, outcome.reason, outcome.advance, outcome.data) == ("failed", "max_steps", True, '{"n":5}')
     done = outcome_of(lambda s, i, c: Complete(), max_steps=5, steps_total=4, version=4, data='{"n":4}')
     assert done.state == State.DONE
+
+
+@pytest.mark.scenario("L30")
+def test_an_item_past_its_deadline_ends_with_the_step_that_was_running_and_keeps_its_state() -> None:
+    moment = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    before = claimed(claimed_at=moment, deadline_at=moment + dt.timedelta(seconds=60))
+    after = claimed(claimed_at=moment, deadline_at=moment)
+    run, late = Run(before, Stub(lambda s, i, c: None)), Run(after, Stub(lambda s, i, c: None))
+    assert (run.is_overdue, late.is_overdue, Run(claimed(), late.engine).is_overdue) == (False, True, False)
+    step = outcome_of(lambda s, i, c: Continue({"n": 1}))
+    ended = outcomes.overdue(step)
+    assert (ended.state, ended.reason, ended.advance, ended.data) == (State.FAILED, "deadline", True, '{"n":1}')
+    assert [event.kind for event in ended.events] == ["step", "failed"]
+    done = outcome_of(lambda s, i, c: Complete(1))
+    assert outcomes.overdue(done) is done
 
 
 @pytest.mark.scenario("L9")
