@@ -43,6 +43,7 @@ class Housekeeping(threading.Thread):
         self._told: dict[uuid.UUID, str] = {}
         self._wake = threading.Event()
         self._ending = False
+        self._settled = False
         self._beat_at = time.monotonic() + roost.HEARTBEAT_SECONDS
         self._sweep_at = time.monotonic()
         self._storage = StorageCare(drain.store.using)
@@ -73,6 +74,7 @@ class Housekeeping(threading.Thread):
                 except DatabaseError as error:
                     logger.warning("housekeeping: the database refused: %s", error)
                     connections[self._store.using].close()
+                    self._settled = False
                 except Exception:
                     logger.exception("housekeeping failed; going on")
             self._wake.wait(TICK_SECONDS)
@@ -119,6 +121,10 @@ class Housekeeping(threading.Thread):
         if now < self._sweep_at:
             return
         self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load
+        # After a restart of the database, leases that expired meanwhile belong to the living until these had a chance.
+        self._settled = self._settled or takeover.is_settled(self._store.using)
+        if not self._settled:
+            return
         dead = takeover.find_dead(self._store.using, self._worker)
         takeover.end_sessions(self._store.using, dead)
         living = takeover.find_living(self._store.using)

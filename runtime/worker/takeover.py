@@ -16,6 +16,9 @@ from runtime.conf import settings as roost
 from runtime.models import Worker
 from runtime.worker import liveness
 
+SETTLING_BEATS = 3
+SETTLED_SQL = "SELECT pg_postmaster_start_time() < statement_timestamp() - make_interval(secs => %s)"
+
 FREE_LOCK_SQL = """
 SELECT w.id
 FROM roost_worker w
@@ -45,6 +48,15 @@ WHERE w.state <> 'offline'
            WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
        ))
 """
+
+
+def is_settled(using: str) -> bool:
+    """Say whether the database has been up long enough for every living worker to have renewed its leases since."""
+    if connections[using].vendor != "postgresql":
+        return True
+    with connections[using].cursor() as cursor:
+        cursor.execute(clock.sql(SETTLED_SQL), [SETTLING_BEATS * roost.HEARTBEAT_SECONDS])
+        return bool(cursor.fetchone()[0])
 
 
 def find_dead(using: str, me: uuid.UUID) -> list[uuid.UUID]:

@@ -30,20 +30,21 @@ def test_a_database_restarted_three_times_under_load_costs_no_item_a_step_or_a_d
     if os.environ.get("ROOST_TEST_DATABASE_URL", "") == "":
         pytest.skip("SQLite has no server to restart")
     with PrivatePostgres() as server:
-        workers = Fleet(tmp_path, server.url)
+        workers = Fleet(tmp_path, server.url, LEASE_SECONDS=4, HEARTBEAT_SECONDS=1)
         try:
             for arguments in (["migrate", "--run-syncdb", "-v0"], ["shell", "-c", ENQUEUE]):
                 subprocess.run(
                     [sys.executable, "manage.py", *arguments], cwd=ROOT, env=workers.environment, check=True, timeout=60
                 )
             workers.launch("runworker", "--processes", "2")
-            for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGINT):
+            # The second outage is longer than a lease lives: nobody renewed one, and nobody died.
+            for how, outage in ((signal.SIGINT, 1.0), (signal.SIGQUIT, 4.5), (signal.SIGINT, 0.2)):
                 before = _one(server, "SELECT count(*) FROM roost_event WHERE kind = 'step'")
                 eventually(
                     20, lambda before=before: _one(server, "SELECT count(*) FROM roost_event") > before + 150, "a load"
                 )
                 server.stop(how)
-                pause(1.0)
+                pause(outage)
                 server.start()
             workers.wait(60, lambda: _one(server, "SELECT count(*) FROM roost_workitem WHERE state <> 'done'") == 0, "")
             assert _one(server, "SELECT count(*) FROM roost_event WHERE kind = 'step'") == ITEMS * STEPS

@@ -132,6 +132,18 @@ def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
 
 
 @pytest.mark.django_db
+@pytest.mark.scenario("L42")
+@postgres_only
+def test_a_database_is_settled_once_it_has_been_up_for_three_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.conf.Settings.HEARTBEAT_SECONDS", 2.0)
+    for uptime, settled in ((5, False), (7, True)):
+        started = f"(statement_timestamp() - interval '{uptime}s')"
+        sql = "SELECT pg_postmaster_start_time() < statement_timestamp() - make_interval(secs => %s)"
+        monkeypatch.setattr(takeover, "SETTLED_SQL", sql.replace("pg_postmaster_start_time()", started))
+        assert takeover.is_settled("default") is settled
+
+
+@pytest.mark.django_db
 def test_a_worker_that_said_goodbye_is_not_looked_at(me: liveness.Identity) -> None:
     registered_as(dataclasses.replace(me, process_started="1"), state="offline")
     assert dead() == []
