@@ -41,8 +41,8 @@ check: install ## Lint, types, import contracts, migrations, deployment checks
 	@$(CLEAN) ROOST_SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))") \
 		ROOST_ALLOWED_HOSTS=roost.example $(PY) manage.py check --deploy --fail-level WARNING
 
-bench: install ## Measure, beside the floors of this machine, one JSON line a figure
-	@$(PY) -m tests.benchmarks $(ARGS)
+bench: install ## Measure, beside this machine's floors, one JSON line a figure (QUICK=1, PEERS=1, ARGS=names)
+	@QUICK=$(QUICK) PEERS=$(PEERS) $(PY) -m tests.benchmarks $(ARGS)
 
 docs: install ## Build the documentation into build/docs
 	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs

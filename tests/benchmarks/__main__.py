@@ -1,10 +1,11 @@
 """Measure Roost and print one JSON object a line.
 
-    python -m tests.benchmarks [--quick] [name …]
+    python -m tests.benchmarks [--quick] [--peers] [name …]
 
-Runs on the PostgreSQL that ROOST_TEST_DATABASE_URL names, in a database of its own, or on a private server with its
-default durability (fsync and synchronous_commit on). Each figure is the median of three runs; `--quick` makes one.
-`floor` is what raw psycopg reaches with the same rows on the same server in the same call; `ratio` is value / floor.
+Runs on a private PostgreSQL server with its default durability (fsync and synchronous_commit on), or in a database of
+its own on the one that ROOST_TEST_DATABASE_URL names. Each figure is the median of three runs; `--quick` (or QUICK=1)
+makes one, of less work. `floor` is what raw psycopg reaches with the same rows on the same server in the same call,
+and `ratio` is value / floor. `--peers` (or PEERS=1) installs other systems into build/peers and measures them beside.
 """
 
 from __future__ import annotations
@@ -15,79 +16,72 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
-
-from tests.postgres import PrivatePostgres
-
-DATABASE = "roost_bench"
-VARIABLE = "ROOST_TEST_DATABASE_URL"
-RUNS = 3
+from tests.benchmarks.server import database, require_durable
 
 
 def main() -> int:
     """Measure what was asked for, or everything."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="figures to measure; all without")
-    parser.add_argument("--quick", action="store_true", help="one run each, and less work")
+    parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="one short run")
+    parser.add_argument("--peers", action="store_true", default=os.environ.get("PEERS") == "1", help="and the peers")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder, _database() as url:
+    with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder, database() as (url, log):
         os.environ["ROOST_PROCESS_DATABASE_URL"] = url
         os.environ["ROOST_PROCESS_ARTIFACTS"] = f"{folder}/artifacts"
         os.environ["DJANGO_SETTINGS_MODULE"] = "tests.processes.settings"
-        return _measure(chosen.names, quick=chosen.quick or os.environ.get("QUICK") == "1", folder=Path(folder))
+        return _measure(chosen, Path(folder), log)
 
 
-def _measure(names: list[str], *, quick: bool, folder: Path) -> int:
+def _measure(chosen: argparse.Namespace, folder: Path, log: Path | None) -> int:
     import django
     from django.core.management import call_command
 
     django.setup()
     call_command("migrate", run_syncdb=True, verbosity=0)
-    from tests.benchmarks.measures import MEASURES, Bench
+    require_durable()
+    from tests.benchmarks.measure import Bench, Figure
+    from tests.benchmarks.measures import figures, measures
 
-    unknown = sorted(set(names) - set(MEASURES))
+    known = figures()
+    unknown = sorted(set(chosen.names) - set(known))
     if unknown:
-        sys.stderr.write(f"No such figure: {', '.join(unknown)}. There are: {', '.join(MEASURES)}.\n")
+        sys.stderr.write(f"No such figure: {', '.join(unknown)}. There are: {', '.join(known)}.\n")
         return 2
-    bench = Bench(quick=quick, folder=folder)
-    for name in names or MEASURES:
-        measure = MEASURES[name]
-        runs = [measure.take(bench) for _ in range(1 if quick else RUNS)]
-        value = statistics.median(runs)
-        floor = bench.floor(measure.floor) if measure.floor else None
-        line = {
-            "name": name,
-            "value": round(value, 3),
-            "unit": measure.unit,
-            "floor": None if floor is None else round(floor, 3),
-            "ratio": None if floor is None else round(value / floor, 3),
-            "runs": [round(run, 3) for run in runs],
-        }
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+    bench = Bench(quick=chosen.quick, peers=chosen.peers, folder=folder, server_log=log)
+    for measure in measures(chosen.names):
+        for name, runs in measure.take(bench).items():
+            if not chosen.names or name in chosen.names:
+                _tell(bench, name, known.get(name) or Figure(unit="ratio"), runs)
+    if chosen.peers:
+        from tests.benchmarks.peers import take_peers
+
+        for name, (figure, runs) in take_peers(bench).items():
+            _tell(bench, name, figure, runs)
     return 0
 
 
-@contextmanager
-def _database() -> Iterator[str]:
-    given = os.environ.get(VARIABLE)
-    if not given:
-        with PrivatePostgres() as server:
-            yield _create(server.url)
-        return
-    yield _create(given)
+def _tell(bench: object, name: str, figure: object, runs: list[float]) -> None:
+    from tests.benchmarks.measure import Bench, Figure
 
-
-def _create(url: str) -> str:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
-    return urlsplit(url)._replace(path=f"/{DATABASE}").geturl()
+    assert isinstance(bench, Bench)
+    assert isinstance(figure, Figure)
+    value = bench.values[name] = statistics.median(runs)
+    floor = bench.floor(figure.floor) if figure.floor else None
+    line = {
+        "name": name,
+        "value": round(value, 4),
+        "unit": figure.unit,
+        "floor": None if floor is None else round(floor, 4),
+        "ratio": None if floor is None else round(value / floor, 4),
+        "runs": [round(run, 4) for run in runs],
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -20,17 +20,15 @@ def take_idle(bench: Bench) -> dict[str, list[float]]:
 
     def once() -> dict[str, float]:
         bench.empty()
-        silent = _watch(bench, seconds, "")
-        with_log = Traffic(bench.server_log)
-        return {"idle_core_share": silent} | _queries(bench, seconds, with_log)
+        return {"idle_core_share": _watch(bench, seconds), "idle_queries_per_s": _queries(bench, seconds)}
 
     return rounds(bench, once)
 
 
-def _watch(bench: Bench, seconds: float, options: str) -> float:
+def _watch(bench: Bench, seconds: float) -> float:
     fleet = bench.fleet()
     try:
-        _settle(fleet, options)
+        _settle(fleet)
         before = _cpu(fleet)
         start = time.perf_counter()
         time.sleep(seconds)
@@ -40,21 +38,21 @@ def _watch(bench: Bench, seconds: float, options: str) -> float:
         fleet.stop()
 
 
-def _queries(bench: Bench, seconds: float, traffic: Traffic) -> dict[str, float]:
+def _queries(bench: Bench, seconds: float) -> float:
     """Count statements; transactions where the server's log cannot be read."""
-    fleet = bench.fleet()
+    fleet, traffic = bench.fleet(), Traffic(bench.server_log)
     try:
         _settle(fleet, traffic.options)
         start = time.perf_counter()
         with traffic:
             time.sleep(seconds)
         count = traffic.commits if traffic.statements is None else traffic.statements
-        return {"idle_queries_per_s": count / (time.perf_counter() - start)}
+        return count / (time.perf_counter() - start)
     finally:
         fleet.stop()
 
 
-def _settle(fleet: Fleet, options: str) -> None:
+def _settle(fleet: Fleet, options: str = "") -> None:
     if options:
         fleet.environment["PGOPTIONS"] = options
     fleet.start("--engines", "hop")

@@ -87,7 +87,7 @@ def _steps(name: str, engine: str, items: int, steps: int, processes: int) -> Ca
 
 
 def take_traffic(bench: Bench) -> dict[str, list[float]]:
-    """Return how many transactions and statements the server sees a step, heartbeats and sweeps included."""
+    """Return the transactions and statements that workers send a step, heartbeats and sweeps included."""
 
     def once() -> dict[str, float]:
         with Traffic(bench.server_log) as traffic:
@@ -102,7 +102,7 @@ def take_traffic(bench: Bench) -> dict[str, list[float]]:
     return rounds(bench, once)
 
 
-def _measure(  # noqa: PLR0913 - one row of the table below
+def _measure(
     name: str, engine: str, items: int, steps: int, processes: int, floor: str, unit: str = "steps/s"
 ) -> Measure:
     take = _steps(name, engine, items, steps, processes)

@@ -10,15 +10,15 @@ from typing import Self
 
 from django.db import connection
 
-_STATEMENT = re.compile(rb"LOG:  (?:statement|execute [^:]*): ", re.MULTILINE)
+_STATEMENT = re.compile(rb"\[(\d+)\] LOG:  (?:statement|execute [^:]*):\s+(\w+)")
 _COMMITS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 
 
 class Traffic:
-    """Transactions of the whole database, and statements of the sessions opened with `options`.
+    """Transactions and statements of the sessions opened with `options`, read from the server's log.
 
-    Statements are read from the server's log, so they are known (not None) only where the log can be read: on a
-    private server.
+    Where the log cannot be read (not a private server), `commits` are those of the whole database, from its
+    statistics, and `statements` is None.
     """
 
     def __init__(self, server_log: Path | None) -> None:
@@ -28,23 +28,42 @@ class Traffic:
         self.statements: int | None = None
 
     def __enter__(self) -> Self:
-        self._before = self._commits()
-        self._from = self._log.stat().st_size if self._log is not None else 0
+        if self._log is not None:
+            self._from = self._log.stat().st_size
+        else:
+            self._before = _commits()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.commits = self._commits() - self._before
-        if self._log is not None:
-            with self._log.open("rb") as file:
-                file.seek(self._from)
-                self.statements = len(_STATEMENT.findall(file.read()))
+        if self._log is None:
+            self.commits = _commits() - self._before
+            return
+        with self._log.open("rb") as file:
+            file.seek(self._from)
+            self.statements, self.commits = _count(file.read())
 
-    @staticmethod
-    def _commits() -> int:
-        time.sleep(1.2)  # sessions hand in their counts at most once a second
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(_COMMITS)
-            return int(cursor.fetchone()[0])
+
+def _count(log: bytes) -> tuple[int, int]:
+    """Return the statements in a piece of log, and the transactions that they made."""
+    inside: set[bytes] = set()
+    statements = transactions = 0
+    for session, word in _STATEMENT.findall(log):
+        statements += 1
+        if word.upper() == b"BEGIN":
+            inside.add(session)
+        elif word.upper() in {b"COMMIT", b"ROLLBACK"}:
+            inside.discard(session)
+            transactions += 1
+        elif session not in inside:
+            transactions += 1
+    return statements, transactions
+
+
+def _commits() -> int:
+    time.sleep(1.2)  # sessions hand in their counts at most once a second
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(_COMMITS)
+        return int(cursor.fetchone()[0])
