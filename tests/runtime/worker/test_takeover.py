@@ -111,6 +111,8 @@ def test_two_containers_on_one_host_that_hold_their_locks_never_take_each_others
 def test_a_worker_of_a_lost_host_is_dead_when_its_lock_is_free_and_two_beats_are_missing(
     me: liveness.Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    been_up = takeover.FREE_LOCK_SQL.replace("pg_postmaster_start_time()", "(statement_timestamp() - interval '1h')")
+    monkeypatch.setattr(takeover, "FREE_LOCK_SQL", been_up)
     there = dataclasses.replace(me, boot_id="another boot")
     worker = registered_as(there, heartbeat_at=now(-3), lock_key=8)
     monkeypatch.setattr("runtime.conf.Settings.HEARTBEAT_SECONDS", 2.0)
