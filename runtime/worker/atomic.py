@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 
 from runtime.exceptions import Fenced, RoostError
 from runtime.store.base import Outcome, Store
+from runtime.store.transactions import is_retryable
 from runtime.worker import execute
 from runtime.worker.run import Run
 
@@ -61,9 +62,9 @@ def run_step(
         try:
             return _run_once(worker, run, store, shape)
         except OperationalError as error:
-            if not _is_conflict(error):
+            if not is_retryable(error):
                 raise
-            logger.info("step of item %s met a deadlock or serialization failure; running it again", run.id)
+            logger.info("step of item %s met other transactions: %s; running it again", run.id, error)
     return _run_once(worker, run, store, shape)
 
 
@@ -94,10 +95,6 @@ def _run_once(
         if connection_lost(store.using, error):
             raise InDoubt(outcome) from error
         raise
-
-
-def _is_conflict(error: OperationalError) -> bool:
-    return getattr(error.__cause__, "sqlstate", None) in ("40P01", "40001")
 
 
 def connection_lost(using: str, error: BaseException) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import random
 import time
 import uuid
 from collections.abc import Sequence
@@ -277,8 +276,3 @@ class Drain:
         if held and (released := self._release(held)):
             logger.info("released %d items", released)
             wake.hint(self.store.using)
-
-
-def jitter(seconds: float) -> float:
-    """Return about that many seconds, so that processes do not act in step."""
-    return seconds * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load, guards nothing

@@ -34,7 +34,8 @@ def time_limit(run: Run) -> float | None:
 async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | None = None) -> Outcome:
     """Run one step of an async engine; return its outcome, whatever it raised. `context` stands in for the usual one.
 
-    Raises `asyncio.CancelledError` only when the step was cancelled from outside (lease lost, worker stopping).
+    Raises `asyncio.CancelledError` only when the step was cancelled from outside (lease lost, worker stopping); one
+    that the step brought upon itself, as by awaiting a task that was cancelled, is its failure.
     """
     run.started = time.monotonic()
     context = context or Context(run, using)
@@ -53,7 +54,11 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
         if limit is not None and time.monotonic() - run.started >= limit:
             return outcomes.fail(worker, run, timed_out(limit))
         return outcomes.fail(worker, run, error)
-    except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure, not the worker's
+    except asyncio.CancelledError as error:
+        if run.lost:
+            raise
+        return outcomes.fail(worker, run, error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its failure, not the worker's
         return outcomes.fail(worker, run, error)
     finally:
         _current.reset(token)

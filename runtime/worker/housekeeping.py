@@ -146,5 +146,7 @@ class Housekeeping(threading.Thread):
                 continue
             logger.error("the step of item %s does not end; this process is retired", run.id)
             run.lost = True
-            self._store.commit([outcomes.fail(self._worker, run, execute.timed_out(limit))])
-            self._drain.retire()
+            try:
+                self._store.commit([outcomes.fail(self._worker, run, execute.timed_out(limit))])
+            finally:
+                self._drain.retire()

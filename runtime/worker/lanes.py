@@ -22,6 +22,9 @@ from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.worker")
 
+_STAY_SECONDS = 0.2
+_LAST_WORDS_SECONDS = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -55,6 +58,7 @@ class AsyncLane:
         self._using = using
         self._post = post
         self._loop = asyncio.new_event_loop()
+        self._ending = False
         self._thread = threading.Thread(target=self._serve, name="roost-async", daemon=True)
 
     def start(self) -> None:
@@ -71,22 +75,43 @@ class AsyncLane:
 
     def stop(self) -> None:
         """End the loop, once nothing is left on it that matters."""
+        self._ending = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=1.0)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._ending:
+                self._turn()
+            self._close()
         finally:
             connections.close_all()
+
+    def _close(self) -> None:
+        """Close the loop, unless a task outlives its cancellation: then it ends with the process."""
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        if left:
+            _done, left = self._loop.run_until_complete(asyncio.wait(left, timeout=_LAST_WORDS_SECONDS))
+        if not left:
+            self._loop.close()
+
+    def _turn(self) -> None:
+        """Run the loop until it is stopped, or until a task that a step has started tries to end the process."""
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            logger.exception("a task of a step tried to end the process; its loop goes on")
 
     def _begin(self, runs: Sequence[Run]) -> None:
         for run in runs:
             run.task = self._loop.create_task(self._run(run))
 
     def _cancel(self, run: Run) -> None:
-        if run.task is not None:
+        # A task cancelled before it began would never run, and so never report; it finds out by itself that it is lost.
+        if run.task is not None and run.started:
             run.task.cancel()
 
     async def _run(self, run: Run) -> None:
@@ -96,6 +121,8 @@ class AsyncLane:
                 outcome = await execute.run_async(self._worker, run, self._using)
         except asyncio.CancelledError:
             logger.debug("step of %s cancelled", run.id)
+        except BaseException as error:  # noqa: BLE001 - a step that tries to end the process has failed
+            outcome = outcomes.fail(self._worker, run, error)
         finally:
             run.task = None
             run.started = 0.0
@@ -135,19 +162,21 @@ class AtomicLane:
             self._queue.put(None)
 
     def _serve(self) -> None:
-        if self.on_connect is not None:
-            try:
-                self.on_connect()
-            except DatabaseError:
-                logger.info("this thread's database session could not be registered", exc_info=True)
         while (run := self._queue.get()) is not None:
-            run.thread = threading.get_ident()
-            try:
-                self._post(self._run(run))
-            finally:
-                run.thread = None
-                run.started = 0.0
+            self._prepare()
+            message = self._run(run)
+            run.started = 0.0
+            self._post(message)
         connections.close_all()
+
+    def _prepare(self) -> None:
+        """Have this thread's database session registered, which may be a new one since the last step."""
+        try:
+            if self.on_connect is not None:
+                self.on_connect()
+        except DatabaseError:
+            logger.info("this thread's database session could not be registered", exc_info=True)
+            connections[self._store.using].close()
 
     def _run(self, run: Run) -> Settled | Finished:
         """Make steps of one item until it leaves this process, or has kept the thread long enough."""
@@ -160,16 +189,13 @@ class AtomicLane:
             except atomic.InDoubt as error:
                 connections[self._store.using].close()
                 return Settled(run, error.outcome, None, doubt=error)
-            except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure
+            except BaseException as error:  # noqa: BLE001 - whatever a step raises is its failure, not this thread's
                 if isinstance(error, DatabaseError):
                     connections[self._store.using].close_if_unusable_or_obsolete()
                 return Finished(run, outcomes.fail(self._worker, run, error))
             if state != "running" or time.monotonic() > until:
                 return Settled(run, outcome, state)
             advance(run, outcome)
-
-
-_STAY_SECONDS = 0.2
 
 
 def advance(run: Run, outcome: Outcome) -> None:

@@ -51,7 +51,7 @@ class Registration:
         self._options = options
         self._engines = engines
         self._using = using
-        self._backends: list[list[Any]] = []
+        self._sessions: dict[int, tuple[Any, list[Any]]] = {}
         self._guard = threading.Lock()
 
     def enter(self) -> None:
@@ -84,17 +84,25 @@ class Registration:
         Worker.objects.using(self._using).filter(pk=self.id).update(state=WorkerState.DRAINING)
 
     def add_session(self) -> None:
-        """Prepare this thread's database session and note it, so that whoever takes over can end it."""
+        """Prepare this thread's database session and note it, so that whoever takes over can end it.
+
+        Does nothing for a session that it knows; a new one of the same thread takes the old one's place.
+        """
         connection = connections[self._using]
         if connection.vendor != "postgresql":
+            return
+        connection.ensure_connection()
+        thread = threading.get_ident()
+        if thread in self._sessions and self._sessions[thread][0] is connection.connection:
             return
         with connection.cursor() as cursor:
             cursor.execute(SESSION_SQL)
             cursor.execute(BACKEND_SQL)
             found = cursor.fetchone()
         with self._guard:
-            self._backends.append(list(found))
-            Worker.objects.using(self._using).filter(pk=self.id).update(backend_pids=self._backends)
+            self._sessions[thread] = (connection.connection, list(found))
+            backends = [backend for _, backend in self._sessions.values()]
+            Worker.objects.using(self._using).filter(pk=self.id).update(backend_pids=backends)
 
 
 class Link(threading.Thread):
@@ -109,7 +117,8 @@ class Link(threading.Thread):
         self._ending = threading.Event()
 
     def open(self) -> None:
-        """Connect, take the lock and listen. Raises psycopg errors."""
+        """Connect, take the lock and listen; a connection that is there already is closed. Raises psycopg errors."""
+        self._drop()  # the new session would wait for the old one's lock for ever
         parameters = connections[self._alias].get_connection_params()
         for name in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "pool"):
             parameters.pop(name, None)

@@ -35,7 +35,6 @@ class Run:
         "started",
         "steps_total",
         "task",
-        "thread",
         "version",
     )
 
@@ -54,7 +53,6 @@ class Run:
         self.lost = False
         self.progress: str | None = None
         self.task: Any = None
-        self.thread: int | None = None
 
     @property
     def id(self) -> uuid.UUID:
