@@ -11,10 +11,11 @@ from django.db import connection
 
 from runtime.models import Event
 from tests.benchmarks.measure import PATIENCE, Bench, Figure, Measure, rounds
-from tests.benchmarks.steps import fill
+from tests.benchmarks.steps import STEPS, fill
 from tests.processes.fleet import database_url
 
 ITEMS = 12_000
+MOST_STEPS_A_SECOND = 20_000
 # The rate at which items ended, from the 1,000th (all processes are at work) to the last of the load.
 ENDED_SQL = """
 SELECT extract(epoch FROM max(created_at) - min(created_at))
@@ -66,20 +67,22 @@ def _ended(last: int, count: int) -> Callable[[], bool]:
 
 def take_held_xmin(bench: Bench) -> dict[str, list[float]]:
     """Return steps a second in the last third of a run beside an open transaction, over a run without one."""
-    seconds = bench.scale(180, quick=9)
+    seconds = bench.scale(180, quick=12)
 
     def once() -> dict[str, float]:
         free = _late_rate(bench, seconds)
         with _open_transaction():
-            return {"held_xmin_ratio": _late_rate(bench, seconds) / free}
+            held = _late_rate(bench, seconds)
+        bench.say(f"last third of {seconds} s: {free:,.0f} steps/s, {held:,.0f} beside an open transaction")
+        return {"held_xmin_ratio": held / free}
 
     return rounds(bench, once)
 
 
 def _late_rate(bench: Bench, seconds: float) -> float:
-    """Run endless items for so long; return the steps a second of the last third."""
+    """Run the usual 20-step items for so long; return the steps a second of the last third."""
     bench.empty()
-    fill("hop", 200, 1_000_000)
+    fill("hop", int(seconds * MOST_STEPS_A_SECOND / STEPS), STEPS)
     fleet = bench.fleet()
     try:
         fleet.start("--engines", "hop", "--processes", "2")
