@@ -9,8 +9,10 @@ each access, so that `override_settings` works in tests.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+from django.conf import Settings as DjangoSettings
 from django.conf import settings as django_settings
 
 from runtime.exceptions import RoostError
@@ -86,15 +88,28 @@ class Settings:
     STATEMENT_TIMEOUT_MS: int = 30_000
 
     def __getattribute__(self, name: str) -> Any:
-        if name.startswith("_") or not name.isupper():
+        annotation = _ANNOTATIONS.get(name)
+        if annotation is None:
             return object.__getattribute__(self, name)
         default = getattr(Settings, name)
-        value = getattr(django_settings, PREFIX + name, default)
-        if value is default or _fits(value, default, Settings.__annotations__[name]):
+        value = _given(_FULL_NAMES[name], default)
+        if value is default or _fits(value, default, annotation):
             return value
-        raise BadSetting(
-            f"{PREFIX}{name} = {value!r} is a {type(value).__name__}; it must be {Settings.__annotations__[name]}."
-        )
+        raise BadSetting(f"{PREFIX}{name} = {value!r} is a {type(value).__name__}; it must be {annotation}.")
+
+
+_ANNOTATIONS: dict[str, str] = Settings.__annotations__
+_FULL_NAMES = {name: sys.intern(PREFIX + name) for name in _ANNOTATIONS}
+# Django's own attributes, without its Python-level lookup: a setting that is not set costs an exception there, and
+# every step looks up several.
+_LAZY: dict[str, Any] = object.__getattribute__(django_settings, "__dict__")
+
+
+def _given(name: str, default: Any) -> Any:
+    given = _LAZY.get("_wrapped")
+    if type(given) is DjangoSettings:
+        return given.__dict__.get(name, default)
+    return getattr(django_settings, name, default)
 
 
 def _fits(value: Any, default: Any, annotation: str) -> bool:
