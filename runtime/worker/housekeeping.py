@@ -123,7 +123,7 @@ class Housekeeping(threading.Thread):
         self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load
         # After a restart of the database, leases that expired meanwhile belong to the living until these had a chance.
         self._settled = self._settled or takeover.is_settled(self._store.using)
-        if not self._settled:
+        if not self._settled or takeover.is_quiet(self._store.using, self._worker):
             return
         dead = takeover.find_dead(self._store.using, self._worker)
         takeover.end_sessions(self._store.using, dead)

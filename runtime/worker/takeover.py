@@ -14,6 +14,9 @@ from runtime import clock
 from runtime.choices import WorkerState
 from runtime.conf import settings as roost
 from runtime.models import Worker
+from runtime.store.postgres.arrays import plain
+from runtime.store.postgres.look import LOOK
+from runtime.store.postgres.session import rows
 from runtime.worker import liveness
 
 SETTLING_BEATS = 3
@@ -48,6 +51,28 @@ WHERE w.state <> 'offline'
            WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
        ))
 """
+
+# Everything that could call for a sweep, in the one statement that an idle worker sends: the workers to look at, and
+# whether there is a lease, an item or a resource to see to. Read by `is_quiet`.
+QUIET_SQL = f"""
+SELECT w.id, w.boot_id, w.pid_namespace, w.pid, w.process_started,
+    w.heartbeat_at < statement_timestamp() - %s::float8 * interval '1 second' AS silent, found.any
+FROM (SELECT EXISTS ({LOOK}) AS any) found
+LEFT JOIN roost_worker w ON w.state <> 'offline' AND w.id <> %s::uuid
+"""
+
+
+def is_quiet(using: str, me: uuid.UUID) -> bool:
+    """Say, with one statement, that no worker can be dead and a sweep would find nothing. SQLite is never quiet."""
+    if connections[using].vendor != "postgresql":
+        return False
+    found = rows(using, QUIET_SQL, [str(2 * roost.HEARTBEAT_SECONDS), plain([]), *["1"] * 4, me])
+    return not any(anything or (worker and _may_be_dead(worker, *rest)) for worker, *rest, anything in found)
+
+
+def _may_be_dead(worker: uuid.UUID, boot: str, namespace: str, pid: int, started: str, silent: bool) -> bool:
+    seen = liveness.exists(Worker(id=worker, boot_id=boot, pid_namespace=namespace, pid=pid, process_started=started))
+    return silent if seen is None else not seen
 
 
 def is_settled(using: str) -> bool:

@@ -35,7 +35,7 @@ UPDATE roost_worker SET
     stopped_at = NULL,
     row_version = row_version + 1
 WHERE id = %s::uuid
-RETURNING desired_state
+RETURNING desired_state, EXISTS (SELECT FROM roost_lease WHERE worker_id = roost_worker.id AND revoked_at IS NULL)
 """
 
 LEASES = "SELECT work_item_id, epoch FROM roost_lease WHERE worker_id = %s::uuid AND revoked_at IS NULL"
@@ -58,10 +58,8 @@ def renew(using: str, worker: uuid.UUID, held: Sequence[Held], progress: Mapping
         str(roost.LEASE_SECONDS),
         worker,
     ]
-    wanted = rows(using, RENEW, params)
-    ours = frozenset(Held._make(row) for row in rows(using, LEASES, [worker]))
-    return Beat(
-        lost=frozenset(held) - ours,
-        strangers=ours - frozenset(held),
-        desired_state=wanted[0][0] if wanted else WorkerState.OFFLINE,
-    )
+    wanted, any_leases = next(iter(rows(using, RENEW, params)), (WorkerState.OFFLINE, True))
+    # An idle worker's heartbeat is one statement.
+    leases = rows(using, LEASES, [worker]) if held or any_leases else []
+    ours = frozenset(Held._make(row) for row in leases)
+    return Beat(lost=frozenset(held) - ours, strangers=ours - frozenset(held), desired_state=wanted)

@@ -188,3 +188,36 @@ def test_a_registration_comes_and_goes() -> None:
     worker.refresh_from_db()
     assert worker.state == "offline"
     assert worker.stopped_at is not None
+
+
+@pytest.mark.django_db
+@postgres_only
+def test_an_idle_worker_among_the_living_finds_it_quiet(me: liveness.Identity) -> None:
+    here = registered_as(me)
+    registered_as(dataclasses.replace(me, boot_id="another boot"), heartbeat_at=now(-1))
+    assert takeover.is_quiet("default", here.pk)
+
+
+@pytest.mark.django_db
+@postgres_only
+@pytest.mark.parametrize(
+    ("change", "silence"),
+    [({"process_started": "1"}, 0), ({"boot_id": "another boot"}, 60)],
+    ids=["a process that is gone", "a silent worker elsewhere"],
+)
+def test_it_is_not_quiet_when_a_worker_may_be_dead(
+    me: liveness.Identity, change: dict[str, str], silence: float
+) -> None:
+    here = registered_as(me)
+    registered_as(dataclasses.replace(me, **change), heartbeat_at=now(-silence))
+    assert not takeover.is_quiet("default", here.pk)
+
+
+@pytest.mark.django_db
+@postgres_only
+def test_it_is_not_quiet_when_a_lease_expired(me: liveness.Identity) -> None:
+    here = registered_as(me)
+    lease = LeaseFactory(worker=here)
+    assert takeover.is_quiet("default", here.pk)
+    type(lease).objects.filter(pk=lease.pk).update(expires_at=now(-1))
+    assert not takeover.is_quiet("default", here.pk)
