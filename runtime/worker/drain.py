@@ -156,6 +156,8 @@ class Drain:
         return messages
 
     def _wait(self) -> float:
+        if self._over():
+            return 0.0
         if self.stopped_at is not None:
             return 0.1
         room = self.options.concurrency - len(self.runs)
@@ -223,10 +225,12 @@ class Drain:
         """Follow a committed outcome; return whether the item's next step starts now."""
         if state is None:
             logger.warning("a write for item %s was fenced off", run.id, extra={"work_item": str(run.id)})
+            run.lost = True
             self._drop(run)
             return False
         if outcome.children:
             instrument.enqueued(self.store.using, [child.id for child in outcome.children])
+            self.pace.woken()
         if state == State.RUNNING:
             advance(run, outcome)
             return True
@@ -257,6 +261,10 @@ class Drain:
                 self.store.acknowledge(self.worker, [run.held])
             except DatabaseError:
                 logger.info("the claims of item %s are freed when its lease expires", run.id, exc_info=True)
+        if run.claimed.limited:
+            # Who waited for its resources is due now, here or elsewhere.
+            self.pace.woken()
+            wake.hint(self.store.using)
 
     def _lost(self, held: frozenset[Held]) -> None:
         for one in held:

@@ -52,6 +52,7 @@ class Pace:
 
     def woken(self) -> None:
         """Look at once: somebody said that there is work."""
+        self.idle = False
         self._expect = True
         self._look_at = 0.0
 
@@ -67,6 +68,7 @@ class Pace:
     def left(self, delay: float | None) -> None:
         """An item went back to the queue and is due after `delay` seconds (None: it did not go back)."""
         if delay is not None:
+            self.idle = False
             self._look_at = min(self._look_at, time.monotonic() + delay)
 
     def retry_later(self) -> None:
