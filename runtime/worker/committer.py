@@ -19,11 +19,14 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import RoostError
 from runtime.jsondata import dumps
+from runtime.models import WorkItem
 from runtime.store.base import NewEvent, Outcome, Store
+from runtime.store.transactions import begin
 from runtime.worker.outcomes import MAX_MESSAGE, clean
 
 logger = logging.getLogger("roost.worker")
 LONGEST_WAIT = 2.0
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class DatabaseAway(RoostError):
@@ -52,13 +55,32 @@ class Committer:
         except (OperationalError, InterfaceError) as error:
             if not self._usable():
                 return self._after_loss(outcomes)
-            return self._by_halves(outcomes, error) if len(outcomes) > 1 else self._once_more(outcomes[0], error)
+            if len(outcomes) == 1:
+                return self._once_more(outcomes[0], error)
+            locked = self._locked(outcomes) if _sqlstate(error) == LOCK_NOT_AVAILABLE else frozenset()
+            return self._around(outcomes, locked) if locked else self._by_halves(outcomes, error)
         except (DatabaseError, ValueError) as error:
             return self._by_halves(outcomes, error)
 
     def _usable(self) -> bool:
         connection = connections[self._store.using]
         return connection.connection is not None and connection.is_usable()
+
+    def _locked(self, outcomes: Sequence[Outcome]) -> frozenset[uuid.UUID]:
+        """Return whose rows somebody else has locked now; nothing when that is all of them, or cannot be found out."""
+        wanted = {outcome.item for outcome in outcomes}
+        rows = WorkItem.objects.using(self._store.using).select_for_update(skip_locked=True, no_key=True)
+        try:
+            with begin(self._store.using):
+                free = set(rows.filter(pk__in=wanted).order_by("pk").values_list("pk", flat=True))
+        except OperationalError:
+            return frozenset()
+        return frozenset(wanted - free) if free else frozenset()
+
+    def _around(self, outcomes: Sequence[Outcome], locked: frozenset[uuid.UUID]) -> dict[uuid.UUID, str]:
+        """Write the rest first: looking for a locked row by halves would cost them a lock timeout for each half."""
+        rest = [outcome for outcome in outcomes if outcome.item not in locked]
+        return self.commit(rest) | self.commit([outcome for outcome in outcomes if outcome.item in locked])
 
     def _by_halves(self, outcomes: Sequence[Outcome], error: Exception) -> dict[uuid.UUID, str]:
         if len(outcomes) > 1:
@@ -94,7 +116,11 @@ class Committer:
 
 def _never_fits(error: Exception) -> bool:
     """Say whether the database refused the row for its size or shape (SQLSTATE class 54)."""
-    return str(getattr(error.__cause__, "sqlstate", "") or "").startswith("54")
+    return _sqlstate(error).startswith("54")
+
+
+def _sqlstate(error: Exception) -> str:
+    return str(getattr(error.__cause__, "sqlstate", "") or "")
 
 
 def refused(bad: Outcome, error: Exception) -> Outcome:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import DataError, InterfaceError, OperationalError, connections
+from django.db import DataError, InterfaceError, OperationalError, connections, transaction
 
 from runtime.choices import State
 from runtime.models import Event, Lease, Snapshot, WorkItem
@@ -157,6 +158,33 @@ def test_a_lock_that_is_not_had_in_time_is_no_failure_of_the_item() -> None:
         return store.commit(some)
 
     assert committer(Between(commit)).commit(outcomes) == {outcomes[0].item: State.RUNNING}
+
+
+@pytest.mark.scenario("B9", "L47")
+def test_a_row_that_somebody_keeps_locked_costs_its_neighbours_one_lock_timeout(settings: Any) -> None:
+    if connections["default"].vendor != "postgresql":
+        pytest.skip("SQLite has no row locks")
+    settings.ROOST_LOCK_TIMEOUT_MS = 100
+    _hand, outcomes = batch(50)
+    between = Between(lambda store, some: store.commit(some))
+    held, over = threading.Event(), threading.Event()
+
+    def keep_locked() -> None:
+        with transaction.atomic():
+            WorkItem.objects.select_for_update().get(pk=outcomes[20].item)
+            held.set()
+            over.wait(20)
+        connections.close_all()
+
+    product = threading.Thread(target=keep_locked)
+    product.start()
+    assert held.wait(20)
+    try:
+        assert len(committer(between).commit(outcomes)) == 49
+    finally:
+        over.set()
+        product.join()
+    assert between.calls == [50, 49, 1, 1, 1, 1]
 
 
 def test_an_outcome_that_cannot_be_written_now_leaves_its_item_to_be_run_again() -> None:
