@@ -21,6 +21,7 @@ PEEK_SECONDS = 0.25
 YIELDS_PER_PEEK = 10
 BLOCKED_SECONDS = 0.05
 SUSPECT_SECONDS = 2.0
+UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
 STREAK_SECONDS = 5.0
 
@@ -39,6 +40,7 @@ class Pace:
         self._pressure: int | None = None
         self._yields = 0
         self._suspects_at = time.monotonic() + SUSPECT_SECONDS
+        self._suspects_woken_at = self._suspects_at
         self._quiet_until = 0.0
         self._streak_until = 0.0
         self._alone = False
@@ -55,6 +57,8 @@ class Pace:
         self.idle = False
         self._expect = True
         self._look_at = 0.0
+        # A suspect comes with a wake-up, from whoever took it back: without one, looking seldom will do.
+        self._suspects_at = min(self._suspects_at, self._suspects_woken_at)
 
     def freed(self) -> None:
         """Look again soon when there was more to claim than room for it; after a suspect, for the next one."""
@@ -116,7 +120,7 @@ class Pace:
             if not (count and self._streak_until):
                 self._streak_until = now + STREAK_SECONDS if count else 0.0
             self._quiet_until = 0.0
-            self._suspects_at = now + _about(SUSPECT_SECONDS)
+            self._suspects_at = self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
             return
         self._streak_until = 0.0
         self.idle = False
@@ -152,10 +156,12 @@ class Pace:
     def _watch_suspects(self, now: float) -> None:
         if now < self._suspects_at or self._quiet_until:
             return
-        self._suspects_at = now + _about(SUSPECT_SECONDS)
+        self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
+        self._suspects_at = now + _about(UNWOKEN_SECONDS)
         if self._store.due(replace(self._request, alone=True)) is not None:
             self._quiet_until = now + QUIET_SECONDS
             self._suspects_at = now + QUIET_SECONDS * (1 + random.random())  # noqa: S311 - spreads load
+            self._suspects_woken_at = self._suspects_at
 
 
 def _about(seconds: float) -> float:
