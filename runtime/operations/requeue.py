@@ -36,16 +36,7 @@ class Requeue(ItemOperation):
             state=State.QUEUED,
             reason=Reason.REQUEUED,
             fence=item.state == State.RUNNING,
-            changes={
-                "pause_requested": False,
-                **(
-                    afresh(
-                        item,
-                    )
-                    if ended
-                    else {}
-                ),
-            },
+            changes={"pause_requested": False, **(afresh(item) if ended else {})},
         )
 
 

@@ -137,16 +137,20 @@ class Housekeeping(threading.Thread):
             self._sweep_at = now
 
     def _watch(self) -> None:
-        """Fence steps that overran their time limit and did not end: their process has to go."""
+        """Fence steps that overran their time limit and did not end: their process has to go.
+
+        Also those of items that were taken away: what does not end would keep its thread from others for ever.
+        """
         for run in list(self._drain.runs.values()):
             limit, started = execute.time_limit(run), run.started
-            if limit is None or not started or run.lost:
+            if limit is None or not started:
                 continue
             if time.monotonic() - started <= limit + OVERTIME_SECONDS:
                 continue
             logger.error("the step of item %s does not end; this process is retired", run.id)
-            run.lost = True
             try:
-                self._store.commit([outcomes.fail(self._worker, run, execute.timed_out(limit))])
+                if not run.lost:
+                    run.lost = True
+                    self._store.commit([outcomes.fail(self._worker, run, execute.timed_out(limit))])
             finally:
                 self._drain.retire()

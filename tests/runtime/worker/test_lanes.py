@@ -203,6 +203,21 @@ def test_a_process_whose_step_does_not_end_is_retired_also_while_the_database_re
     assert retired
 
 
+@pytest.mark.scenario("L4", "L9")
+def test_a_step_that_was_cancelled_and_does_not_end_either_retires_its_process(
+    worker: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [run] = claimed(worker.id, "atomic", "nothing")
+    run.started = time.monotonic() - 3600
+    run.lost = True
+    retired: list[bool] = []
+    drain: Any = SimpleNamespace(store=get_store(), runs={run.id: run}, retire=lambda: retired.append(True))
+    monkeypatch.setattr("runtime.worker.execute.time_limit", lambda run: 1.0)
+    Housekeeping(drain, worker.id)._watch()
+    assert retired
+    assert WorkItem.objects.get(pk=run.id).state == State.RUNNING
+
+
 def refuse(outcomes: object) -> None:
     raise DatabaseError("not now")
 
