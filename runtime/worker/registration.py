@@ -55,11 +55,11 @@ class Registration:
         self._guard = threading.Lock()
 
     def enter(self) -> None:
-        """Write the row."""
+        """Write the row. May be called again when the answer to the first time was lost."""
         me = own_identity()
         now = clock.now(self._using)
         postgres = connections[self._using].vendor == "postgresql"
-        Worker.objects.using(self._using).create(
+        row = Worker(
             id=self.id,
             host=me.host,
             boot_id=me.boot_id,
@@ -73,6 +73,7 @@ class Registration:
             started_at=now,
             heartbeat_at=now,
         )
+        Worker.objects.using(self._using).bulk_create([row], ignore_conflicts=True)
 
     def leave(self) -> None:
         """Mark the worker as gone."""

@@ -250,3 +250,8 @@ def test_a_link_that_is_opened_again_does_not_wait_for_its_own_lock() -> None:
     again.join(timeout=SECONDS)
     assert not again.is_alive()
     link.close()
+
+
+def test_a_worker_whose_registration_was_written_but_not_answered_registers_again(worker: Registration) -> None:
+    worker.enter()
+    assert Worker.objects.filter(pk=worker.id).count() == 1
