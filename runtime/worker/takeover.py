@@ -38,7 +38,8 @@ WHERE w.state <> 'offline'
 """
 
 # Ends the database sessions of workers that are dead, or hold a lease that has expired: fencing alone would leave the
-# rows that their atomic steps have locked.
+# rows that their atomic steps have locked. A lease that an operator revoked expires also while its worker lives, whose
+# other steps must not pay for it: then the worker's own silence counts.
 END_SESSIONS_SQL = """
 SELECT pg_terminate_backend(a.pid)
 FROM roost_worker w
@@ -49,6 +50,10 @@ WHERE w.state <> 'offline'
        OR EXISTS (
            SELECT 1 FROM roost_lease l
            WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
+               AND (
+                   l.revoked_at IS NULL
+                   OR w.heartbeat_at < statement_timestamp() - make_interval(secs => %(silence)s)
+               )
        ))
 """
 
@@ -117,5 +122,5 @@ def end_sessions(using: str, dead: list[uuid.UUID]) -> int:
     if connections[using].vendor != "postgresql":
         return 0
     with connections[using].cursor() as cursor:
-        cursor.execute(clock.sql(END_SESSIONS_SQL), {"dead": dead})
+        cursor.execute(clock.sql(END_SESSIONS_SQL), {"dead": dead, "silence": roost.LEASE_SECONDS})
         return len(cursor.fetchall())

@@ -170,6 +170,9 @@ def test_the_sessions_of_a_worker_whose_lease_expired_are_ended_and_no_others() 
         Worker.objects.filter(pk=registration.id).update(backend_pids=[[session[0], "2001-01-01 00:00:00+00"]])
         assert takeover.end_sessions("default", []) == 0
         Worker.objects.filter(pk=registration.id).update(backend_pids=[session])
+        type(lease).objects.filter(pk=lease.pk).update(revoked_at=now(-5))
+        assert takeover.end_sessions("default", []) == 0, "the worker has beaten since: its other steps are at work"
+        Worker.objects.filter(pk=registration.id).update(heartbeat_at=now(-3600))
         assert takeover.end_sessions("default", []) == 1
     finally:
         beside.close()
