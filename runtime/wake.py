@@ -19,41 +19,58 @@ from django.db import DatabaseError, connections
 CHANNEL = "roost_wake"
 RECALL = "recall:"
 COALESCE_SECONDS = 0.005
+LINGER_SECONDS = 0.05
 
 logger = logging.getLogger("roost.wake")
 _local_listeners: list[Callable[[str], None]] = []
 
 
 class _Coalescer:
-    """Sends at most one hint per interval and database, and always the last one."""
+    """Sends at most one hint per interval and database, and always the last one.
+
+    Hints that have to wait are sent by a thread with a connection of its own. It stays while hints keep coming, since
+    a connection for each would cost more than everything else about an enqueue, and ends when they cease.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._sent: dict[str, float] = {}
-        self._timers: set[str] = set()
+        self._waiting: set[str] = set()
+        self._sender: threading.Thread | None = None
 
     def hint(self, using: str) -> None:
-        with self._lock:
-            if using in self._timers:
+        with self._changed:
+            if using in self._waiting:
                 return
-            wait = self._sent.get(using, 0.0) + COALESCE_SECONDS - time.monotonic()
-            if wait > 0:
-                self._timers.add(using)
-                timer = threading.Timer(wait, self._trailing, (using,))
-                timer.daemon = True
-                timer.start()
+            if self._sent.get(using, 0.0) + COALESCE_SECONDS > time.monotonic():
+                self._waiting.add(using)
+                self._changed.notify()
+                if self._sender is None or not self._sender.is_alive():
+                    self._sender = threading.Thread(target=self._send, name="roost-wake", daemon=True)
+                    self._sender.start()
                 return
             self._sent[using] = time.monotonic()
         notify(using, "")
 
-    def _trailing(self, using: str) -> None:
-        with self._lock:
-            self._timers.discard(using)
-            self._sent[using] = time.monotonic()
+    def _send(self) -> None:
         try:
-            notify(using, "")
+            while (using := self._next()) is not None:
+                notify(using, "")
         finally:
-            connections[using].close()
+            connections.close_all()
+
+    def _next(self) -> str | None:
+        """Wait until a hint is due and return its database; None, and no sender any more, when none came for long."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._waiting, LINGER_SECONDS):
+                self._sender = None
+                return None
+            using = next(iter(self._waiting))
+        time.sleep(max(0.0, self._sent[using] + COALESCE_SECONDS - time.monotonic()))
+        with self._changed:
+            self._waiting.discard(using)
+            self._sent[using] = time.monotonic()
+        return using
 
 
 _coalescer = _Coalescer()
