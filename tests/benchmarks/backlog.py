@@ -32,14 +32,13 @@ def take_growth(bench: Bench) -> dict[str, list[float]]:
     for _ in range(bench.runs):
         bench.empty()
         fill("hop", count + 1000, 1)
+        bench.settle()
         few.append(_ended_a_second(bench, count))
         bench.say(f"1,000 pending: {few[-1]:,.0f} items/s")
     bench.empty()
     bench.say(f"enqueueing {pending:,} items …")
     fill("hop", pending + bench.runs * (count + 1000), 1)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-        cursor.execute("CHECKPOINT")
+    bench.settle()
     many = iter(few)
     return rounds(bench, lambda: {"backlog_1m_ratio": _ended_a_second(bench, count) / next(many)})
 
@@ -83,6 +82,7 @@ def _late_rate(bench: Bench, seconds: float) -> float:
     """Run the usual 20-step items for so long; return the steps a second of the last third."""
     bench.empty()
     fill("hop", int(seconds * MOST_STEPS_A_SECOND / STEPS), STEPS)
+    bench.settle()
     fleet = bench.fleet()
     try:
         fleet.start("--engines", "hop", "--processes", "2")

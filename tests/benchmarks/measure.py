@@ -59,6 +59,12 @@ class Bench:
         """Forget the rows of earlier runs."""
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE roost_workitem, roost_worker, roost_resource, ledger_entry CASCADE")
+            cursor.execute("CHECKPOINT")
+
+    @staticmethod
+    def settle() -> None:
+        """Give the planner what autovacuum would have told it, once the load is there."""
+        with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
             cursor.execute("CHECKPOINT")
 

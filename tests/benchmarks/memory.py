@@ -21,6 +21,7 @@ def take_memory(bench: Bench) -> dict[str, list[float]]:
     total = bench.scale(1_000_000, quick=60_000)
     bench.empty()
     fill("hop", total // STEPS, STEPS)
+    bench.settle()
     fleet = bench.fleet()
     sizes: list[tuple[int, float]] = []
     try:

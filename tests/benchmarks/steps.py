@@ -44,6 +44,7 @@ def run_load(bench: Bench, *, engine: str, items: int, steps: int, processes: in
     """Enqueue items, run them, check that each step was recorded once, and return how many there were."""
     bench.empty()
     fill(engine, items, steps)
+    bench.settle()
     fleet = bench.fleet()
     if options:
         fleet.environment["PGOPTIONS"] = options
