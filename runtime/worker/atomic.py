@@ -28,6 +28,7 @@ _READS = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
 CONFLICT_RETRIES = 5
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class InDoubt(RoostError):
@@ -38,6 +39,10 @@ class InDoubt(RoostError):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"Whether the step of item {outcome.item} was committed is not known yet.")
         self.outcome = outcome
+
+
+class Blocked(OperationalError):
+    """Somebody else holds the item's row, longer than `ROOST_LOCK_TIMEOUT_MS`: the step was undone, not refused."""
 
 
 class _Commit:
@@ -54,15 +59,16 @@ def run_step(
 ) -> tuple[Outcome, str | None]:
     """Make one step and commit it with the rows it wrote; return the outcome and the state it left the item in.
 
-    The state is None when the outcome was fenced off: then nothing of the step was written. A deadlock or a
-    serialization failure runs the step again. `shape` may change the outcome before it is written (to yield).
+    The state is None when the outcome was fenced off: then nothing of the step was written. A deadlock, a serialization
+    failure or an item's row that others keep locked runs the step again. `shape` may change the outcome before it is
+    written (to yield).
     Raises what the step raised, its rows rolled back, or `InDoubt`.
     """
     for _again in range(CONFLICT_RETRIES):
         try:
             return _run_once(worker, run, store, shape)
         except OperationalError as error:
-            if not is_retryable(error):
+            if not (is_retryable(error) or isinstance(error, Blocked)):
                 raise
             logger.info("step of item %s met other transactions: %s; running it again", run.id, error)
     return _run_once(worker, run, store, shape)
@@ -78,7 +84,7 @@ def _run_once(
         with step_transaction(store.using):
             transaction.on_commit(commit.mark, using=store.using)
             outcome = shape(run, execute.run_sync(worker, run, store.using))
-            state = store.commit([outcome]).get(run.id)
+            state = _commit(store, outcome).get(run.id)
             if state is None:
                 raise Fenced(f"Item {run.id} was taken away while its step ran.")
         return outcome, state
@@ -94,6 +100,16 @@ def _run_once(
             return outcome, state
         if connection_lost(store.using, error):
             raise InDoubt(outcome) from error
+        raise
+
+
+def _commit(store: Store, outcome: Outcome) -> dict[uuid.UUID, str]:
+    """Write the outcome in the step's transaction. Raises `Blocked` when its row is locked for too long."""
+    try:
+        return store.commit([outcome])
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            raise Blocked(*error.args) from error
         raise
 
 

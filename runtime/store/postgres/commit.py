@@ -15,13 +15,14 @@ from operator import attrgetter
 from django.db import transaction
 
 from runtime.choices import State
+from runtime.conf import settings as roost
 from runtime.store import waking
 from runtime.store.base import Held, Outcome
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
 from runtime.store.postgres.insert import insert
-from runtime.store.postgres.session import GUARD, lock_timeout, rows, seconds
+from runtime.store.postgres.session import GUARD, rows, seconds
 from runtime.store.transactions import transacted
 
 # LIMIT with a parameter makes the planner expect one row, so that a plan cached while the tables were still empty
@@ -174,7 +175,7 @@ def _write_part(using: str, ordered: Sequence[Outcome], *, freeing: bool) -> dic
         (outcome.item, number, event) for outcome in ordered for number, event in enumerate(outcome.events, start=1)
     ]
     params = [
-        lock_timeout(using),
+        f"{roost.LOCK_TIMEOUT_MS}ms",
         *(literal([getattr(outcome, name) for outcome in ordered]) for name, literal in COLUMNS.items()),
         plain([len(outcome.events) for outcome in ordered]),
         str(len(ordered)),

@@ -6,6 +6,7 @@ pooler (`DISABLE_SERVER_SIDE_CURSORS`, as Django documents it) they are not prep
 
 Outside a transaction a statement is its own transaction, and `GUARD` bounds its lock waits from within, which saves
 the three round trips of BEGIN, SET and COMMIT. Inside one it leaves the timeouts alone: they are the transaction's.
+Only `commit` bounds its wait there too: it is the last statement of an atomic step's transaction.
 """
 
 from __future__ import annotations

@@ -119,6 +119,31 @@ def test_a_deadlock_runs_the_step_again_and_costs_no_attempt() -> None:
     assert numbers() == [1, 2, 3]
 
 
+@pytest.mark.scenario("B9")
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no row locks")
+def test_an_item_row_that_others_keep_locked_is_waited_for_in_bounds_and_costs_no_attempt(settings: Any) -> None:
+    settings.ROOST_LOCK_TIMEOUT_MS = 200
+    item = enqueue("writer", {"then": "nothing"}, max_attempts=1)
+    holder = connection.copy()
+    claim = atomic.execute.run_sync
+
+    def lock_it_first(*args: Any) -> Any:
+        if Writer.calls == 0:
+            holder.set_autocommit(False)
+            with holder.cursor() as cursor:
+                cursor.execute("SELECT FROM roost_workitem WHERE id = %s FOR UPDATE", [item.pk])
+        elif holder.connection is not None:
+            holder.close()
+        return claim(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.execute, "run_sync", lock_it_first)
+        drain(max_steps=3)
+    item.refresh_from_db()
+    assert (item.state, item.attempt, Writer.calls) == (State.DONE, 0, 4)
+    assert numbers() == [1, 2, 3]
+
+
 def test_an_error_of_the_products_own_constraints_is_the_steps_failure() -> None:
     item = run("break_a_rule")
     assert (item.state, item.last_error["type"]) == (State.FAILED, "IntegrityError")
