@@ -67,7 +67,7 @@ def verify(call: Call) -> None:
     call.printer.table(("item", "problem", "what"), rows, empty="Everything that must hold holds.")
     if found:
         more = " or more" if len(found) == SHOWN_PROBLEMS else ""
-        raise CommandError(f"{len(found)}{more} problems found.", returncode=CONFLICT)
+        raise CommandError(_found(len(found), more), returncode=CONFLICT)
 
 
 def doctor(call: Call) -> None:
@@ -80,7 +80,11 @@ def doctor(call: Call) -> None:
             call.printer.line(f"{'':<21}{finding.hint}")
     problems = sum(finding.level == "problem" for finding in found)
     if problems:
-        raise CommandError(f"{problems} problems found.", returncode=CONFLICT)
+        raise CommandError(_found(problems), returncode=CONFLICT)
+
+
+def _found(count: int, more: str = "") -> str:
+    return f"{count}{more} problem{'' if count == 1 and not more else 's'} found."
 
 
 def _system_checks() -> list[Finding]:
