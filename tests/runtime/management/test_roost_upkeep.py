@@ -56,8 +56,8 @@ def test_sweep_takes_back_what_a_dead_worker_holds() -> None:
 def test_verify_says_what_does_not_hold_and_ends_with_1() -> None:
     good, bad = rows.item(), rows.item(State.RUNNING)
     assert run("verify", good.pk) == "Everything that must hold holds.\n"
-    assert refused("verify", bad.pk) == (1, "1 problems found.")
-    assert refused("verify", "--all") == (1, "1 problems found.")
+    assert refused("verify", bad.pk) == (1, "1 problem found.")
+    assert refused("verify", "--all") == (1, "1 problem found.")
     out = io.StringIO()
     with pytest.raises(CommandError):
         call_command("roost", "verify", "--all", "--format", "json", stdout=out)
@@ -75,7 +75,7 @@ def test_doctor_ends_with_1_for_a_problem_and_0_without() -> None:
     assert "ok" in run("doctor")
     rows.item()
     code, message = refused("doctor")
-    assert (code, message) == (1, "1 problems found.")
+    assert (code, message) == (1, "1 problem found.")
 
 
 def test_artifacts_are_listed_shown_and_saved_with_their_hash(folder: Path, tmp_path: Path) -> None:
