@@ -29,6 +29,13 @@ logger = logging.getLogger("roost.worker")
 
 TICK_SECONDS = 0.25
 OVERTIME_SECONDS = 2.0
+STALL_BEATS = 2
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _now() -> float:
+    """Return seconds that go on while the host is suspended, where the system has a clock for that."""
+    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
 
 class Housekeeping(threading.Thread):
@@ -44,8 +51,8 @@ class Housekeeping(threading.Thread):
         self._wake = threading.Event()
         self._ending = False
         self._settled = False
-        self._beat_at = time.monotonic() + roost.HEARTBEAT_SECONDS
-        self._sweep_at = time.monotonic()
+        self._beat_at = _now() + roost.HEARTBEAT_SECONDS
+        self._sweep_at = self._turned_at = _now()
         self._storage = StorageCare(drain.store.using)
         self.desired_state: str = WorkerState.ONLINE
 
@@ -68,6 +75,7 @@ class Housekeeping(threading.Thread):
     def run(self) -> None:
         """Do what is due, until stopped. A database error costs a turn, never the thread."""
         while not self._ending:
+            self._let_others_beat_after_a_stall()
             for duty in (self._beat, self._watch, self._sweep, self._storage.start_if_due):
                 try:
                     duty()
@@ -81,10 +89,17 @@ class Housekeeping(threading.Thread):
             self._wake.clear()
         connections.close_all()
 
+    def _let_others_beat_after_a_stall(self) -> None:
+        """Put the sweep off when this thread was held up: who was stopped with it has to renew its leases first."""
+        now = _now()
+        if now - self._turned_at > STALL_BEATS * roost.HEARTBEAT_SECONDS:
+            self._sweep_at = now + STALL_BEATS * roost.HEARTBEAT_SECONDS
+        self._turned_at = now
+
     def _beat(self) -> None:
-        if time.monotonic() < self._beat_at:
+        if _now() < self._beat_at:
             return
-        self._beat_at = time.monotonic() + roost.HEARTBEAT_SECONDS
+        self._beat_at = _now() + roost.HEARTBEAT_SECONDS
         runs = list(self._drain.runs.values())
         held = [run.held for run in runs if not run.lost]
         beat = self._store.renew(self._worker, held, self._progress(runs))
@@ -117,7 +132,7 @@ class Housekeeping(threading.Thread):
             self._store.release(self._worker, sorted(forgotten), Reason.RELEASED)
 
     def _sweep(self) -> None:
-        now = time.monotonic()
+        now = _now()
         if now < self._sweep_at:
             return
         self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load

@@ -1,0 +1,81 @@
+"""The thread beside the pump: it never takes from those who could not help being late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from runtime.models import Lease, WorkItem
+from runtime.operations.enqueue import enqueue
+from runtime.store import get_store
+from runtime.store.base import Held
+from runtime.worker import housekeeping
+from runtime.worker.drain import Drain
+from runtime.worker.options import WorkerOptions
+from runtime.worker.stop import StopToken
+from tests.factories import now
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def make_drain() -> Iterator[Callable[[], Drain]]:
+    made: list[Drain] = []
+
+    def make() -> Drain:
+        made.append(Drain(WorkerOptions.defaults(get_store().using), StopToken()))
+        made[-1].crew.async_lane.start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.crew.async_lane.stop()
+
+
+@pytest.fixture
+def drain(make_drain: Callable[[], Drain]) -> Drain:
+    return make_drain()
+
+
+@pytest.mark.scenario("L26", "B17")
+def test_after_a_suspend_of_the_host_leases_are_renewed_before_any_is_taken(
+    drain: Drain, make_drain: Callable[[], Drain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain.crew.registration.enter()
+    sibling = make_drain()
+    sibling.crew.registration.enter()
+    monkeypatch.setattr("runtime.worker.takeover.is_settled", lambda using: True)
+    monkeypatch.setattr("runtime.worker.takeover.find_living", lambda using: [])
+    enqueue("hop", {"steps": 1})
+    (claimed,) = sibling.store.claim(sibling.request(1))
+    Lease.objects.update(expires_at=now(-1))
+    asleep = housekeeping._now() + 60
+    monkeypatch.setattr(housekeeping, "_now", lambda: asleep)
+
+    drain.crew.housekeeping._let_others_beat_after_a_stall()
+    drain.crew.housekeeping._sweep()
+    assert Lease.objects.get().worker_id == sibling.worker
+    sibling.store.renew(sibling.worker, [Held(claimed.id, claimed.epoch)])
+
+    monkeypatch.setattr(housekeeping, "_now", lambda: asleep + 10)
+    drain.crew.housekeeping._sweep()
+    assert WorkItem.objects.get().deaths == 0
+    assert Lease.objects.get().worker_id == sibling.worker
+
+
+def test_a_thread_that_was_not_held_up_sweeps_in_its_turn(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[int] = []
+    monkeypatch.setattr("runtime.worker.takeover.is_settled", lambda using: True)
+    monkeypatch.setattr("runtime.worker.takeover.is_quiet", lambda using, me: False)
+    store = type(drain.store)
+    before = store.sweep
+
+    def sweep(self: object, **values: object) -> object:
+        swept.append(1)
+        return before(self, **values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "sweep", sweep)
+    drain.crew.housekeeping._let_others_beat_after_a_stall()
+    drain.crew.housekeeping._sweep()
+    assert swept == [1]
