@@ -1,4 +1,4 @@
-"""DBOS: workflows called directly from four threads a process, its fastest form here."""
+"""DBOS: workflows called directly from four threads a process."""
 
 from __future__ import annotations
 
