@@ -2,7 +2,8 @@
 
 The work is 20 trivial steps an item with about 300 bytes of state. Job queues record no steps: they run one job an
 item, stand beside `single_step_items_2p`, and do not count for `peer_best_ratio`. Each system runs in
-two processes, with settings that were fast in earlier measurements. Absurd's package comes without its schema, so it is not measured.
+two processes, with settings that were fast in earlier measurements. Absurd's package comes without its schema, so it
+is not measured.
 
 Each `with_<system>.py` beside this file runs in `build/peers/<system>`, where nothing of Roost is installed.
 """
