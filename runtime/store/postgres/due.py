@@ -22,6 +22,15 @@ MINE = "(%s::text[] IS NULL OR engine = ANY (%s::text[])) AND (%s::text[] IS NUL
 """The engines and pools asked for. Parameters: `mine(request)`."""
 
 
+OPEN = """NOT EXISTS (
+    SELECT FROM unnest(%s::text[], %s::text[], %s::text[]) AS closed(namespace, engine, fair_key)
+    WHERE closed.namespace IN ('', w.namespace) AND closed.engine IN ('', w.engine)
+        AND closed.fair_key IN ('', w.fair_key)
+)"""
+"""That no closed limit covers the item `w`; for lanes with few items, since it reads past those that stay behind.
+Parameters: `bounds.shut(gate)`."""
+
+
 def ranks(name: str, kind: str) -> str:
     """Return a recursive CTE of the priorities of such items, highest first, each found by one descent of the index."""
     return f"""
