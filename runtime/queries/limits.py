@@ -72,7 +72,9 @@ def standing(item: WorkItem, *, using: str) -> Standing:
 
 
 def _view(limit: Limit, bound: Bound | None) -> LimitView:
-    return LimitView(limit=limit, running=bound and bound.running, tokens=bound and bound.tokens)
+    if bound is None:
+        return LimitView(limit=limit, running=None, tokens=None)
+    return LimitView(limit=limit, running=bound.running, tokens=bound.tokens)
 
 
 def _obstacle(limit: Limit, bound: Bound) -> Obstacle:

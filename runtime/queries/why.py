@@ -1,7 +1,8 @@
 """Say exactly why an item is not running, or where it is running, in words and as codes.
 
-The causes come from what the claim itself looks at: the due time, the parking, the resources, the limits and turns, the workers that offer
-the item's engine and pool, and the rule that suspects are claimed alone. The most decisive cause comes first.
+The causes come from what the claim itself looks at: the due time, the parking, the resources, the limits and whose
+turn it is, the workers that offer the item's engine and pool, and the rule that suspects are claimed alone. The most
+decisive cause comes first.
 """
 
 from __future__ import annotations
@@ -151,11 +152,15 @@ def _limits(item: WorkItem, using: str) -> Iterator[Cause]:
             yield Cause(code="limit", text=text, data={**facts, "concurrency": most})
         else:
             rate, period = obstacle.limit.rate, span(obstacle.limit.per_seconds)
-            text = f"The limit {name!r} allows {rate} steps in {period}, the next in {span(obstacle.next_step_in)}{first}."
+            text = (
+                f"The limit {name!r} allows {rate} steps in {period}, the next in {span(obstacle.next_step_in)}{first}."
+            )
             yield Cause(code="rate", text=text, data={**facts, "rate": rate, "next_in": obstacle.next_step_in})
     if found.behind:
         text = f"At least {limits.SEEN} due items go before it: "
-        text += f"the fairness key {item.fair_key!r} takes turns with the others." if item.fair_key else "it has no key."
+        text += (
+            f"the fairness key {item.fair_key!r} takes turns with the others." if item.fair_key else "it has no key."
+        )
         yield Cause(code="behind", text=text, data={"fair_key": item.fair_key, "before": limits.SEEN})
 
 

@@ -17,8 +17,8 @@ Fence: a lease is good while the item's (epoch, state) is (the lease's epoch, ru
 nothing at all: no snapshot, no event, no artifact, no child. Nothing here ever waits while a step runs.
 
 Lock order, everywhere: Limit rows, then Resource rows by id, then WorkItem rows by id in one go, then Lease rows by
-item. Every transaction runs with `ROOST_LOCK_TIMEOUT_MS` and `ROOST_STATEMENT_TIMEOUT_MS`; deadlocks and serialization failures
-are retried (`store.transactions`), and are never a step's failure.
+item. Every transaction runs with `ROOST_LOCK_TIMEOUT_MS` and `ROOST_STATEMENT_TIMEOUT_MS`; deadlocks and serialization
+failures are retried (`store.transactions`), and are never a step's failure.
 
 After a COMMIT whose answer was lost: call `read_back`. Only the holder of an epoch can move `version` under it, so
 (epoch, version + 1) means that the outcome was written, and (epoch, version) with the lease still there that it was

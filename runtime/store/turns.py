@@ -37,13 +37,16 @@ class Head(NamedTuple):
 
 
 class Turns:
-    """Whose turn it is, for one process: the last fairness key served, by priority.
+    """Whose turn it is, for one process: the last fairness key served, by priority, and how many keys there were.
 
-    Only a hint where to begin: every process goes round all keys, so that each gets the same from each of them.
+    Only hints where to begin and how far to look: every process goes round all keys, so that each gets the same from
+    each of them. `ruled` says that limits or keys had a say at the last claim.
     """
 
     def __init__(self) -> None:
+        self.ruled = False
         self._last: dict[int, str] = {}
+        self._keys: dict[int, int] = {}
 
     def last(self, priority: int) -> str | None:
         """Return the key after which the round goes on, None to begin with the first."""
@@ -53,18 +56,21 @@ class Turns:
         """Remember the last key of a round."""
         self._last[priority] = key
 
+    def heads(self, priority: int, wanted: int) -> int:
+        """Return how many heads of each lane to look at for so many items, a power of two: statements are few then."""
+        each = -(-wanted * HEADS_SPARE // self._keys.get(priority, 1))
+        return 1 << (max(each, 1) - 1).bit_length()
+
+    def seen(self, priority: int, keys: int) -> None:
+        """Remember how many keys had items that might start."""
+        self._keys[priority] = max(keys, 1)
+
     def copy(self) -> Turns:
         """Return another one that stands at the same keys."""
         copied = Turns()
         copied._last = dict(self._last)
+        copied._keys = dict(self._keys)
         return copied
-
-
-def heads_each(wanted: int, lanes: Sequence[Lane]) -> int:
-    """Return how many heads of each lane fill a claim, a power of two so that statements are few."""
-    keys = len({lane.fair_key for lane in lanes}) or 1
-    each = -(-wanted * HEADS_SPARE // keys)
-    return 1 << (max(each, 1) - 1).bit_length()
 
 
 def in_turn(heads: Iterable[Head], last: str | None) -> list[Head]:

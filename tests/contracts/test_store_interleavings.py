@@ -303,7 +303,7 @@ def test_a_claimer_that_locks_a_limit_late_counts_what_was_committed_before(monk
     put(), put()
     one, other = Hand(), Hand()
     lanes = import_module("runtime.store.postgres.lanes")
-    look = lanes.lanes
+    look = lanes.look
 
     def looked(*args: Any) -> Any:
         found = look(*args)
@@ -312,7 +312,7 @@ def test_a_claimer_that_locks_a_limit_late_counts_what_was_committed_before(monk
         assert len(Together([one.claim]).results()[0]) == 1
         return found
 
-    monkeypatch.setattr(lanes, "lanes", looked)
+    monkeypatch.setattr(lanes, "look", looked)
     assert other.claim() == []
     assert Lease.objects.count() == 1
 

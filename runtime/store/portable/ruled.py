@@ -26,7 +26,7 @@ from runtime.store.portable.due import (
     serves,
 )
 from runtime.store.portable.statements import rows, stored
-from runtime.store.turns import MOST_LANES, Head, Lane, Turns, heads_each, in_turn
+from runtime.store.turns import MOST_LANES, Head, Lane, Turns, in_turn
 
 ANY = f"""
 WITH {RANKS.format(lane=PLAIN)}
@@ -111,15 +111,16 @@ class Rules:
         """Yield the items among which the choice is made."""
         now = stored(self.using, self.now)
         ready = [lane for lane in found if self.gate.open(lane)]
+        self.turns.seen(priority, len({lane.fair_key for lane in ready}))
+        each = self.turns.heads(priority, room)
         for lane in ready:
-            heads = rows(self.using, HEADS, [priority, *lane, now, heads_each(room, ready)])
-            yield from map(Due._make, heads)
+            yield from map(Due._make, rows(self.using, HEADS, [priority, *lane, now, each]))
         mine, params = serves(self.request)
         closed = self.gate.closed()
         outside = "".join(f" AND NOT {_COVERED}" for _ in closed)
         names = [name for bound in closed for name in (bound.namespace, bound.engine, bound.fair_key)]
         query = OTHERS.format(lane=SUSPECT if self.request.alone else LIMITED, mine=mine, open=outside)
-        yield from map(Due._make, rows(self.using, query, [priority, now, *params, *names, heads_each(room, ())]))
+        yield from map(Due._make, rows(self.using, query, [priority, now, *params, *names, each]))
 
     def _lanes(self, priority: int, last: str | None) -> list[Lane]:
         """Return the lanes of that priority that this worker serves, at most MOST_LANES, those after `last` first."""

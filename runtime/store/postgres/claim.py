@@ -16,10 +16,10 @@ from functools import cache
 
 from runtime.store.base import Claimed, ClaimRequest
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.due import LIMITED, MINE, PLAIN, mine, ranks
+from runtime.store.postgres.due import KEYED, LIMITED, MINE, PLAIN, mine, ranks
 from runtime.store.postgres.limited import limited_in_front, take_limited
 from runtime.store.postgres.mark import MARK, Taken, marks
-from runtime.store.postgres.ruled import Ruled, any_limit
+from runtime.store.postgres.ruled import Ruled
 from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows
 from runtime.store.turns import Turns
 
@@ -31,12 +31,7 @@ WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS M
             WHERE {LIMITED} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
             ORDER BY run_at, id LIMIT 1
         ) found
-    ) AS limited_due, EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, EXISTS (
-        SELECT FROM plain r, LATERAL (
-            SELECT FROM roost_workitem WHERE {PLAIN} AND priority = r.priority AND fair_key > ''
-            ORDER BY fair_key LIMIT 1
-        ) found
-    ) AS keyed
+    ) AS limited_due, EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, {KEYED} AS keyed
 ), chosen AS MATERIALIZED (
     SELECT found.id FROM {GUARD}, plain r, LATERAL (
         SELECT id FROM roost_workitem
@@ -77,22 +72,21 @@ def claim(using: str, request: ClaimRequest, turns: Turns) -> list[Claimed]:
     """Take due items, most urgent first. Raises Django's database errors."""
     if request.limit < 1:
         return []
-    if request.alone:
-        return _take_ruled(using, Ruled(using, request, turns, limits=any_limit(using)))
+    if request.alone or turns.ruled:
+        ruled = Ruled(using, request, turns)
+        taken = ruled.take_suspect() if request.alone else ruled.take()
+        if request.alone or turns.ruled:
+            return ruled.told(_read(using, taken))
     found = _take_plain(using, request, request.limit)
     limited_due, limits, keyed = found[0][:3]
     if limits or keyed:
-        return _take_ruled(using, Ruled(using, request, turns, limits=limits))
+        ruled = Ruled(using, request, turns)
+        return ruled.told(_read(using, ruled.take()))
     if limited_due:
         taken = take_limited(using, request, limited_in_front(using, request))
         room = request.limit - len(taken)
         return _read(using, taken + (_marked(_take_plain(using, request, room, beside_limited=True)) if room else []))
     return _read(using, _marked(found))
-
-
-def _take_ruled(using: str, ruled: Ruled) -> list[Claimed]:
-    taken = ruled.take_suspect() if ruled.request.alone else ruled.take()
-    return ruled.told(_read(using, taken))
 
 
 def _take_plain(using: str, request: ClaimRequest, limit: int, *, beside_limited: bool = False) -> Rows:

@@ -43,6 +43,14 @@ def ranks(name: str, kind: str) -> str:
 )"""
 
 
+KEYED = f"""EXISTS (
+    SELECT FROM plain r, LATERAL (
+        SELECT FROM roost_workitem WHERE {PLAIN} AND priority = r.priority AND fair_key > '' ORDER BY fair_key LIMIT 1
+    ) found
+)"""
+"""That some items have a fairness key, beside the CTE `ranks("plain", PLAIN)`."""
+
+
 RANKS = f"{ranks('plain', PLAIN)}, {ranks('limited', LIMITED)}, {ranks('suspect', SUSPECT)}"
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain
+from itertools import islice
 
 from runtime.store.base import ClaimRequest
-from runtime.store.postgres.arrays import texts
-from runtime.store.postgres.due import LIMITED, MINE, OPEN, PLAIN, mine, ranks
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.due import KEYED, LIMITED, MINE, OPEN, PLAIN, mine, ranks
+from runtime.store.postgres.session import Rows, rows
 from runtime.store.turns import MOST_LANES, Head, Lane
 
 PRIORITIES = f"""
-WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}
-SELECT priority, bool_or(needing) FROM (
+WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, rules AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, {KEYED} AS keyed
+)
+SELECT priority, bool_or(needing), (SELECT limits FROM rules), (SELECT keyed FROM rules) FROM (
     SELECT priority, false FROM plain UNION ALL SELECT priority, true FROM limited
 ) AS both_kinds(priority, needing)
 WHERE priority IS NOT NULL
@@ -24,7 +25,7 @@ ORDER BY priority DESC
 
 _LANE = "fair_key, engine, namespace, pool"
 
-# Lane by lane, each by one descent; whether anything is due in it, by another.
+# Lane by lane, each by one descent, and by another the first items in it that are due.
 _LANES = f"""
 WITH RECURSIVE lanes(fair_key, engine, namespace, pool) AS (
     (
@@ -40,28 +41,14 @@ WITH RECURSIVE lanes(fair_key, engine, namespace, pool) AS (
         ORDER BY {_LANE} LIMIT 1
     ) next
 )
-SELECT lanes.* FROM lanes, LATERAL (
-    SELECT FROM roost_workitem
+SELECT lanes.*, head.id, head.run_at FROM (SELECT * FROM lanes WHERE {MINE} LIMIT {MOST_LANES}) lanes
+LEFT JOIN LATERAL (
+    SELECT id, run_at FROM roost_workitem
     WHERE {PLAIN} AND priority = %s::int AND fair_key = lanes.fair_key AND engine = lanes.engine
         AND namespace = lanes.namespace AND pool = lanes.pool AND run_at <= statement_timestamp()
-    ORDER BY run_at, id LIMIT 1
-) due
-WHERE {MINE}
-LIMIT {MOST_LANES}
-"""
-FROM_THE_FIRST = _LANES.format(after=">=")
-AFTER = _LANES.format(after=">")
-
-_HEADS = f"""
-SELECT lane.place, w.id, w.run_at
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-    WITH ORDINALITY AS lane(fair_key, engine, namespace, pool, place), LATERAL (
-    SELECT id, run_at FROM roost_workitem w
-    WHERE {PLAIN} AND priority = %s::int AND w.fair_key = lane.fair_key AND w.engine = lane.engine
-        AND w.namespace = lane.namespace AND w.pool = lane.pool AND run_at <= statement_timestamp()
     ORDER BY run_at, id
     LIMIT {{each}}
-) w
+) head ON true
 """
 
 _NEEDING = f"""
@@ -72,23 +59,31 @@ LIMIT {{each}}
 """
 
 
-def lanes(using: str, request: ClaimRequest, priority: int, last: str | None) -> list[Lane]:
-    """Return the lanes of that priority with due items for this worker: all, or those after the key `last` first."""
+Heads = dict[Lane, list[Head]]
+"""The heads of each lane that were looked at; none where nothing is due yet."""
+
+
+def look(using: str, request: ClaimRequest, priority: int, last: str | None, each: int) -> Heads:
+    """Return the lanes of that priority for this worker, in order, with up to so many due items of each.
+
+    With more than MOST_LANES of them, those after the key `last` come first.
+    """
     level, wanted = str(priority), mine(request)
-    found = rows(using, FROM_THE_FIRST, [level, "", level, level, *wanted])
+    found = _gathered(rows(using, _lanes_statement(">=", each), [level, "", level, *wanted, level]))
     if len(found) == MOST_LANES and last is not None:
-        beyond = rows(using, AFTER, [level, last, level, level, *wanted])
-        found = list(dict.fromkeys(chain(beyond, found)))[:MOST_LANES]
-    return [Lane._make(row) for row in found]
+        beyond = _gathered(rows(using, _lanes_statement(">", each), [level, last, level, *wanted, level]))
+        found = dict(islice((beyond | found).items(), MOST_LANES))
+    return found
 
 
-def heads(using: str, priority: int, of: Sequence[Lane], each: int) -> list[Head]:
-    """Return up to so many due items of each lane, oldest first."""
-    if not of:
-        return []
-    columns = [texts(column) for column in zip(*of, strict=True)]
-    found = rows(using, _heads_statement(each), [*columns, str(priority)])
-    return [Head(item, of[place - 1], run_at) for place, item, run_at in found]
+def _gathered(found: Rows) -> Heads:
+    heads: Heads = {}
+    for *names, item, run_at in found:
+        lane = Lane._make(names)
+        of_lane = heads.setdefault(lane, [])
+        if item is not None:
+            of_lane.append(Head(item, lane, run_at))
+    return heads
 
 
 def needing(using: str, request: ClaimRequest, priority: int, shut: Sequence[str], each: int) -> list[Head]:
@@ -98,8 +93,8 @@ def needing(using: str, request: ClaimRequest, priority: int, shut: Sequence[str
 
 
 @cache
-def _heads_statement(each: int) -> str:
-    return _HEADS.format(each=each)
+def _lanes_statement(after: str, each: int) -> str:
+    return _LANES.format(after=after, each=each)
 
 
 @cache

@@ -8,6 +8,7 @@ first has started, or leaves the limit alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from runtime.store.base import Claimed, ClaimRequest, Forecast
 from runtime.store.limits import Bound, Gate, admit
@@ -19,7 +20,7 @@ from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
-from runtime.store.turns import MOST_LANES, Head, Lane, Turns, heads_each, in_turn
+from runtime.store.turns import MOST_LANES, Head, Lane, Turns, in_turn
 
 TAKE = f"""
 WITH chosen AS MATERIALIZED (
@@ -50,25 +51,42 @@ LANE = "SELECT fair_key, engine, namespace, pool FROM roost_workitem WHERE id = 
 ANY_LIMIT = "SELECT EXISTS (SELECT FROM roost_limit WHERE enabled)"
 
 
+class Level(NamedTuple):
+    """A priority of queued items, whether some need resources, and whether any limit or key has a say at all."""
+
+    priority: int
+    needing: bool
+    limits: bool
+    keyed: bool
+
+
 class Ruled:
     """One claim under limits and fairness keys; `limits` says whether any limit is enabled."""
 
-    def __init__(self, using: str, request: ClaimRequest, turns: Turns, *, limits: bool) -> None:
+    def __init__(self, using: str, request: ClaimRequest, turns: Turns) -> None:
         self.using = using
         self.request = request
         self.turns = turns
-        self.limits = limits
+        self.limits = False
         self.rates: list[Bound] = []
 
     def take(self) -> list[Taken]:
-        """Mark due items, up to the number asked for. One transaction where limits or resources are concerned."""
-        priorities = rows(self.using, lanes.PRIORITIES)
-        if self.limits or any(needing for _, needing in priorities):
-            return transacted(self.using, lambda: self._take(priorities))
-        return self._take(priorities)
+        """Mark due items, up to the number asked for. One transaction where limits or resources are concerned.
+
+        Marks nothing, and notes that in `turns.ruled`, where neither limits nor keys have a say any more.
+        """
+        levels = [Level(*row) for row in rows(self.using, lanes.PRIORITIES)]
+        self.limits = any(level.limits for level in levels)
+        self.turns.ruled = not levels or self.limits or any(level.keyed for level in levels)
+        if not self.turns.ruled:
+            return []
+        if self.limits or any(level.needing for level in levels):
+            return transacted(self.using, lambda: self._take(levels))
+        return self._take(levels)
 
     def take_suspect(self) -> list[Taken]:
         """Mark one item that may have killed its workers, for a worker that runs nothing else."""
+        self.limits = bool(rows(self.using, ANY_LIMIT)[0][0])
         return transacted(self.using, self._take_suspect) if self.limits else self._take_suspect()
 
     def told(self, claimed: Sequence[Claimed]) -> list[Claimed]:
@@ -78,29 +96,30 @@ class Ruled:
         rates = Gate(self.rates)
         return [one._replace(rated=rates.rated(Lane(one.fair_key, one.engine, one.namespace, ""))) for one in claimed]
 
-    def _take(self, priorities: Sequence[tuple[int, bool]]) -> list[Taken]:
+    def _take(self, levels: Sequence[Level]) -> list[Taken]:
         self.rates = []
         taken: list[Taken] = []
-        for priority, needing in priorities:
+        for level in levels:
             room = self.request.limit - len(taken)
             if room > 0:
-                taken += self._take_some(priority, room, needing=needing)
+                taken += self._take_some(level, room)
         return taken
 
-    def _take_some(self, priority: int, room: int, *, needing: bool) -> list[Taken]:
+    def _take_some(self, level: Level, room: int) -> list[Taken]:
         """Mark up to `room` items of one priority."""
-        last = self.turns.last(priority)
-        found = lanes.lanes(self.using, self.request, priority, last)
-        gate = self._gate(None if needing else found)
-        order = in_turn(_heads(self.using, self.request, priority, found, gate, room, needing=needing), last)
+        last, each = self.turns.last(level.priority), self.turns.heads(level.priority, room)
+        found = lanes.look(self.using, self.request, level.priority, last, each)
+        gate = self._gate(None if level.needing else list(found))
+        self.turns.seen(level.priority, _open_keys(found, gate))
+        order = in_turn(_heads(self.using, self.request, level, found, gate, each), last)
         chosen = admit(order, gate, room)
         taken = self._mark_free(chosen, _spare(order, chosen, gate), gate) + self._mark_bound(chosen, gate)
         if self.limits:
             bounds.take_tokens(self.using, gate)
         if chosen:
-            self.turns.served(priority, chosen[-1].lane.fair_key)
+            self.turns.served(level.priority, chosen[-1].lane.fair_key)
         elif len(found) == MOST_LANES:
-            self.turns.served(priority, found[-1].fair_key)
+            self.turns.served(level.priority, next(reversed(found)).fair_key)
         return taken
 
     def _gate(self, found: Sequence[Lane] | None) -> Gate:
@@ -140,36 +159,35 @@ class Ruled:
         return taken
 
 
-def any_limit(using: str) -> bool:
-    """Say whether any limit is enabled."""
-    return bool(rows(using, ANY_LIMIT)[0][0])
-
-
 def forecast(using: str, request: ClaimRequest, turns: Turns) -> Forecast:
     """Say what a claim would take now, as far as limits and turns decide it. Locks nothing."""
+    turns = turns.copy()
     gate = bounds.gate(using, None, lock=False)
-    order: list[Head] = []
-    keyed = False
-    for priority, needing in rows(using, lanes.PRIORITIES):
-        last = turns.last(priority)
-        found = lanes.lanes(using, request, priority, last)
-        keyed = keyed or any(lane.fair_key for lane in found)
-        room = request.limit - len(order)
-        heads = _heads(using, request, priority, found, gate, room, needing=needing) if room > 0 else []
-        order += admit(in_turn(heads, last), gate, room)
-    if not (gate.bounds or keyed):
+    levels = [Level(*row) for row in rows(using, lanes.PRIORITIES)]
+    if not (gate.bounds or any(level.keyed for level in levels)):
         return Forecast(ruled=False)
+    order: list[Head] = []
+    for level in levels:
+        room = request.limit - len(order)
+        if room < 1:
+            break
+        last = turns.last(level.priority)
+        turns.seen(level.priority, _open_keys(lanes.look(using, request, level.priority, last, 1), gate))
+        each = turns.heads(level.priority, room)
+        found = lanes.look(using, request, level.priority, last, each)
+        order += admit(in_turn(_heads(using, request, level, found, gate, each), last), gate, room)
     return Forecast(ruled=True, items=tuple(head.item for head in order), limits=tuple(gate.bounds))
 
 
-def _heads(
-    using: str, request: ClaimRequest, priority: int, found: Sequence[Lane], gate: Gate, room: int, *, needing: bool
-) -> list[Head]:
+def _open_keys(found: lanes.Heads, gate: Gate) -> int:
+    return len({lane.fair_key for lane, heads in found.items() if heads and gate.open(lane)})
+
+
+def _heads(using: str, request: ClaimRequest, level: Level, found: lanes.Heads, gate: Gate, each: int) -> list[Head]:
     """Return the due items among which a claim chooses."""
-    ready = [lane for lane in found if gate.open(lane)]
-    heads = lanes.heads(using, priority, ready, heads_each(room, ready))
-    if needing:
-        heads += lanes.needing(using, request, priority, bounds.shut(gate), heads_each(room, ()))
+    heads = [head for of_lane in found.values() for head in of_lane]
+    if level.needing:
+        heads += lanes.needing(using, request, level.priority, bounds.shut(gate), each)
     return heads
 
 
