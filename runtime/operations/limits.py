@@ -56,6 +56,7 @@ class SetLimit:
         """Do it and return the limit. One transaction; joins the caller's."""
 
         def once() -> Limit:
+            found: Limit | None
             found = Limit.objects.using(self.using).select_for_update(no_key=True).filter(name=self.name).first()
             limit = self._prepare(found)
             if found is None:
