@@ -1,6 +1,7 @@
 """Roost's tables in Django's admin, one module for each model.
 
-Work is read-only, every change of it a verb (console.actions); limits are configuration, and edited here.
+Work is read-only, every change of it a verb (console.actions). Limits, and how much room a resource has, are
+configuration and edited here.
 """
 
 from __future__ import annotations

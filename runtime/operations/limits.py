@@ -56,7 +56,6 @@ class SetLimit:
         """Do it and return the limit. One transaction; joins the caller's."""
 
         def once() -> Limit:
-            found: Limit | None
             found = Limit.objects.using(self.using).select_for_update(no_key=True).filter(name=self.name).first()
             limit = self._prepare(found)
             if found is None:
@@ -64,7 +63,8 @@ class SetLimit:
                 return limit
             if self.options:
                 found.compare_and_set(**self.options)
-            return found
+            changed: Limit = found
+            return changed
 
         limit = transacted(self.using, once)
         transaction.on_commit(partial(wake.hint, self.using), using=self.using, robust=True)

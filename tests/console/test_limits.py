@@ -1,4 +1,4 @@
-"""Limits in the admin: configuration that an operator edits, with the permission for it."""
+"""Limits and capacities in the admin: configuration that an operator edits, with the permission for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from runtime.models import Limit
 from tests.console.conftest import Page
+from tests.factories import ResourceFactory
 
 VALUES = {"name": "pages", "engine": "watchlist", "concurrency": "5", "per_seconds": "1", "enabled": "on"}
 
@@ -44,7 +45,7 @@ def test_an_edit_of_a_limit_that_somebody_changed_meanwhile_is_refused(boss: Cli
     limit = Limit.objects.create(name="pages", concurrency=5)
     limit.compare_and_set(concurrency=6)
     told = errors(boss, address("change", limit.pk), {**VALUES, "shown_version": "1"})
-    assert "Somebody else changed this limit meanwhile" in told
+    assert "Somebody else changed this meanwhile" in told
     assert Limit.objects.get().concurrency == 6
 
 
@@ -70,3 +71,16 @@ def test_limits_are_edited_only_with_the_permission(staff: Any, log_in: Any) -> 
     assert editor.post(address("change", limit.pk), {**VALUES, "concurrency": "0"}).status_code == 302
     assert editor.post(address("delete", limit.pk), {"post": "yes"}).status_code == 403
     assert Limit.objects.get().concurrency == 0
+
+
+def test_the_capacity_of_a_resource_is_edited_and_nothing_else_of_it(staff: Any, log_in: Any) -> None:
+    row = ResourceFactory()
+    url = reverse("admin:roost_resource_change", args=[row.pk])
+    values = {"capacity": "4", "key": "other", "shown_version": str(row.row_version)}
+    assert log_in(staff("view_resource", name="reader")).post(url, values).status_code == 403
+    editor = log_in(staff("view_resource", "change_resource", name="editor"))
+    assert Page(editor.get(url)).refused == []
+    assert editor.post(url, values).status_code == 302
+    found = type(row).objects.get()
+    assert (found.capacity, found.key, found.row_version) == (4, row.key, 2)
+    assert LogEntry.objects.count() == 1
