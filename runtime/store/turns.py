@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 MOST_LANES = 500
 """Lanes of one priority looked at by one claim; with more of them, the next claim begins where this one ended."""
 HEADS_SPARE = 2
-"""Heads looked at for each item wanted: another claimer may have some of them."""
+"""Heads looked at for each item wanted where another claimer may have some of them."""
 
 
 class Lane(NamedTuple):
@@ -56,9 +56,9 @@ class Turns:
         """Remember the last key of a round."""
         self._last[priority] = key
 
-    def heads(self, priority: int, wanted: int) -> int:
+    def heads(self, priority: int, wanted: int, *, spare: int = HEADS_SPARE) -> int:
         """Return how many heads of each lane to look at for so many items, a power of two: statements are few then."""
-        each = -(-wanted * HEADS_SPARE // self._keys.get(priority, 1))
+        each = -(-wanted * spare // self._keys.get(priority, 1))
         return 1 << (max(each, 1) - 1).bit_length()
 
     def seen(self, priority: int, keys: int) -> None:
@@ -82,7 +82,7 @@ def in_turn(heads: Iterable[Head], last: str | None) -> list[Head]:
     for head in heads:
         of_key[head.lane.fair_key].append(head)
     for found in of_key.values():
-        found.sort(key=lambda head: (head.run_at, str(head.item)))
+        found.sort(key=lambda head: (head.run_at, head.item))
     order = sorted(of_key, key=lambda key: (last is not None and key <= last, key))
     return list(_rounds([of_key[key] for key in order]))
 

@@ -68,7 +68,8 @@ class Pace:
             self._alone = False
             now = time.monotonic()
             self._quiet_until = now + QUIET_SECONDS if now < self._streak_until else 0.0
-        if self._expect or self._blocked:
+        self._expect = self._expect or self._blocked > 0
+        if self._expect:
             self._look_at = 0.0
 
     def left(self, delay: float | None) -> None:

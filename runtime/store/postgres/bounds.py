@@ -46,14 +46,12 @@ SELECT id, name, namespace, engine, fair_key, true, concurrency, {_TOKENS}, stat
 FROM concerned ORDER BY id
 """
 
-# LIMIT keeps the planner from reading the table of items for the few that run.
+# Of an array the planner expects few items: told how many leases there may be, it would compile the query first.
 RUNNING = """
 SELECT m.id, count(*)
-FROM roost_lease l, LATERAL (
-    SELECT namespace, engine, fair_key FROM roost_workitem WHERE id = l.work_item_id LIMIT 1
-) w, roost_limit m
-WHERE m.id = ANY (%s::bigint[]) AND m.namespace IN ('', w.namespace) AND m.engine IN ('', w.engine)
-    AND m.fair_key IN ('', w.fair_key)
+FROM roost_workitem w, roost_limit m
+WHERE w.id = ANY (ARRAY(SELECT work_item_id FROM roost_lease)) AND m.id = ANY (%s::bigint[])
+    AND m.namespace IN ('', w.namespace) AND m.engine IN ('', w.engine) AND m.fair_key IN ('', w.fair_key)
 GROUP BY m.id
 """
 

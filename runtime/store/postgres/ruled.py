@@ -20,7 +20,7 @@ from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
-from runtime.store.turns import MOST_LANES, Head, Lane, Turns, in_turn
+from runtime.store.turns import HEADS_SPARE, MOST_LANES, Head, Lane, Turns, in_turn
 
 TAKE = f"""
 WITH chosen AS MATERIALIZED (
@@ -107,7 +107,9 @@ class Ruled:
 
     def _take_some(self, level: Level, room: int) -> list[Taken]:
         """Mark up to `room` items of one priority."""
-        last, each = self.turns.last(level.priority), self.turns.heads(level.priority, room)
+        last = self.turns.last(level.priority)
+        # Claimers under limits take turns at the limits' rows, and seldom meet at items.
+        each = self.turns.heads(level.priority, room, spare=1 if self.limits else HEADS_SPARE)
         found = lanes.look(self.using, self.request, level.priority, last, each)
         gate = self._gate(None if level.needing else list(found))
         self.turns.seen(level.priority, _open_keys(found, gate))
