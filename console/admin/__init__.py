@@ -1,7 +1,11 @@
-"""Roost's tables in Django's admin: read-only, one module for each model. Every change is a verb (console.actions)."""
+"""Roost's tables in Django's admin, one module for each model.
+
+Work is read-only, every change of it a verb (console.actions). Limits, and how much room a resource has, are
+configuration and edited here.
+"""
 
 from __future__ import annotations
 
-from console.admin import artifacts, events, leases, resources, snapshots, work_items, workers
+from console.admin import artifacts, events, leases, limits, resources, snapshots, work_items, workers
 
-__all__ = ["artifacts", "events", "leases", "resources", "snapshots", "work_items", "workers"]
+__all__ = ["artifacts", "events", "leases", "limits", "resources", "snapshots", "work_items", "workers"]

@@ -13,18 +13,31 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin
+from console.admin.configuration import ConfigurationAdmin, VersionedForm
 from runtime.models import Resource, ResourceClaim
 
 
+class ResourceForm(VersionedForm):
+    """How many units of a resource there are."""
+
+    class Meta:
+        model = Resource
+        fields = ("capacity",)
+
+
 @admin.register(Resource)
-class ResourceAdmin(ReadOnlyAdmin):
-    """Named locks, and how many items hold or want each."""
+class ResourceAdmin(ConfigurationAdmin):
+    """Named locks, and how many items hold or want each. Its capacity is edited here; waiters that fit are woken."""
+
+    form = ResourceForm
+    edited = ("capacity",)
+    readonly_fields = ("key", "namespace", "held_by", "wanted_by")
 
     list_display = ("key", "namespace", "capacity", "held_by", "wanted_by")
     ordering = ("namespace", "key")
     search_help_text = _("A resource's whole key.")
     find_by = ("key",)
-    fields = ("key", "namespace", "capacity", "held_by", "wanted_by")
+    fields = ("key", "namespace", "capacity", "shown_version", "held_by", "wanted_by")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Count holders and waiters in the same query."""

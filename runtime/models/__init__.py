@@ -8,6 +8,8 @@
         ├─── Lease >── Worker    one row while a worker owns the item
         └──< WorkItem            children
 
+    Limit                        how many of which items may run at once, and how often; claims look it up
+
 A worker owns an item through its lease. Every write of a step carries the epoch it was claimed with; whatever takes
 the item away (cancel, requeue, sweep, …) raises the item's epoch, so that a late write finds nothing to update.
 `version` counts committed steps, `row_version` counts writes. All changes go through `runtime.operations` (people
@@ -19,9 +21,10 @@ from __future__ import annotations
 from runtime.models.artifact import Artifact, Blob
 from runtime.models.event import Event
 from runtime.models.lease import Lease
+from runtime.models.limit import Limit
 from runtime.models.resource import Resource, ResourceClaim
 from runtime.models.snapshot import Snapshot
 from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
 
-__all__ = ["Artifact", "Blob", "Event", "Lease", "Resource", "ResourceClaim", "Snapshot", "WorkItem", "Worker"]
+__all__ = ["Artifact", "Blob", "Event", "Lease", "Limit", "Resource", "ResourceClaim", "Snapshot", "WorkItem", "Worker"]

@@ -114,6 +114,12 @@ class WorkItem(Versioned):
         indexes = [
             models.Index(models.F("priority").desc(), "run_at", "id", condition=_PLAIN, name="roost_item_due"),
             models.Index(models.F("priority").desc(), "run_at", "id", condition=_LIMITED, name="roost_item_limited"),
+            models.Index(
+                models.F("priority").desc(),
+                *("fair_key", "engine", "namespace", "pool", "run_at", "id"),
+                condition=_PLAIN,
+                name="roost_item_lane",
+            ),
             models.Index(models.F("priority").desc(), "run_at", "id", condition=_SUSPECT, name="roost_item_suspect"),
             models.Index(
                 fields=["id"],

@@ -1,7 +1,8 @@
 """Say exactly why an item is not running, or where it is running, in words and as codes.
 
-The causes come from what the claim itself looks at: the due time, the parking, the resources, the workers that offer
-the item's engine and pool, and the rule that suspects are claimed alone. The most decisive cause comes first.
+The causes come from what the claim itself looks at: the due time, the parking, the resources, the limits and whose
+turn it is, the workers that offer the item's engine and pool, and the rule that suspects are claimed alone. The most
+decisive cause comes first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from runtime import clock, registry
 from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, EventKind, Reason, State
 from runtime.models import Event, Lease, WorkItem
-from runtime.queries import resources, workers
+from runtime.queries import limits, resources, workers
 from runtime.queries.resources import Obstacle
 from runtime.queries.words import for_people, moment, span
 from runtime.store import work_database
@@ -77,6 +78,7 @@ def _queued(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
         waited = span((now - item.run_at).total_seconds())
         yield Cause(code="due", text=f"Due for {waited} ({for_people(item.reason)}).", data={"run_at": item.run_at})
         yield from _resources(item, using)
+        yield from _limits(item, using)
     if item.engine not in registry.paths():
         yield Cause(
             code="unknown_engine",
@@ -136,6 +138,30 @@ def _holders(obstacle: Obstacle) -> Iterator[Cause]:
             text=f"Resource {key} is held by item {holder.item}{on} since {moment(holder.since)}.",
             data={"resource": key, "item": holder.item, "worker": holder.worker, "since": holder.since},
         )
+
+
+def _limits(item: WorkItem, using: str) -> Iterator[Cause]:
+    found = limits.standing(item, using=using)
+    for obstacle in found.obstacles:
+        name, before = obstacle.limit.name, obstacle.before
+        first = f", and {before} due before it have the rest" if before else ""
+        facts = {"limit": name, "running": obstacle.running, "before": before}
+        if obstacle.full:
+            most = obstacle.limit.concurrency
+            text = f"The limit {name!r} lets {most} run at once: {obstacle.running} run{first}."
+            yield Cause(code="limit", text=text, data={**facts, "concurrency": most})
+        else:
+            rate, period = obstacle.limit.rate, span(obstacle.limit.per_seconds)
+            text = (
+                f"The limit {name!r} allows {rate} steps in {period}, the next in {span(obstacle.next_step_in)}{first}."
+            )
+            yield Cause(code="rate", text=text, data={**facts, "rate": rate, "next_in": obstacle.next_step_in})
+    if found.behind:
+        text = f"At least {limits.SEEN} due items go before it: "
+        text += (
+            f"the fairness key {item.fair_key!r} takes turns with the others." if item.fair_key else "it has no key."
+        )
+        yield Cause(code="behind", text=text, data={"fair_key": item.fair_key, "before": limits.SEEN})
 
 
 def _workers(item: WorkItem, using: str) -> Iterator[Cause]:

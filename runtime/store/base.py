@@ -16,9 +16,9 @@ Fence: a lease is good while the item's (epoch, state) is (the lease's epoch, ru
 `commit` writes an outcome only if its (epoch, version) are still the item's; an outcome that fails the check writes
 nothing at all: no snapshot, no event, no artifact, no child. Nothing here ever waits while a step runs.
 
-Lock order, everywhere: Resource rows by id, then WorkItem rows by id in one go, then Lease rows by item. Every
-transaction runs with `ROOST_LOCK_TIMEOUT_MS` and `ROOST_STATEMENT_TIMEOUT_MS`; deadlocks and serialization failures
-are retried (`store.transactions`), and are never a step's failure.
+Lock order, everywhere: Limit rows, then Resource rows by id, then WorkItem rows by id in one go, then Lease rows by
+item. Every transaction runs with `ROOST_LOCK_TIMEOUT_MS` and `ROOST_STATEMENT_TIMEOUT_MS`; deadlocks and serialization
+failures are retried (`store.transactions`), and are never a step's failure.
 
 After a COMMIT whose answer was lost: call `read_back`. Only the holder of an epoch can move `version` under it, so
 (epoch, version + 1) means that the outcome was written, and (epoch, version) with the lease still there that it was
@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from runtime.models import WorkItem
+    from runtime.store.limits import Bound
 
 
 class Held(NamedTuple):
@@ -50,6 +51,7 @@ class Claimed(NamedTuple):
 
     `version` and `data` belong together: `data` is the state of Snapshot `version`, None when no snapshot exists yet
     (version 0 of an item whose first step never committed). `claimed_at` is the database's time of the claim.
+    `rated` items are under a rate limit: each of their steps takes a claim of its own.
     """
 
     id: uuid.UUID
@@ -77,6 +79,7 @@ class Claimed(NamedTuple):
     deadline_at: dt.datetime | None
     claimed_at: dt.datetime
     data: str | None
+    rated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +95,18 @@ class ClaimRequest:
     pools: tuple[str, ...]
     limit: int
     alone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a claim would take now, in its order; `limits` are the enabled limits with the places it would leave.
+
+    `ruled` is False where neither limits nor fairness keys have a say: nothing else was looked at then.
+    """
+
+    ruled: bool
+    items: tuple[uuid.UUID, ...] = ()
+    limits: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,6 +282,10 @@ class Store(ABC):
     def claim(self, request: ClaimRequest) -> list[Claimed]:
         """Take due items for a worker: most urgent priority first, then by due time.
 
+        Where items with a fairness key are due, the keys of one priority take turns (items without one are one more
+        key), each key's items by due time. Items for which an enabled Limit has no place are passed over where they
+        stand: nothing is parked or woken for a limit, so that no wake-up can be lost.
+
         Each gets epoch + 1, a lease of `ROOST_LEASE_SECONDS`, its resource claims (all or none) and a `claimed` event;
         `started_at` and `timeout_at` where they are not set. An item whose resources are not free is parked with reason
         `resource` and wanted claims, and so is one with resources whose revoked lease is still there; without any, a
@@ -322,6 +341,10 @@ class Store(ABC):
     @abstractmethod
     def read_back(self, items: Sequence[uuid.UUID]) -> dict[uuid.UUID, Position]:
         """Read where items are, in a new statement."""
+
+    @abstractmethod
+    def forecast(self, request: ClaimRequest) -> Forecast:
+        """Say what a claim would take now where limits or fairness keys have a say. Locks and changes nothing."""
 
     @abstractmethod
     def due(self, request: ClaimRequest) -> int | None:

@@ -114,7 +114,8 @@ class Drain:
             return outcomes.overdue(outcome)
         if outcome.state != State.RUNNING:
             return outcome
-        leaves = self.stopping or self.options.once or self.pace.should_yield(run)
+        # A rate counts steps where they are claimed.
+        leaves = self.stopping or self.options.once or run.claimed.rated or self.pace.should_yield(run)
         return outcomes.leave(outcome) if leaves else outcome
 
     def _pump(self) -> None:

@@ -19,7 +19,8 @@ from runtime.worker.run import Run
 
 PEEK_SECONDS = 0.25
 YIELDS_PER_PEEK = 10
-BLOCKED_SECONDS = 0.05
+BLOCKED_SECONDS = 0.01
+BLOCKED_MOST_SECONDS = 0.4
 SUSPECT_SECONDS = 2.0
 UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
@@ -44,6 +45,7 @@ class Pace:
         self._quiet_until = 0.0
         self._streak_until = 0.0
         self._alone = False
+        self._blocked = 0.0
         self.idle = False
 
     def wait(self, room: bool) -> float:
@@ -61,11 +63,12 @@ class Pace:
         self._suspects_at = min(self._suspects_at, self._suspects_woken_at)
 
     def freed(self) -> None:
-        """Look again soon when there was more to claim than room for it; after a suspect, for the next one."""
+        """Look again soon when there was more to claim than room, or limits, for it; after a suspect, for the next."""
         if self._alone:
             self._alone = False
             now = time.monotonic()
             self._quiet_until = now + QUIET_SECONDS if now < self._streak_until else 0.0
+        self._expect = self._expect or self._blocked > 0
         if self._expect:
             self._look_at = 0.0
 
@@ -125,7 +128,9 @@ class Pace:
         self._streak_until = 0.0
         self.idle = False
         self._expect = count >= limit
-        self._look_at = now if count else now + BLOCKED_SECONDS
+        # Due work that could not be had is locked by others or kept back by a limit: ask less and less often for it.
+        self._blocked = 0.0 if count else min(max(BLOCKED_SECONDS, 2 * self._blocked), BLOCKED_MOST_SECONDS)
+        self._look_at = now + self._blocked
         self._pressure = None
 
     def should_yield(self, run: Run) -> bool:

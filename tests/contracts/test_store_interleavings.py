@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict
-from runtime.models import Resource, WorkItem
+from runtime.models import Lease, Limit, Resource, WorkItem
 from runtime.store import get_store
 from runtime.store.transactions import transacted
 from tests.contracts.builders import (
@@ -280,3 +280,55 @@ def test_an_enqueue_that_is_rolled_back_is_never_seen_by_a_claimer() -> None:
 
 def _gets_nothing(hand: Hand) -> None:
     assert hand.claim() == []
+
+
+@pytest.mark.scenario("L45")
+def test_a_claimer_leaves_a_limit_that_another_has_and_counts_what_that_one_started() -> None:
+    Limit.objects.create(name="one", engine="counter", concurrency=1)
+    first, second, free = put(), put(), put(engine="hop")
+    one, other = Hand(), Hand()
+    with transaction.atomic():
+        [mine] = one.claim(engines=("counter",))
+        # Its lease is not to be seen yet, and nobody waits for it.
+        assert [claimed.id for claimed in Together([other.claim]).results()[0]] == [free]
+    assert mine.id == first
+    assert other.claim() == []
+    assert one.commit(mine, State.DONE) == State.DONE
+    assert [claimed.id for claimed in other.claim()] == [second]
+
+
+@pytest.mark.scenario("L45")
+def test_a_claimer_that_locks_a_limit_late_counts_what_was_committed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    Limit.objects.create(name="one", concurrency=1)
+    put(), put()
+    one, other = Hand(), Hand()
+    lanes = import_module("runtime.store.postgres.lanes")
+    look = lanes.look
+
+    def looked(*args: Any) -> Any:
+        found = look(*args)
+        monkeypatch.undo()
+        # Between the late claimer's look and its lock, the other claims and commits.
+        assert len(Together([one.claim]).results()[0]) == 1
+        return found
+
+    monkeypatch.setattr(lanes, "look", looked)
+    assert other.claim() == []
+    assert Lease.objects.count() == 1
+
+
+@pytest.mark.scenario("L45")
+def test_claimers_at_once_never_go_over_a_cap() -> None:
+    Limit.objects.create(name="two", concurrency=2)
+    get_store().insert([new_item(fair_key=f"key {n % 3}") for n in range(30)])
+    hands = [Hand() for _ in range(4)]
+    done = 0
+    deadline = time.monotonic() + 60
+    while done < 30:
+        assert time.monotonic() < deadline
+        got = Together([hand.claim for hand in hands]).results()
+        assert Lease.objects.count() <= 2
+        for hand, claimed in zip(hands, got, strict=True):
+            for one in claimed:
+                assert hand.commit(one, State.DONE) == State.DONE
+                done += 1

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime import clock
 from runtime.choices import State
+from runtime.models import Limit
 from runtime.store.postgres import session
 from runtime.store.postgres.due import DUE, mine
 from tests.contracts.builders import Hand, put
@@ -123,3 +124,26 @@ def test_work_that_is_due_later_costs_a_look_nothing() -> None:
         plan = cursor.fetchall()[0][0][0]["Plan"]
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100
     assert hand.claim() == []
+
+
+def test_a_fair_and_limited_claim_reads_the_heads_of_lanes_not_their_backlogs(plans: dict[str, Any]) -> None:
+    fill(later=2)
+    with connection.cursor() as cursor:
+        # Forty-nine keys with ten items each, one with all the others.
+        cursor.execute(
+            "UPDATE roost_workitem w SET fair_key = 'key ' || least(n / 10, 49)"
+            " FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM roost_workitem WHERE state = 'queued') q"
+            " WHERE w.id = q.id"
+        )
+        cursor.execute("VACUUM ANALYZE roost_workitem")
+    Limit.objects.create(name="most", concurrency=RUNNING + 30)
+    Limit.objects.create(name="none", fair_key="key 49", concurrency=0)
+    Limit.objects.create(name="rate", engine="counter", rate=1000)
+    hand = Hand()
+    put(resources=["free"], priority=2, fair_key="key 1")
+    claimed = hand.claim(limit=50, engines=("counter",), pools=("default",))
+    assert len(claimed) == 30
+    assert "key 49" not in {one.fair_key for one in claimed}
+    assert len(plans) >= 8
+    assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
+    assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}

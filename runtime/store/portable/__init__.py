@@ -15,6 +15,7 @@ from runtime.store.base import (
     Beat,
     Claimed,
     ClaimRequest,
+    Forecast,
     Held,
     Move,
     NewItem,
@@ -32,7 +33,9 @@ from runtime.store.portable.insert import insert
 from runtime.store.portable.read_back import read_back
 from runtime.store.portable.release import release
 from runtime.store.portable.renew import renew
+from runtime.store.portable.ruled import forecast
 from runtime.store.portable.sweep import sweep
+from runtime.store.turns import Turns
 
 
 class PortableStore(Store):
@@ -40,12 +43,13 @@ class PortableStore(Store):
 
     def __init__(self, using: str) -> None:
         self.using = using
+        self.turns = Turns()
 
     def insert(self, items: Sequence[NewItem]) -> set[uuid.UUID]:
         return insert(self.using, items)
 
     def claim(self, request: ClaimRequest) -> list[Claimed]:
-        return claim(self.using, request)
+        return claim(self.using, request, self.turns)
 
     def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
         return commit(self.using, outcomes)
@@ -71,6 +75,9 @@ class PortableStore(Store):
 
     def read_back(self, items: Sequence[uuid.UUID]) -> dict[uuid.UUID, Position]:
         return read_back(self.using, items)
+
+    def forecast(self, request: ClaimRequest) -> Forecast:
+        return forecast(self.using, request, self.turns)
 
     def due(self, request: ClaimRequest) -> int | None:
         return highest_priority(self.using, request)

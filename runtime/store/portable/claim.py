@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from runtime import clock
 from runtime.conf import settings as roost
 from runtime.store import resources
 from runtime.store.base import Claimed, ClaimRequest
-from runtime.store.portable.due import highest_priority, lanes, serves
+from runtime.store.portable.due import DUE_COLUMNS, Due, highest_priority, lanes, serves
+from runtime.store.portable.ruled import Rules
 from runtime.store.portable.statements import later, places, rows, stored, told, write_many
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
+from runtime.store.turns import Turns
 
-DUE = """
-SELECT id, namespace, resources, limited, epoch, version, event_seq, attempt, item_timeout, run_at
-FROM roost_workitem
-WHERE {lane} AND priority = %s AND run_at <= %s {mine}
+DUE = f"""
+SELECT {DUE_COLUMNS} FROM roost_workitem
+WHERE {{lane}} AND priority = %s AND run_at <= %s {{mine}}
 """
 
 OLDEST_FIRST = "ORDER BY run_at, id LIMIT %s"
@@ -54,29 +55,17 @@ ORDER BY w.priority DESC, w.run_at, w.id
 """
 
 
-class Due(NamedTuple):
-    """A due item, as much of it as the claim needs."""
-
-    id: str
-    namespace: str
-    resources: str
-    limited: bool
-    epoch: int
-    version: int
-    event_seq: int
-    attempt: int
-    item_timeout: float | None
-    run_at: dt.datetime
-
-
-def claim(using: str, request: ClaimRequest) -> list[Claimed]:
+def claim(using: str, request: ClaimRequest, turns: Turns) -> list[Claimed]:
     """Take due items, most urgent first; a suspect alone. Looks first without the write lock, so idling takes none."""
     if request.limit < 1 or highest_priority(using, request) is None:
         return []
 
     def once() -> list[Claimed]:
         now = clock.now(using)
-        return _read(using, _take(using, request, now), now)
+        rules = Rules.apply_to(using, request, turns, now)
+        if rules is None:
+            return _read(using, _take(using, request, now), now)
+        return rules.told(_read(using, _take_ruled(using, request, rules, now), now))
 
     return transacted(using, once)
 
@@ -97,6 +86,22 @@ def _take(using: str, request: ClaimRequest, now: dt.datetime) -> list[str]:
         taken += [due.id for due in granted]
         if len(found) < left:
             rank = highest_priority(using, request, below=rank)
+    return taken
+
+
+def _take_ruled(using: str, request: ClaimRequest, rules: Rules, now: dt.datetime) -> list[str]:
+    """Mark due items, rank by rank, in the order and the number that fairness keys and limits allow."""
+    wanted = 1 if request.alone else request.limit
+    taken: list[str] = []
+    rank = highest_priority(using, request)
+    while rank is not None and len(taken) < wanted:
+        found = rules.choose(rank, wanted - len(taken))
+        granted = _granted(using, found, now)
+        _mark(using, request.worker, granted, now, alone=request.alone)
+        rules.started(found, granted)
+        taken += [due.id for due in granted]
+        rank = highest_priority(using, request, below=rank)
+    rules.take_tokens()
     return taken
 
 
@@ -133,7 +138,7 @@ def _read(using: str, taken: Sequence[str], now: dt.datetime) -> list[Claimed]:
 
 
 def _claimed(using: str, row: Sequence[Any], now: dt.datetime) -> Claimed:
-    found = Claimed._make(row)
+    found = Claimed(*row)
     timeout_at = told(using, row[Claimed._fields.index("timeout_left")])
     created_at = told(using, found.created_at)
     assert created_at is not None  # noqa: S101 - narrows the type

@@ -7,7 +7,8 @@ suspects. The lanes' conditions stand in the text, as in the indexes `roost_item
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+from typing import Any, NamedTuple
 
 from runtime import clock
 from runtime.choices import SUSPECT_DEATHS
@@ -45,6 +46,27 @@ FROM ranks ORDER BY 1 NULLS LAST LIMIT 1
 """
 
 ABOVE_ALL = 2**15
+
+
+class Due(NamedTuple):
+    """A due item, as much of it as the claim needs."""
+
+    id: str
+    namespace: str
+    resources: str
+    limited: bool
+    epoch: int
+    version: int
+    event_seq: int
+    attempt: int
+    item_timeout: float | None
+    run_at: dt.datetime
+    fair_key: str
+    engine: str
+    pool: str
+
+
+DUE_COLUMNS = ", ".join(Due._fields)
 
 
 def lanes(request: ClaimRequest) -> tuple[str, ...]:

@@ -6,7 +6,19 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from runtime.store.base import Beat, Claimed, ClaimRequest, Held, Move, NewItem, Outcome, Position, Store, SweepReport
+from runtime.store.base import (
+    Beat,
+    Claimed,
+    ClaimRequest,
+    Forecast,
+    Held,
+    Move,
+    NewItem,
+    Outcome,
+    Position,
+    Store,
+    SweepReport,
+)
 from runtime.store.move import move
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.claim import claim
@@ -16,7 +28,9 @@ from runtime.store.postgres.insert import insert
 from runtime.store.postgres.positions import read_back
 from runtime.store.postgres.release import release
 from runtime.store.postgres.renew import renew
+from runtime.store.postgres.ruled import forecast
 from runtime.store.postgres.sweep import sweep
+from runtime.store.turns import Turns
 
 if TYPE_CHECKING:
     from runtime.models import WorkItem
@@ -27,12 +41,13 @@ class PostgresStore(Store):
 
     def __init__(self, using: str) -> None:
         self.using = using
+        self.turns = Turns()
 
     def insert(self, items: Sequence[NewItem]) -> set[uuid.UUID]:
         return insert(self.using, items)
 
     def claim(self, request: ClaimRequest) -> list[Claimed]:
-        return claim(self.using, request)
+        return claim(self.using, request, self.turns)
 
     def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
         return commit(self.using, outcomes)
@@ -58,6 +73,9 @@ class PostgresStore(Store):
 
     def read_back(self, items: Sequence[uuid.UUID]) -> dict[uuid.UUID, Position]:
         return read_back(self.using, items)
+
+    def forecast(self, request: ClaimRequest) -> Forecast:
+        return forecast(self.using, request, self.turns)
 
     def due(self, request: ClaimRequest) -> int | None:
         return due(self.using, request)

@@ -5,7 +5,8 @@ Never both in one: under READ COMMITTED a row that was locked is as new as can b
 still sees the old, and the item would come with the state of a step before. A worker that dies between the two, or
 never hears the answer, leaves leases that its heartbeat or the sweep gives back.
 
-Items that need resources are looked for by the same statement; only when some are due is more done (`limited.py`).
+Items that need resources are looked for by the same statement; only when some are due is more done (`limited.py`). The
+same statement learns whether limits or fairness keys have a say (`ruled.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from functools import cache
 
 from runtime.store.base import Claimed, ClaimRequest
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.due import LIMITED, MINE, PLAIN, SUSPECT, mine, ranks
+from runtime.store.postgres.due import KEYED, LIMITED, MINE, PLAIN, mine, ranks
 from runtime.store.postgres.limited import limited_in_front, take_limited
 from runtime.store.postgres.mark import MARK, Taken, marks
-from runtime.store.postgres.session import GUARD, lock_timeout, rows
+from runtime.store.postgres.ruled import Ruled
+from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows
+from runtime.store.turns import Turns
 
 _CLAIM = f"""
 WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS MATERIALIZED (
@@ -28,7 +31,7 @@ WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS M
             WHERE {LIMITED} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
             ORDER BY run_at, id LIMIT 1
         ) found
-    ) AS limited_due
+    ) AS limited_due, EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, {KEYED} AS keyed
 ), chosen AS MATERIALIZED (
     SELECT found.id FROM {GUARD}, plain r, LATERAL (
         SELECT id FROM roost_workitem
@@ -37,10 +40,10 @@ WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS M
         LIMIT {{about}}
         FOR NO KEY UPDATE SKIP LOCKED
     ) found
-    WHERE %s::bool OR NOT (SELECT limited_due FROM beside)
+    WHERE %s::bool OR NOT (SELECT limited_due OR limits OR keyed FROM beside)
     LIMIT %s::int
 ), {MARK}
-SELECT beside.limited_due, marked.id, marked.epoch FROM beside LEFT JOIN marked ON true
+SELECT beside.limited_due, beside.limits, beside.keyed, marked.id, marked.epoch FROM beside LEFT JOIN marked ON true
 """
 
 
@@ -52,19 +55,6 @@ def claim_statement(limit: int) -> str:
     """
     return _CLAIM.format(about=1 << (limit - 1).bit_length())
 
-
-SUSPECTED = f"""
-WITH chosen AS MATERIALIZED (
-    SELECT found.id FROM {GUARD}, LATERAL (
-        SELECT id FROM roost_workitem
-        WHERE {SUSPECT} AND NOT limited AND run_at <= statement_timestamp() AND {MINE}
-        ORDER BY priority DESC, run_at, id
-        LIMIT 1
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) found
-), {MARK}
-SELECT id, epoch FROM marked
-"""
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload::text, w.config::text, w.priority, w.fair_key,
@@ -78,39 +68,39 @@ ORDER BY w.priority DESC, w.run_at, w.id
 """
 
 
-def claim(using: str, request: ClaimRequest) -> list[Claimed]:
+def claim(using: str, request: ClaimRequest, turns: Turns) -> list[Claimed]:
     """Take due items, most urgent first. Raises Django's database errors."""
     if request.limit < 1:
         return []
-    return _read(using, _take_suspect(using, request) if request.alone else _take(using, request))
+    if request.alone or turns.ruled:
+        ruled = Ruled(using, request, turns)
+        taken = ruled.take_suspect() if request.alone else ruled.take()
+        if request.alone or turns.ruled:
+            return ruled.told(_read(using, taken))
+    found = _take_plain(using, request, request.limit)
+    limited_due, limits, keyed = found[0][:3]
+    if limits or keyed:
+        ruled = Ruled(using, request, turns)
+        return ruled.told(_read(using, ruled.take()))
+    if limited_due:
+        taken = take_limited(using, request, limited_in_front(using, request))
+        room = request.limit - len(taken)
+        return _read(using, taken + (_marked(_take_plain(using, request, room, beside_limited=True)) if room else []))
+    return _read(using, _marked(found))
 
 
-def _take(using: str, request: ClaimRequest) -> list[Taken]:
-    taken, limited_due = _take_plain(using, request, request.limit)
-    if not limited_due:
-        return taken
-    taken = take_limited(using, request, limited_in_front(using, request))
-    room = request.limit - len(taken)
-    return taken + (_take_plain(using, request, room, beside_limited=True)[0] if room else [])
+def _take_plain(using: str, request: ClaimRequest, limit: int, *, beside_limited: bool = False) -> Rows:
+    """Mark up to `limit` items that need no resources; say whether items that do are due, and whether rules apply.
 
-
-def _take_plain(
-    using: str, request: ClaimRequest, limit: int, *, beside_limited: bool = False
-) -> tuple[list[Taken], bool]:
-    """Mark up to `limit` items that need no resources; say whether items that do are due too.
-
-    Unless `beside_limited`, nothing is marked when there are such items: their rank has to be looked at first.
+    When any of these is so, nothing is marked, unless `beside_limited`: others may have to go first.
     """
     wanted = mine(request)
     params = [*wanted, lock_timeout(using), *wanted, beside_limited, str(limit), *marks(request, alone=False)]
-    found = rows(using, claim_statement(limit), params)
-    return [(item, epoch) for _, item, epoch in found if item is not None], found[0][0]
+    return rows(using, claim_statement(limit), params)
 
 
-def _take_suspect(using: str, request: ClaimRequest) -> list[Taken]:
-    """Mark one item that may have killed its workers, for a worker that runs nothing else."""
-    params = [lock_timeout(using), *mine(request), *marks(request, alone=True)]
-    return rows(using, SUSPECTED, params) or take_limited(using, request, 1, alone=True)
+def _marked(found: Rows) -> list[Taken]:
+    return [(item, epoch) for *_, item, epoch in found if item is not None]
 
 
 def _read(using: str, taken: Sequence[Taken]) -> list[Claimed]:
@@ -118,4 +108,4 @@ def _read(using: str, taken: Sequence[Taken]) -> list[Claimed]:
     if not taken:
         return []
     params = [plain([item for item, _ in taken]), plain([epoch for _, epoch in taken]), str(len(taken))]
-    return [Claimed._make(row) for row in rows(using, READ, params)]
+    return [Claimed(*row) for row in rows(using, READ, params)]

@@ -22,6 +22,15 @@ MINE = "(%s::text[] IS NULL OR engine = ANY (%s::text[])) AND (%s::text[] IS NUL
 """The engines and pools asked for. Parameters: `mine(request)`."""
 
 
+OPEN = """NOT EXISTS (
+    SELECT FROM unnest(%s::text[], %s::text[], %s::text[]) AS closed(namespace, engine, fair_key)
+    WHERE closed.namespace IN ('', w.namespace) AND closed.engine IN ('', w.engine)
+        AND closed.fair_key IN ('', w.fair_key)
+)"""
+"""That no closed limit covers the item `w`; for lanes with few items, since it reads past those that stay behind.
+Parameters: `bounds.shut(gate)`."""
+
+
 def ranks(name: str, kind: str) -> str:
     """Return a recursive CTE of the priorities of such items, highest first, each found by one descent of the index."""
     return f"""
@@ -32,6 +41,14 @@ def ranks(name: str, kind: str) -> str:
         SELECT priority FROM roost_workitem WHERE {kind} AND priority < {name}.priority ORDER BY priority DESC LIMIT 1
     ) FROM {name} WHERE {name}.priority IS NOT NULL
 )"""
+
+
+KEYED = f"""EXISTS (
+    SELECT FROM plain r, LATERAL (
+        SELECT FROM roost_workitem WHERE {PLAIN} AND priority = r.priority AND fair_key > '' ORDER BY fair_key LIMIT 1
+    ) found
+)"""
+"""That some items have a fairness key, beside the CTE `ranks("plain", PLAIN)`."""
 
 
 RANKS = f"{ranks('plain', PLAIN)}, {ranks('limited', LIMITED)}, {ranks('suspect', SUSPECT)}"

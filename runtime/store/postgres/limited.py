@@ -14,9 +14,9 @@ from runtime import clock
 from runtime.store import resources
 from runtime.store.base import ClaimRequest
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.due import LIMITED, MINE, PLAIN, SUSPECT, mine, ranks
+from runtime.store.postgres.due import LIMITED, MINE, OPEN, PLAIN, SUSPECT, mine, ranks
 from runtime.store.postgres.mark import MARK, Taken, marks
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.session import Rows, rows
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
 
@@ -24,12 +24,12 @@ LOOKED_AT = 4
 """Candidates looked at for each item wanted: some of them cannot have their resources now."""
 
 
-def _due(name: str, kind: str) -> str:
+def _due(name: str, kind: str, open_to: str = "true") -> str:
     return f"""
     SELECT found.* FROM {name} r, LATERAL (
-        SELECT id, namespace, resources, limited, priority, run_at FROM roost_workitem
+        SELECT id, namespace, resources, limited, priority, run_at FROM roost_workitem w
         WHERE {kind} AND limited = {"false" if kind == PLAIN else "true"} AND priority = r.priority
-            AND run_at <= statement_timestamp() AND {MINE}
+            AND run_at <= statement_timestamp() AND {MINE} AND {open_to}
         ORDER BY run_at, id
         LIMIT %s::int
     ) found
@@ -52,7 +52,7 @@ SELECT id, namespace, resources::text FROM ({_due("limited", LIMITED)}) found OR
 
 SUSPECTS = f"""
 WITH RECURSIVE {ranks("suspect", SUSPECT)}
-SELECT id, namespace, resources::text FROM ({_due("suspect", SUSPECT)}) found ORDER BY priority DESC, run_at, id
+SELECT id, namespace, resources::text FROM ({_due("suspect", SUSPECT, OPEN)}) found ORDER BY priority DESC, run_at, id
 """
 
 LOCK = """
@@ -77,21 +77,34 @@ def limited_in_front(using: str, request: ClaimRequest) -> int:
     return count
 
 
-def take_limited(using: str, request: ClaimRequest, limit: int, *, alone: bool = False) -> list[Taken]:
+def take_limited(using: str, request: ClaimRequest, limit: int) -> list[Taken]:
     """Mark up to `limit` items that get all their resources, and park those before them that do not."""
     if limit < 1:
         return []
     many = str(limit * LOOKED_AT)
-    found = rows(using, SUSPECTS if alone else CANDIDATES, [*mine(request), many, many])
+    return _take(using, request, rows(using, CANDIDATES, [*mine(request), many, many]), limit, alone=False)
+
+
+def take_suspect_with_resources(using: str, request: ClaimRequest, shut: Sequence[str]) -> list[Taken]:
+    """Mark one suspect that gets all its resources and that no closed limit (`bounds.shut`) covers."""
+    many = str(LOOKED_AT)
+    return _take(using, request, rows(using, SUSPECTS, [*mine(request), *shut, many, many]), 1, alone=True)
+
+
+def _take(using: str, request: ClaimRequest, found: Rows, limit: int, *, alone: bool) -> list[Taken]:
     candidates = [Candidate.of(*row) for row in found]
     if not candidates:
         return []
-    return transacted(using, lambda: _take(using, request, candidates, limit, alone=alone))
+    return transacted(using, lambda: take_candidates(using, request, candidates, limit, alone=alone))
 
 
-def _take(
+def take_candidates(
     using: str, request: ClaimRequest, candidates: Sequence[Candidate], limit: int, *, alone: bool
 ) -> list[Taken]:
+    """Mark up to `limit` of these, in this order, that get all their resources; park those that cannot now.
+
+    Within a transaction that has locked nothing but limits.
+    """
     keys = {key for candidate in candidates for key in candidate.asks}
     locked = resources.lock(using, keys, skip_locked=True)
     reachable = [candidate for candidate in candidates if candidate.asks.keys() <= locked.keys()]

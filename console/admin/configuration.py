@@ -1,0 +1,61 @@
+"""What the tables have in common that are configuration: an operator edits them, with Django's permission for it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.translation import gettext_lazy as _
+
+from console.admin.base import ReadOnlyAdmin
+from runtime.exceptions import StaleVersion
+from runtime.store import work_database
+
+TOO_LATE = _("Somebody else changed this meanwhile. Look at it again.")
+
+
+class VersionedForm(forms.ModelForm):  # type: ignore[type-arg] # not generic when it runs
+    """A form that remembers which version of the row it showed, and edits no other."""
+
+    shown_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "shown_version" in self.fields:
+            self.fields["shown_version"].initial = self.instance.row_version if self.instance.pk else None
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an edit of what somebody else changed meanwhile."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        shown = cleaned.get("shown_version")
+        if self.instance.pk and shown is not None and shown != self.instance.row_version:
+            raise forms.ValidationError(TOO_LATE)
+        return cleaned
+
+
+class ConfigurationAdmin(ReadOnlyAdmin):
+    """A table whose `edited` columns people change; Django's log keeps who did."""
+
+    edited: ClassVar[tuple[str, ...]] = ()
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Ask for the permission to change."""
+        return request.user.has_perm(f"roost.change_{self.opts.model_name}")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Write what was edited, and nothing that a worker wrote meanwhile."""
+        if not change:
+            obj.save(using=work_database())
+        elif edited := {name: form.cleaned_data[name] for name in form.changed_data if name in self.edited}:
+            obj.compare_and_set(**edited)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Answer an edit that came too late with a message."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except StaleVersion as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.get_full_path())

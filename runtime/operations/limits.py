@@ -1,0 +1,132 @@
+"""Set and remove limits. They are configuration, not work: an operator edits them while workers run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypedDict, Unpack
+
+from django.db import transaction
+
+from runtime import wake
+from runtime.exceptions import InvalidInput, NotFound
+from runtime.models import Limit
+from runtime.operations import fields
+from runtime.operations.base import check_permission
+from runtime.store import work_database
+from runtime.store.transactions import transacted
+
+MAX_NOTE = 500
+_SCOPE = {"namespace": 100, "engine": 100, "fair_key": 200}
+
+
+class LimitOptions(TypedDict, total=False):
+    """What a limit has; what is left out stays as it is, or is the default of a new limit."""
+
+    namespace: str
+    engine: str
+    fair_key: str
+    concurrency: int | None
+    rate: int | None
+    per_seconds: float
+    burst: int | None
+    enabled: bool
+    note: str
+
+
+class SetLimit:
+    """Make a limit of that name, or change the one there is.
+
+    Takes effect at the next claim: what runs is left alone. `by` is a Django user whose permission is checked, or
+    None for trusted code.
+    """
+
+    def __init__(self, name: str, *, by: Any = None, using: str | None = None, **options: Unpack[LimitOptions]) -> None:
+        self.name = fields.text(name, "name", limit=100)
+        self.by = by
+        self.using = using or work_database()
+        self.options = _checked(options)
+
+    def check(self) -> None:
+        """Raise `Forbidden` or `InvalidInput` unless it would be done now. Changes nothing."""
+        self._prepare(Limit.objects.using(self.using).filter(name=self.name).first())
+
+    def execute(self) -> Limit:
+        """Do it and return the limit. One transaction; joins the caller's."""
+
+        def once() -> Limit:
+            found = Limit.objects.using(self.using).select_for_update(no_key=True).filter(name=self.name).first()
+            limit = self._prepare(found)
+            if found is None:
+                limit.save(using=self.using)
+                return limit
+            if self.options:
+                found.compare_and_set(**self.options)
+            changed: Limit = found
+            return changed
+
+        limit = transacted(self.using, once)
+        transaction.on_commit(partial(wake.hint, self.using), using=self.using, robust=True)
+        return limit
+
+    def _prepare(self, found: Limit | None) -> Limit:
+        check_permission(self.by, "change_limit" if found else "add_limit", "set limits")
+        allowed = [self.options.get(name, getattr(found, name, None)) for name in ("concurrency", "rate")]
+        if allowed == [None, None]:
+            raise InvalidInput(f"The limit {self.name!r} would limit nothing: give it a concurrency, a rate, or both.")
+        return Limit(name=self.name, **self.options)
+
+
+class RemoveLimit:
+    """Remove a limit for good."""
+
+    def __init__(self, name: str, *, by: Any = None, using: str | None = None) -> None:
+        self.name = name
+        self.by = by
+        self.using = using or work_database()
+
+    def check(self) -> None:
+        """Raise `Forbidden` or `NotFound` unless it would be done now. Changes nothing."""
+        check_permission(self.by, "delete_limit", "remove limits")
+        if not Limit.objects.using(self.using).filter(name=self.name).exists():
+            raise _missing(self.name)
+
+    def execute(self) -> None:
+        """Do it. One transaction; joins the caller's."""
+        self.check()
+        if not transacted(self.using, lambda: Limit.objects.using(self.using).filter(name=self.name).delete()[0]):
+            raise _missing(self.name)
+        transaction.on_commit(partial(wake.hint, self.using), using=self.using, robust=True)
+
+
+def set_limit(name: str, *, by: Any = None, using: str | None = None, **options: Unpack[LimitOptions]) -> Limit:
+    """Make or change a limit and return it. Raises `InvalidInput`, `Forbidden`."""
+    return SetLimit(name, by=by, using=using, **options).execute()
+
+
+def remove_limit(name: str, *, by: Any = None, using: str | None = None) -> None:
+    """Remove a limit. Raises `NotFound`, `Forbidden`."""
+    RemoveLimit(name, by=by, using=using).execute()
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(f"There is no limit {name!r}: `roost limits list` shows those there are.")
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values in the form in which they are stored. Raises `InvalidInput`; pure."""
+    checked = dict(given)
+    for name, most in _SCOPE.items():
+        if given.get(name):
+            checked[name] = fields.text(given[name], name, limit=most)
+    for name, least in (("concurrency", 0), ("rate", 1), ("burst", 1)):
+        if given.get(name) is not None:
+            checked[name] = fields.whole(given[name], name, (least, fields.INT[1]))
+    if "per_seconds" in given:
+        checked["per_seconds"] = fields.seconds(given["per_seconds"], "per_seconds", positive=True)
+        if not math.isfinite(checked["per_seconds"]):
+            raise InvalidInput("per_seconds must be finite.", field="per_seconds")
+    if given.get("note"):
+        checked["note"] = fields.text(given["note"], "note", limit=MAX_NOTE)
+    return checked

@@ -1,0 +1,86 @@
+"""Read the limits with what runs under them, and say which of them keeps an item from starting."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from runtime.choices import SUSPECT_DEATHS
+from runtime.models import Limit, WorkItem
+from runtime.store import get_store, work_database
+from runtime.store.base import ClaimRequest
+from runtime.store.limits import Bound
+from runtime.store.turns import Lane
+
+SEEN = 1000
+"""Items that the forecast of a claim goes through to find whether one has its turn."""
+NOBODY = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitView:
+    """A limit, how many items run under it, and the steps its rate allows now; None while it is disabled."""
+
+    limit: Limit
+    running: int | None
+    tokens: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Obstacle:
+    """A limit that has no place for an item: `running` run under it, and `before` go before the item."""
+
+    limit: Limit
+    running: int
+    before: int
+    full: bool
+    tokens: float | None
+
+    @property
+    def next_step_in(self) -> float:
+        """Return the seconds until the rate allows another step."""
+        rate = self.limit.rate or 1
+        return max(0.0, 1 - (self.tokens or 0.0)) * self.limit.per_seconds / rate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What limits and turns mean for a due item: the limits in its way, and whether SEEN items go before it."""
+
+    obstacles: tuple[Obstacle, ...] = ()
+    behind: bool = False
+
+
+def views(*, using: str | None = None) -> list[LimitView]:
+    """Return all limits by name, counted as a claim counts them."""
+    using = using or work_database()
+    bounds = {bound.id: bound for bound in get_store(using).forecast(_request(0)).limits}
+    return [_view(limit, bounds.get(limit.pk)) for limit in Limit.objects.using(using).order_by("name")]
+
+
+def standing(item: WorkItem, *, using: str) -> Standing:
+    """Say whether a claim with room for everything would start this due item now, and if not, why."""
+    suspect = item.deaths >= SUSPECT_DEATHS
+    seen = get_store(using).forecast(_request(0 if suspect else SEEN))
+    if not seen.ruled or item.pk in seen.items:
+        return Standing()
+    lane = Lane(item.fair_key, item.engine, item.namespace, item.pool)
+    closed = {bound.id: bound for bound in seen.limits if bound.covers(lane) and bound.closed}
+    rows = Limit.objects.using(using).filter(pk__in=closed).order_by("name")
+    obstacles = tuple(_obstacle(limit, closed[limit.pk]) for limit in rows)
+    return Standing(obstacles=obstacles, behind=not obstacles and len(seen.items) >= SEEN)
+
+
+def _view(limit: Limit, bound: Bound | None) -> LimitView:
+    if bound is None:
+        return LimitView(limit=limit, running=None, tokens=None)
+    return LimitView(limit=limit, running=bound.running, tokens=bound.tokens)
+
+
+def _obstacle(limit: Limit, bound: Bound) -> Obstacle:
+    tokens = None if bound.tokens is None else bound.tokens - bound.started
+    return Obstacle(limit=limit, running=bound.running, before=bound.started, full=bound.full, tokens=tokens)
+
+
+def _request(limit: int) -> ClaimRequest:
+    return ClaimRequest(worker=NOBODY, engines=None, pools=(), limit=limit)

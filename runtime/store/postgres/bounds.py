@@ -1,0 +1,90 @@
+"""Lock the limits that concern a claim and count, in a later statement, what runs under them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.store.limits import Bound, Gate
+from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.session import rows
+from runtime.store.turns import Lane
+
+_TOKENS = """CASE WHEN rate IS NULL THEN NULL WHEN refilled_at IS NULL THEN coalesce(burst, rate) ELSE least(
+    coalesce(burst, rate),
+    tokens + greatest(0, extract(epoch FROM statement_timestamp() - refilled_at)) * rate / per_seconds
+) END::float8"""
+
+_CONCERNED = """
+WITH lanes AS MATERIALIZED (
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS lane(fair_key, engine, namespace)
+), concerned AS (
+    SELECT m.* FROM roost_limit m
+    WHERE enabled AND (%s::bool OR EXISTS (
+        SELECT FROM lanes
+        WHERE m.namespace IN ('', lanes.namespace) AND m.engine IN ('', lanes.engine)
+            AND m.fair_key IN ('', lanes.fair_key)
+    ))
+)"""
+
+# Values come from the locked rows: what another claimer took since this statement began is gone from them.
+LOCK = f"""
+{_CONCERNED}, ours AS (
+    SELECT m.id, concurrency, {_TOKENS} AS tokens
+    FROM roost_limit m WHERE enabled AND m.id IN (SELECT id FROM concerned)
+    ORDER BY m.id
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT c.id, c.name, c.namespace, c.engine, c.fair_key, ours.id IS NOT NULL, ours.concurrency, ours.tokens,
+    statement_timestamp()
+FROM concerned c LEFT JOIN ours ON ours.id = c.id
+ORDER BY c.id
+"""
+
+LOOK = f"""
+{_CONCERNED}
+SELECT id, name, namespace, engine, fair_key, true, concurrency, {_TOKENS}, statement_timestamp()
+FROM concerned ORDER BY id
+"""
+
+# Of an array the planner expects few items: told how many leases there may be, it would compile the query first.
+RUNNING = """
+SELECT m.id, count(*)
+FROM roost_workitem w, roost_limit m
+WHERE w.id = ANY (ARRAY(SELECT work_item_id FROM roost_lease)) AND m.id = ANY (%s::bigint[])
+    AND m.namespace IN ('', w.namespace) AND m.engine IN ('', w.engine) AND m.fair_key IN ('', w.fair_key)
+GROUP BY m.id
+"""
+
+TAKE_TOKENS = """
+UPDATE roost_limit m SET tokens = t.tokens, refilled_at = t.at
+FROM unnest(%s::bigint[], %s::float8[], %s::timestamptz[]) AS t(id, tokens, at)
+WHERE m.id = t.id AND m.rate IS NOT NULL
+"""
+
+
+def gate(using: str, of: Sequence[Lane] | None, *, lock: bool = True) -> Gate:
+    """Return the enabled limits that cover any of these lanes (None: all limits), with what runs under them.
+
+    With `lock` their rows are locked until the transaction ends, but for those that another claimer has.
+    """
+    covered = [texts(column) for column in list(zip(*of, strict=True))[:3]] if of else ["{}", "{}", "{}"]
+    bounds = [Bound(*row) for row in rows(using, LOCK if lock else LOOK, [*covered, of is None])]
+    counted = [bound.id for bound in bounds if bound.ours and bound.concurrency is not None]
+    running: dict[int, int] = dict(rows(using, RUNNING, [plain(counted)])) if counted else {}
+    for bound in bounds:
+        bound.running = running.get(bound.id, 0)
+    return Gate(bounds)
+
+
+def shut(of: Gate) -> list[str]:
+    """Return the parameters of `due.OPEN`."""
+    closed = of.closed()
+    return [texts([getattr(bound, name) for bound in closed]) for name in ("namespace", "engine", "fair_key")]
+
+
+def take_tokens(using: str, of: Gate) -> None:
+    """Write what is left of each rate, in the transaction that has its rows locked."""
+    taken = list(of.taken())
+    if taken:
+        ids, tokens, moments = zip(*taken, strict=True)
+        rows(using, TAKE_TOKENS, [plain(ids), plain(tokens), plain(f'"{at.isoformat()}"' for at in moments)])
