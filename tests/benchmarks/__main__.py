@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -30,6 +31,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="one short run")
     parser.add_argument("--peers", action="store_true", default=os.environ.get("PEERS") == "1", help="and the peers")
     chosen = parser.parse_args()
+    # Whoever ends a measurement early ends its workers and its server with it.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder, database() as (url, log):
         os.environ["ROOST_PROCESS_DATABASE_URL"] = url
         os.environ["ROOST_PROCESS_ARTIFACTS"] = f"{folder}/artifacts"
