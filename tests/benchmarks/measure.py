@@ -58,7 +58,7 @@ class Bench:
     def empty(self) -> None:
         """Forget the rows of earlier runs."""
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE roost_workitem, roost_worker, roost_resource, ledger_entry CASCADE")
+            cursor.execute("TRUNCATE roost_workitem, roost_worker, roost_resource, roost_limit, ledger_entry CASCADE")
             cursor.execute("CHECKPOINT")
 
     @staticmethod
