@@ -35,7 +35,8 @@ test-django6: ## Run the suite, but for its slow tests, on Django 6 and SQLite
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+	@# The Django plugin's cache goes stale when a model is added; only a run without one counts as a failure.
+	@$(VENV)/bin/mypy || { rm -rf .mypy_cache && $(VENV)/bin/mypy; }
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/lint-imports
 	@$(CLEAN) $(PY) manage.py makemigrations --check --dry-run
 	@$(CLEAN) ROOST_SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))") \
