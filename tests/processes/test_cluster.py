@@ -77,8 +77,8 @@ def test_workers_killed_at_any_moment_of_their_start_leave_every_slot_draining(s
     tree.until_draining(3)
     aides = aides_of(tree)
     for round_ in range(40):
-        eventually(5, lambda: workers(tree, aides), "a worker")
-        before = set(workers(tree, aides))
+        before: set[int] = set()
+        eventually(5, lambda before=before: before.update(workers(tree, aides)) or before, "a worker")
         kill(random.choice(sorted(before)))
         eventually(5, lambda before=before: set(workers(tree, aides)) - before, "a new worker")
         # From before its first instruction to well inside its drain.
