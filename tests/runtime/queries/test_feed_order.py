@@ -97,7 +97,9 @@ def test_a_read_near_the_end_of_a_long_history_uses_the_index_on_tx() -> None:
         cursor.execute("ANALYZE roost_event")
         now = feed.start()
         write(connection, item, 100_001)
-        seen = {"old": now[1:], "new": feed.start()[1:], "last": 0, "limit": 501}
+        # As on a server where nobody else has a transaction open: an old one would move the beginning of the range.
+        end = now[1:].split(":")[1]
+        seen = {"old": f"{end}:{end}:", "new": feed.start()[1:], "last": 0, "limit": 501}
         cursor.execute(f"EXPLAIN {feed.NEXT_SQL}", seen)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Index Scan using roost_event_tx" in plan
