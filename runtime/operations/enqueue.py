@@ -18,11 +18,10 @@ from runtime.operations.idempotency import place
 from runtime.operations.spec import DEFAULT_NAMESPACE, ItemOptions, build, parse_item_id
 from runtime.store import get_store
 from runtime.store.base import NewItem, Store
-from runtime.store.transactions import transacted
+from runtime.store.transactions import lock_not_available, transacted
 
 PERMISSION = "enqueue_workitem"
 VERB = "enqueue work items"
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Enqueue:
@@ -142,7 +141,7 @@ def store_items(store: Store, items: Sequence[NewItem], *, alone: bool = False) 
 def _conflict(using: str, items: Sequence[NewItem], error: DatabaseError) -> Conflict | None:
     """Return what a database error of an insert means to the caller, None when it is no matter of other items."""
     if isinstance(error, OperationalError):
-        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        if not lock_not_available(error):
             return None
         return Conflict("Another transaction holds an idempotency key of this enqueue and does not end. Try again.")
     taken = WorkItem.objects.using(using).filter(pk__in=[item.id for item in items]).first()

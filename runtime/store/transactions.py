@@ -26,6 +26,9 @@ TIMEOUTS = "SELECT set_config('lock_timeout', %s, true), set_config('statement_t
 AGAIN_SQLSTATES = frozenset({"40P01", "40001"})
 """Deadlock detected, serialization failure: the transaction was undone and may simply be run again."""
 
+LOCK_NOT_AVAILABLE = "55P03"
+"""A lock was not to be had within the lock timeout."""
+
 AGAIN_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 ATTEMPTS = 6
@@ -34,8 +37,10 @@ PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
-def begin(using: str, *, savepoint: bool = True) -> Iterator[None]:
-    """Run the block in a transaction that commits at its end.
+def begin(using: str, *, savepoint: bool = True, bounded: bool = True, lock_ms: int | None = None) -> Iterator[None]:
+    """Run the block in a transaction that commits at its end; not `bounded`, the block sets its timeouts itself.
+
+    `lock_ms` bounds lock waits otherwise than the setting does.
 
     Inside an open atomic block it is a nested one (a savepoint, unless `savepoint` is False) and nothing else changes:
     the caller's isolation and timeouts hold, and the caller's commit decides.
@@ -46,10 +51,15 @@ def begin(using: str, *, savepoint: bool = True) -> Iterator[None]:
             yield
         return
     with _write_lock_at_once(using), transaction.atomic(using=using):
-        if connection.vendor == "postgresql":
+        if bounded and connection.vendor == "postgresql":
             with connection.cursor() as cursor:
-                cursor.execute(TIMEOUTS, [f"{roost.LOCK_TIMEOUT_MS}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"])
+                cursor.execute(TIMEOUTS, timeouts(lock_ms=lock_ms))
         yield
+
+
+def timeouts(*, lock_ms: int | None = None) -> list[str]:
+    """Return the parameters of TIMEOUTS; `lock_ms` bounds lock waits otherwise than the setting does."""
+    return [f"{roost.LOCK_TIMEOUT_MS if lock_ms is None else lock_ms}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"]
 
 
 @contextmanager
@@ -90,11 +100,11 @@ def retried(using: str, work: Callable[[], T]) -> T:
     return work()
 
 
-def transacted(using: str, work: Callable[[], T]) -> T:
+def transacted(using: str, work: Callable[[], T], *, lock_ms: int | None = None) -> T:
     """Run `work` in a transaction of its own and retry it whole; inside an outer atomic block it joins that."""
 
     def whole() -> T:
-        with begin(using):
+        with begin(using, lock_ms=lock_ms):
             return work()
 
     return retried(using, whole)
@@ -103,7 +113,17 @@ def transacted(using: str, work: Callable[[], T]) -> T:
 def is_retryable(error: BaseException) -> bool:
     """Say whether the database undid a transaction because of other transactions, so that running it again may help."""
     cause = error.__cause__ or error
-    if getattr(cause, "sqlstate", None) in AGAIN_SQLSTATES:
+    if sqlstate(error) in AGAIN_SQLSTATES:
         return True
     code = getattr(cause, "sqlite_errorcode", None)
     return isinstance(code, int) and code & 0xFF in AGAIN_SQLITE
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return PostgreSQL's code of a database error, empty where there is none."""
+    return str(getattr(error.__cause__ or error, "sqlstate", None) or "")
+
+
+def lock_not_available(error: BaseException) -> bool:
+    """Say whether somebody else kept a lock for longer than the lock timeout: nothing was written."""
+    return sqlstate(error) == LOCK_NOT_AVAILABLE

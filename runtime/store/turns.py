@@ -17,6 +17,9 @@ MOST_LANES = 500
 HEADS_SPARE = 2
 """Heads looked at for each item wanted where another claimer may have some of them."""
 
+TIGHT_CLAIMS = 20
+"""Claims made in a way that needs less room, after one for which limits had none."""
+
 
 class Lane(NamedTuple):
     """What the items of one lane have in common, in the order of the index `roost_item_lane`."""
@@ -47,6 +50,16 @@ class Turns:
         self.ruled = False
         self._last: dict[int, str] = {}
         self._keys: dict[int, int] = {}
+        self._tight = {True: 0, False: 0}
+
+    def roomy(self, *, shared: bool) -> bool:
+        """Say whether to try a claim that counts no single items: not soon after one that limits left no room for."""
+        self._tight[shared] = max(self._tight[shared] - 1, 0)
+        return not self._tight[shared]
+
+    def tight(self, *, shared: bool) -> None:
+        """Remember that limits left no room."""
+        self._tight[shared] = TIGHT_CLAIMS
 
     def last(self, priority: int) -> str | None:
         """Return the key after which the round goes on, None to begin with the first."""

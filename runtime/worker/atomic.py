@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 
 from runtime.exceptions import Fenced, RoostError
 from runtime.store.base import Outcome, Store
-from runtime.store.transactions import is_retryable
+from runtime.store.transactions import is_retryable, lock_not_available
 from runtime.worker import execute
 from runtime.worker.run import Run
 
@@ -28,7 +28,6 @@ _READS = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
 CONFLICT_RETRIES = 5
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 class InDoubt(RoostError):
@@ -108,7 +107,7 @@ def _commit(store: Store, outcome: Outcome) -> dict[uuid.UUID, str]:
     try:
         return store.commit([outcome])
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+        if lock_not_available(error):
             raise Blocked(*error.args) from error
         raise
 

@@ -21,12 +21,11 @@ from runtime.exceptions import RoostError
 from runtime.jsondata import dumps
 from runtime.models import WorkItem
 from runtime.store.base import NewEvent, Outcome, Store
-from runtime.store.transactions import begin
+from runtime.store.transactions import begin, lock_not_available, sqlstate
 from runtime.worker.outcomes import MAX_MESSAGE, clean
 
 logger = logging.getLogger("roost.worker")
 LONGEST_WAIT = 2.0
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 class DatabaseAway(RoostError):
@@ -57,7 +56,7 @@ class Committer:
                 return self._after_loss(outcomes)
             if len(outcomes) == 1:
                 return self._once_more(outcomes[0], error)
-            locked = self._locked(outcomes) if _sqlstate(error) == LOCK_NOT_AVAILABLE else frozenset()
+            locked = self._locked(outcomes) if lock_not_available(error) else frozenset()
             return self._around(outcomes, locked) if locked else self._by_halves(outcomes, error)
         except (DatabaseError, ValueError) as error:
             return self._by_halves(outcomes, error)
@@ -116,11 +115,7 @@ class Committer:
 
 def _never_fits(error: Exception) -> bool:
     """Say whether the database refused the row for its size or shape (SQLSTATE class 54)."""
-    return _sqlstate(error).startswith("54")
-
-
-def _sqlstate(error: Exception) -> str:
-    return str(getattr(error.__cause__, "sqlstate", "") or "")
+    return sqlstate(error).startswith("54")
 
 
 def refused(bad: Outcome, error: Exception) -> Outcome:

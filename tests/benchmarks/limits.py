@@ -9,7 +9,7 @@ from runtime.operations.enqueue_many import enqueue_many
 from tests.benchmarks.measure import PATIENCE, Bench, Figure, Measure, rounds
 from tests.benchmarks.steps import MAX_BULK, all_done, rate
 
-ITEMS = 12_000
+ITEMS = 40_000
 KEYS = 50
 EACH = 40
 """Items of the smallest backlog; the largest is 50 times that."""
@@ -27,7 +27,7 @@ def take_cost(bench: Bench) -> dict[str, list[float]]:
     """Return the share of single-step items a second that a cap costs which never binds, and that fair keys cost."""
 
     def once() -> dict[str, float]:
-        count = bench.scale(ITEMS)
+        count = bench.scale(ITEMS, quick=12_000)
         plain = _rate(bench, count, keys=0)
         fair = _rate(bench, count, keys=KEYS)
         capped = _rate(bench, count, keys=0, cap=1000)

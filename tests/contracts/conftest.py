@@ -11,7 +11,12 @@ from tests.contracts.builders import Hand
 
 ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
 # What holds on one database alone is collected there alone.
-ON_POSTGRES = ["test_postgres_store.py", "test_store_interleavings.py", "test_store_plans.py"]
+ON_POSTGRES = [
+    "test_postgres_store.py",
+    "test_store_interleavings.py",
+    "test_store_plans.py",
+    "test_store_roomy.py",
+]
 collect_ignore = ON_POSTGRES if ON_SQLITE else ["test_portable_store.py"]
 
 

@@ -46,19 +46,32 @@ def test_the_session_keeps_its_own_setting_for_prepared_statements(worker: Hand)
     assert connection.connection.prepare_threshold == before
 
 
-def test_a_busy_session_has_its_plans_made_anew(worker: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[str] = []
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows with each statement of the store."""
+    statements: list[str] = []
 
     class Spy(psycopg.Cursor[Any]):
         def execute(self, query: Any, *values: Any, **options: Any) -> Any:
-            sent.append(query)
+            statements.append(query)
             return super().execute(query, *values, **options)
 
     monkeypatch.setattr(session.psycopg, "Cursor", Spy)
+    return statements
+
+
+def test_a_busy_session_has_its_plans_made_anew(worker: Hand, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "PLANS_LAST_SECONDS", 0.0)
     for _ in range(3 * session.PLANS_LAST):
         worker.store.due(worker.request())
     assert sent.count("DISCARD PLANS") in (2, 3)
+
+
+def test_the_foreign_keys_of_a_bulk_insert_are_checked_by_plans_that_know_of_it(store: Store, sent: list[str]) -> None:
+    store.insert([new_item() for _ in range(3)])
+    assert "DISCARD PLANS" not in sent
+    store.insert([new_item() for _ in range(501)])
+    assert sent[-1] == "DISCARD PLANS"
 
 
 @pytest.mark.scenario("L47")

@@ -8,14 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime import clock
 from runtime.choices import State
 from runtime.models import Limit
-from runtime.store.postgres import session
+from runtime.store.postgres import roomy, session
 from runtime.store.postgres.due import DUE, mine
+from runtime.store.turns import Turns
 from tests.contracts.builders import Hand, put
 
 # Truncated after each test, so that no test reads through the dead rows of the one before.
@@ -67,16 +68,25 @@ def fill(*, later: int) -> None:
 def plans(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Collect the plan of each statement that the store sends."""
     found: dict[str, Any] = {}
-    send = session._send
+    send, send_each = session._send, session.rows_of_each
 
-    def explained(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> session.Rows:
+    def explain(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> None:
         if text.lstrip().startswith(("WITH", "SELECT", "DELETE", "UPDATE", "INSERT", "(")):
             with psycopg.Cursor(wrapper.connection) as cursor:
                 cursor.execute(f"EXPLAIN (FORMAT JSON) {text}", params)
                 found[text] = cursor.fetchall()[0][0][0]["Plan"]
+
+    def explained(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> session.Rows:
+        explain(wrapper, text, params)
         return send(wrapper, text, params)
 
+    def each_explained(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[session.Rows]:
+        for text, params in statements:
+            explain(connections[using], text, params)
+        return send_each(using, statements)
+
     monkeypatch.setattr(session, "_send", explained)
+    monkeypatch.setattr(roomy, "rows_of_each", each_explained)
     return found
 
 
@@ -145,5 +155,21 @@ def test_a_fair_and_limited_claim_reads_the_heads_of_lanes_not_their_backlogs(pl
     assert len(claimed) == 30
     assert "key 49" not in {one.fair_key for one in claimed}
     assert len(plans) >= 8
+    assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
+    assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}
+
+
+def test_a_claim_under_a_wide_cap_costs_two_looks_more_than_one_without(
+    plans: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(later=2)
+    Limit.objects.create(name="wide", concurrency=ITEMS)
+    hand = Hand()
+    monkeypatch.setattr(hand.store, "turns", Turns())
+    hand.claim(limit=1)
+    plans.clear()
+    assert len(hand.claim(limit=50)) == 50
+    assert {roomy.LOCK_SHARED, roomy.RUNNING} < plans.keys()
+    assert len(plans) == 6
     assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
     assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}

@@ -27,18 +27,21 @@ WITH lanes AS MATERIALIZED (
 )"""
 
 # Values come from the locked rows: what another claimer took since this statement began is gone from them.
-LOCK = f"""
+_LOCK = f"""
 {_CONCERNED}, ours AS (
     SELECT m.id, concurrency, {_TOKENS} AS tokens
     FROM roost_limit m WHERE enabled AND m.id IN (SELECT id FROM concerned)
     ORDER BY m.id
-    FOR NO KEY UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE {{passing}}
 )
 SELECT c.id, c.name, c.namespace, c.engine, c.fair_key, ours.id IS NOT NULL, ours.concurrency, ours.tokens,
     statement_timestamp()
 FROM concerned c LEFT JOIN ours ON ours.id = c.id
 ORDER BY c.id
 """
+
+LOCK_WAITING = _LOCK.format(passing="")
+LOCK = _LOCK.format(passing="SKIP LOCKED")
 
 LOOK = f"""
 {_CONCERNED}
@@ -62,13 +65,15 @@ WHERE m.id = t.id AND m.rate IS NOT NULL
 """
 
 
-def gate(using: str, of: Sequence[Lane] | None, *, lock: bool = True) -> Gate:
+def gate(using: str, of: Sequence[Lane] | None, *, lock: bool = True, wait: bool = False) -> Gate:
     """Return the enabled limits that cover any of these lanes (None: all limits), with what runs under them.
 
-    With `lock` their rows are locked until the transaction ends, but for those that another claimer has.
+    With `lock` their rows are locked until the transaction ends, but for those that another claimer has, unless it is
+    to `wait` for them.
     """
+    statement = (LOCK_WAITING if wait else LOCK) if lock else LOOK
     covered = [texts(column) for column in list(zip(*of, strict=True))[:3]] if of else ["{}", "{}", "{}"]
-    bounds = [Bound(*row) for row in rows(using, LOCK if lock else LOOK, [*covered, of is None])]
+    bounds = [Bound(*row) for row in rows(using, statement, [*covered, of is None])]
     counted = [bound.id for bound in bounds if bound.ours and bound.concurrency is not None]
     running: dict[int, int] = dict(rows(using, RUNNING, [plain(counted)])) if counted else {}
     for bound in bounds:

@@ -6,55 +6,22 @@ still sees the old, and the item would come with the state of a step before. A w
 never hears the answer, leaves leases that its heartbeat or the sweep gives back.
 
 Items that need resources are looked for by the same statement; only when some are due is more done (`limited.py`). The
-same statement learns whether limits or fairness keys have a say (`ruled.py`).
+same statement learns whether limits or fairness keys have a say (`roomy.py`, `ruled.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 from runtime.store.base import Claimed, ClaimRequest
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.due import KEYED, LIMITED, MINE, PLAIN, mine, ranks
 from runtime.store.postgres.limited import limited_in_front, take_limited
-from runtime.store.postgres.mark import MARK, Taken, marks
+from runtime.store.postgres.mark import Taken
+from runtime.store.postgres.roomy import take_roomy
 from runtime.store.postgres.ruled import Ruled
-from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows
+from runtime.store.postgres.session import rows
+from runtime.store.postgres.unruled import marked, take_unruled
 from runtime.store.turns import Turns
-
-_CLAIM = f"""
-WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS MATERIALIZED (
-    SELECT EXISTS (
-        SELECT FROM limited r, LATERAL (
-            SELECT FROM roost_workitem
-            WHERE {LIMITED} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
-            ORDER BY run_at, id LIMIT 1
-        ) found
-    ) AS limited_due, EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, {KEYED} AS keyed
-), chosen AS MATERIALIZED (
-    SELECT found.id FROM {GUARD}, plain r, LATERAL (
-        SELECT id FROM roost_workitem
-        WHERE {PLAIN} AND priority = r.priority AND run_at <= statement_timestamp() AND {MINE}
-        ORDER BY run_at, id
-        LIMIT {{about}}
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) found
-    WHERE %s::bool OR NOT (SELECT limited_due OR limits OR keyed FROM beside)
-    LIMIT %s::int
-), {MARK}
-SELECT beside.limited_due, beside.limits, beside.keyed, marked.id, marked.epoch FROM beside LEFT JOIN marked ON true
-"""
-
-
-@cache
-def claim_statement(limit: int) -> str:
-    """Return the statement that claims up to `limit` items, the same one for all limits of about that size.
-
-    The number stands in the text for the planner's sake: not knowing how few rows are wanted, it would sort them all.
-    """
-    return _CLAIM.format(about=1 << (limit - 1).bit_length())
-
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload::text, w.config::text, w.priority, w.fair_key,
@@ -72,12 +39,16 @@ def claim(using: str, request: ClaimRequest, turns: Turns) -> list[Claimed]:
     """Take due items, most urgent first. Raises Django's database errors."""
     if request.limit < 1:
         return []
+    if turns.ruled and not request.alone:
+        roomy = take_roomy(using, request, turns)
+        if roomy is not None:
+            return _read(using, roomy)
     if request.alone or turns.ruled:
         ruled = Ruled(using, request, turns)
         taken = ruled.take_suspect() if request.alone else ruled.take()
         if request.alone or turns.ruled:
             return ruled.told(_read(using, taken))
-    found = _take_plain(using, request, request.limit)
+    found = take_unruled(using, request, request.limit)
     limited_due, limits, keyed = found[0][:3]
     if limits or keyed:
         ruled = Ruled(using, request, turns)
@@ -85,22 +56,8 @@ def claim(using: str, request: ClaimRequest, turns: Turns) -> list[Claimed]:
     if limited_due:
         taken = take_limited(using, request, limited_in_front(using, request))
         room = request.limit - len(taken)
-        return _read(using, taken + (_marked(_take_plain(using, request, room, beside_limited=True)) if room else []))
-    return _read(using, _marked(found))
-
-
-def _take_plain(using: str, request: ClaimRequest, limit: int, *, beside_limited: bool = False) -> Rows:
-    """Mark up to `limit` items that need no resources; say whether items that do are due, and whether rules apply.
-
-    When any of these is so, nothing is marked, unless `beside_limited`: others may have to go first.
-    """
-    wanted = mine(request)
-    params = [*wanted, lock_timeout(using), *wanted, beside_limited, str(limit), *marks(request, alone=False)]
-    return rows(using, claim_statement(limit), params)
-
-
-def _marked(found: Rows) -> list[Taken]:
-    return [(item, epoch) for *_, item, epoch in found if item is not None]
+        return _read(using, taken + (marked(take_unruled(using, request, room, whatever=True)) if room else []))
+    return _read(using, marked(found))
 
 
 def _read(using: str, taken: Sequence[Taken]) -> list[Claimed]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from runtime.store.base import NewItem
 from runtime.store.postgres.arrays import plain, slices, texts
-from runtime.store.postgres.session import GUARD, lock_timeout, rows, seconds
+from runtime.store.postgres.session import GUARD, forget_plans, lock_timeout, rows, seconds
 from runtime.store.transactions import transacted
 
 CHUNK = 500
@@ -87,7 +87,13 @@ def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
     parts = list(slices(ordered, lambda item: len(item.payload), CHUNK))
     if len(parts) == 1:
         return _insert(using, ordered)
-    return transacted(using, lambda: set().union(*(_insert(using, part) for part in parts)))
+
+    def all_parts() -> set[uuid.UUID]:
+        inserted = [_insert(using, part) for part in parts]
+        forget_plans(using)
+        return set().union(*inserted)
+
+    return transacted(using, all_parts)
 
 
 def _insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:

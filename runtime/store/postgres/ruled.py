@@ -1,14 +1,16 @@
 """Take due items where limits or fairness keys have a say: priority by priority, lane by lane.
 
-Nothing waits in here: rows that another claimer has, of limits, resources or items, are passed over. A limit's row is
-locked before its running items are counted, by a later statement, so that of two claimers the second sees what the
-first has started, or leaves the limit alone.
+Rows that another claimer has, of limits, resources or items, are passed over; only limits are waited for first, a few
+milliseconds. A limit's row is locked before its running items are counted, by a later statement, so that of two
+claimers the second sees what the first has started, or leaves the limit alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from django.db import OperationalError, connections
 
 from runtime.store.base import Claimed, ClaimRequest, Forecast
 from runtime.store.limits import Bound, Gate, admit
@@ -17,9 +19,10 @@ from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.due import MINE, OPEN, PLAIN, SUSPECT, mine
 from runtime.store.postgres.limited import take_candidates, take_suspect_with_resources
 from runtime.store.postgres.mark import MARK, Taken, marks
+from runtime.store.postgres.roomy import PATIENCE_MS
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
 from runtime.store.resources import Candidate
-from runtime.store.transactions import transacted
+from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.turns import HEADS_SPARE, MOST_LANES, Head, Lane, Turns, in_turn
 
 TAKE = f"""
@@ -68,6 +71,7 @@ class Ruled:
         self.request = request
         self.turns = turns
         self.limits = False
+        self.wait = False
         self.rates: list[Bound] = []
 
     def take(self) -> list[Taken]:
@@ -80,7 +84,9 @@ class Ruled:
         self.turns.ruled = not levels or self.limits or any(level.keyed for level in levels)
         if not self.turns.ruled:
             return []
-        if self.limits or any(level.needing for level in levels):
+        if self.limits:
+            return self._take_waiting(levels)
+        if any(level.needing for level in levels):
             return transacted(self.using, lambda: self._take(levels))
         return self._take(levels)
 
@@ -95,6 +101,18 @@ class Ruled:
             return list(claimed)
         rates = Gate(self.rates)
         return [one._replace(rated=rates.rated(Lane(one.fair_key, one.engine, one.namespace, ""))) for one in claimed]
+
+    def _take_waiting(self, levels: Sequence[Level]) -> list[Taken]:
+        """Wait a little for limits that another claimer has, and leave them to whoever has them longer."""
+        self.wait = not connections[self.using].in_atomic_block
+        if self.wait:
+            try:
+                return transacted(self.using, lambda: self._take(levels), lock_ms=PATIENCE_MS)
+            except OperationalError as error:
+                if not lock_not_available(error):
+                    raise
+                self.wait = False
+        return transacted(self.using, lambda: self._take(levels))
 
     def _take(self, levels: Sequence[Level]) -> list[Taken]:
         self.rates = []
@@ -125,7 +143,7 @@ class Ruled:
         return taken
 
     def _gate(self, found: Sequence[Lane] | None) -> Gate:
-        gate = bounds.gate(self.using, found) if self.limits else Gate()
+        gate = bounds.gate(self.using, found, wait=self.wait) if self.limits else Gate()
         self.rates += [bound for bound in gate.bounds if bound.tokens is not None]
         return gate
 

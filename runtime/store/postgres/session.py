@@ -12,7 +12,8 @@ Only `commit` bounds its wait there too: it is the last statement of an atomic s
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,6 +30,8 @@ Rows = list[tuple[Any, ...]]
 PLANS_LAST = 20
 PLANS_LAST_SECONDS = 1.0
 """A session's plans are kept for at least so many statements and so long."""
+
+DISCARD = "DISCARD PLANS"
 
 _plans: WeakKeyDictionary[psycopg.Connection[Any], tuple[float, int]] = WeakKeyDictionary()
 
@@ -57,19 +60,62 @@ def rows(using: str, statement: str, params: Sequence[Any] = ()) -> Rows:
     return retried(using, lambda: _send(connection, clock.sql(statement), params))
 
 
-def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> Rows:
+def rows_of_each(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
+    """Send statements that do not need each other's answers in one round trip and return the rows of each, in order.
+
+    Each sees what the one before it left, with a snapshot of its own. Call it inside a transaction. Raises Django's
+    database errors.
+    """
+    connection = connections[using]
     raw = connection.connection
+    cursors: list[psycopg.Cursor[Any]] = []
+    prepare = _may_prepare(connection)
+    with connection.wrap_database_errors:
+        if prepare:
+            with psycopg.Cursor(raw) as cursor:
+                _forget_old_plans(cursor)
+        with _threshold(raw, prepare=prepare), raw.pipeline():
+            for text, params in statements:
+                cursor = psycopg.Cursor(raw)
+                cursor.execute(clock.sql(text), params, prepare=prepare)
+                cursors.append(cursor)
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
+    return not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+
+
+@contextmanager
+def _threshold(raw: psycopg.Connection[Any], *, prepare: bool) -> Iterator[None]:
+    """Let psycopg prepare a statement at its first use, or never."""
     threshold = raw.prepare_threshold
-    prepare = not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
     raw.prepare_threshold = 0 if prepare else None
     try:
-        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-            if prepare:
-                _forget_old_plans(cursor)
-            cursor.execute(text, params, prepare=prepare)
-            return cursor.fetchall() if cursor.description else []
+        yield
     finally:
         raw.prepare_threshold = threshold
+
+
+def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> Rows:
+    raw = connection.connection
+    prepare = _may_prepare(connection)
+    with _threshold(raw, prepare=prepare), connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        if prepare:
+            _forget_old_plans(cursor)
+        cursor.execute(text, params, prepare=prepare)
+        return cursor.fetchall() if cursor.description else []
+
+
+def forget_plans(using: str) -> None:
+    """Have this session plan its statements anew, those behind its foreign keys too, which are checked at the commit.
+
+    Those of a session that began on small tables read whole tables: after thousands of new rows that is a matter of
+    seconds.
+    """
+    connection = connections[using]
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(DISCARD, prepare=False)
 
 
 def _forget_old_plans(cursor: psycopg.Cursor[Any]) -> None:
@@ -81,6 +127,6 @@ def _forget_old_plans(cursor: psycopg.Cursor[Any]) -> None:
     connection, now = cursor.connection, time.monotonic()
     planned_at, sent = _plans.get(connection, (now, 0))
     if sent >= PLANS_LAST and now - planned_at >= PLANS_LAST_SECONDS:
-        cursor.execute("DISCARD PLANS", prepare=False)
+        cursor.execute(DISCARD, prepare=False)
         planned_at, sent = now, 0
     _plans[connection] = (planned_at, sent + 1)
