@@ -26,7 +26,7 @@ from runtime.operations.pause import Pause
 from runtime.operations.redrive import Redrive
 from runtime.operations.requeue import Requeue
 from runtime.operations.resume import Resume
-from runtime.store.base import Move
+from runtime.store.values import Move
 
 AT_ONCE = 500
 """Items that one confirmation covers at most."""

@@ -40,6 +40,7 @@ class Reason(models.TextChoices):
     REQUEUED = "requeued", _("put back by an operator")
     REDRIVEN = "redriven", _("brought back from the dead letters")
     RELEASED = "released", _("given back by its worker")
+    ANSWERED = "answered", _("what it waited for has come")
 
     OPERATOR = "operator", _("paused by an operator")
     BUDGET = "budget", _("its budget is used up")
@@ -49,6 +50,7 @@ class Reason(models.TextChoices):
     INPUT = "input", _("waits for an input")
     SIGNAL = "signal", _("waits for a signal")
     CHILDREN = "children", _("waits for its children")
+    TIMER = "timer", _("waits for a time")
 
     ATTEMPTS_EXHAUSTED = "attempts_exhausted", _("its last attempt failed")
     PERMANENT_ERROR = "permanent_error", _("an error that a retry cannot mend")
@@ -60,6 +62,7 @@ class Reason(models.TextChoices):
     UNKNOWN_ENGINE = "unknown_engine", _("no such engine")
     REJECTED = "rejected", _("rejected by a person")
     FORCED = "forced", _("failed by an operator")
+    CHILD_FAILED = "child_failed", _("a child it waited for failed")
 
 
 PARKED: frozenset[str] = frozenset({Reason.RESOURCE, Reason.LIMIT})
@@ -95,6 +98,18 @@ class EventKind(models.TextChoices):
     LOG = "log", _("log line of the step")
     PROGRESS = "progress", _("progress reported")
     RESOURCE_RELEASED = "resource_released", _("resource claim released")
+    ASKED = "asked", _("asks and waits")
+    ANSWERED = "answered", _("answered")
+    APPROVED = "approved", _("approved")
+    REJECTED = "rejected", _("rejected")
+    SIGNALLED = "signalled", _("signal received")
+    EXPIRED = "expired", _("nobody answered in time")
+    CHILD_ENDED = "child_ended", _("child ended")
+    REPLAYED = "replayed", _("recorded call replayed")
+    CALL_RETRY = "call_retry", _("call failed, tried again")
+    CALL_FAILED = "call_failed", _("call failed")
+    IN_DOUBT = "in_doubt", _("call in doubt")
+    JOURNAL_RESET = "journal_reset", _("recorded call forgotten")
 
 
 class WorkerState(models.TextChoices):
@@ -129,6 +144,35 @@ class ArtifactKind(models.TextChoices):
     BINARY = "binary", _("binary")
     JSON = "json", _("JSON")
     OTHER = "other", _("other")
+
+
+class JournalState(models.TextChoices):
+    """What is known of a recorded call."""
+
+    STARTED = "started", _("started")
+    RETRY = "retry", _("failed, to be made again")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+
+
+class WaitKind(models.TextChoices):
+    """What is waited for."""
+
+    APPROVAL = "approval", _("approval")
+    INPUT = "input", _("input")
+    SIGNAL = "signal", _("signal")
+    CHILDREN = "children", _("children")
+    TIMER = "timer", _("timer")
+
+
+class WaitState(models.TextChoices):
+    """Where a wait is: open, answered, answered by its default or its time, or over."""
+
+    OPEN = "open", pgettext_lazy("wait state", "open")
+    RESOLVED = "resolved", pgettext_lazy("wait state", "answered")
+    EXPIRED = "expired", pgettext_lazy("wait state", "expired")
+    CONSUMED = "consumed", pgettext_lazy("wait state", "consumed")
+    WITHDRAWN = "withdrawn", pgettext_lazy("wait state", "withdrawn")
 
 
 TRANSITIONS: dict[str, frozenset[str]] = {

@@ -69,6 +69,9 @@ class Settings:
     # Steps an item may commit over its whole life, None for no limit.
     MAX_STEPS: int | None = None
 
+    # Seconds an approval or an input waits for people before its default is taken or the item fails.
+    WAIT_SECONDS: float = 24 * 3600.0
+
     # Limits on what is stored, in bytes of UTF-8 JSON; nesting depth.
     MAX_PAYLOAD_BYTES: int = 1024 * 1024
     MAX_STATE_BYTES: int = 8 * 1024 * 1024

@@ -14,4 +14,4 @@ item_moved = Signal()
 """Arguments: item (WorkItem after the move), verb, using."""
 
 outcomes_committed = Signal()
-"""Arguments: outcomes (list of runtime.store.base.Outcome), using. Sent in the worker."""
+"""Arguments: outcomes (list of runtime.store.values.Outcome), using. Sent in the worker."""

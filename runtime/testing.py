@@ -34,7 +34,8 @@ from runtime.exceptions import RoostError
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
 from runtime.store import get_store, work_database
-from runtime.store.base import ClaimRequest, Outcome, Store
+from runtime.store.base import Store
+from runtime.store.values import ClaimRequest, Outcome
 from runtime.worker import atomic, execute, outcomes
 from runtime.worker.context import Context
 from runtime.worker.lanes import advance as follow

@@ -6,6 +6,8 @@
         ├──< Artifact >── Blob   named files; bytes once per content, in a Django storage
         ├──< ResourceClaim >── Resource
         ├─── Lease >── Worker    one row while a worker owns the item
+        ├──< JournalEntry        calls of its steps: made once, and their results kept
+        ├──< Wait >── Signal     what it waits for, and the mailbox of signals that answer it
         └──< WorkItem            children
 
     Limit                        how many of which items may run at once, and how often; claims look it up
@@ -20,11 +22,28 @@ from __future__ import annotations
 
 from runtime.models.artifact import Artifact, Blob
 from runtime.models.event import Event
+from runtime.models.journal import JournalEntry
 from runtime.models.lease import Lease
 from runtime.models.limit import Limit
 from runtime.models.resource import Resource, ResourceClaim
 from runtime.models.snapshot import Snapshot
+from runtime.models.wait import Mailbox, Signal, Wait
 from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
 
-__all__ = ["Artifact", "Blob", "Event", "Lease", "Limit", "Resource", "ResourceClaim", "Snapshot", "WorkItem", "Worker"]
+__all__ = [
+    "Artifact",
+    "Blob",
+    "Event",
+    "JournalEntry",
+    "Lease",
+    "Limit",
+    "Mailbox",
+    "Resource",
+    "ResourceClaim",
+    "Signal",
+    "Snapshot",
+    "Wait",
+    "WorkItem",
+    "Worker",
+]

@@ -49,6 +49,7 @@ class WorkItem(Versioned):
     paused_from = models.CharField(_("state before the pause"), max_length=10, default="", blank=True)
     pause_requested = models.BooleanField(_("pause at the end of the running step"), default=False, editable=False)
     step_label = models.CharField(_("last step"), max_length=200, default="", blank=True)
+    asked = models.BooleanField(_("has waits that no step has consumed"), db_default=False, editable=False)
     run_at = models.DateTimeField(_("due at"))
     deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
 
@@ -56,6 +57,7 @@ class WorkItem(Versioned):
     max_attempts = models.IntegerField(_("attempts allowed"))
     deaths = models.IntegerField(_("workers lost in a row"), default=0)
     max_steps = models.BigIntegerField(_("steps allowed"), null=True, blank=True)
+    pause_at_step = models.BigIntegerField(_("pauses after step"), null=True, blank=True)
     step_timeout = models.FloatField(_("step timeout (s)"), null=True, blank=True)
     item_timeout = models.FloatField(_("item timeout (s)"), null=True, blank=True)
     timeout_at = models.DateTimeField(_("times out at"), null=True, blank=True)

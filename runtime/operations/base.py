@@ -18,7 +18,8 @@ from runtime import clock, instrument, jsondata
 from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, StaleVersion
 from runtime.models import WorkItem
 from runtime.store import get_store
-from runtime.store.base import Move, Store
+from runtime.store.base import Store
+from runtime.store.values import Move
 
 MAX_REASON = 500
 

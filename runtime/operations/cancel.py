@@ -8,7 +8,7 @@ from typing import Unpack
 from runtime.choices import TERMINAL, EventKind, State
 from runtime.models import WorkItem
 from runtime.operations.base import ItemOperation, MoveOptions
-from runtime.store.base import Move
+from runtime.store.values import Move
 
 
 class Cancel(ItemOperation):

@@ -17,8 +17,9 @@ from runtime.operations.base import actor_name, check_permission
 from runtime.operations.idempotency import place
 from runtime.operations.spec import DEFAULT_NAMESPACE, ItemOptions, build, parse_item_id
 from runtime.store import get_store
-from runtime.store.base import NewItem, Store
+from runtime.store.base import Store
 from runtime.store.transactions import lock_not_available, transacted
+from runtime.store.values import NewItem
 
 PERMISSION = "enqueue_workitem"
 VERB = "enqueue work items"

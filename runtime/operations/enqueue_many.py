@@ -19,7 +19,8 @@ from runtime.operations.base import actor_name, check_permission
 from runtime.operations.enqueue import PERMISSION, VERB, family_namespace, store_items
 from runtime.operations.spec import ItemOptions, Terms, build, parse_item_id, terms
 from runtime.store import get_store
-from runtime.store.base import NewItem, Store
+from runtime.store.base import Store
+from runtime.store.values import NewItem
 
 
 class ItemSpec(ItemOptions, total=False):

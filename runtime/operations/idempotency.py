@@ -18,7 +18,8 @@ from django.db.models import Q
 from runtime import jsondata
 from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import WorkItem
-from runtime.store.base import NewItem, Store
+from runtime.store.base import Store
+from runtime.store.values import NewItem
 
 TRIES = 5
 _LOOKUP_CHUNK = 200

@@ -9,7 +9,7 @@ from runtime.choices import TERMINAL, EventKind
 from runtime.models import WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
-from runtime.store.base import Move
+from runtime.store.values import Move
 
 
 class Prioritise(ItemOperation):

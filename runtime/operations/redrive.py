@@ -11,7 +11,7 @@ from runtime.models import Snapshot, WorkItem
 from runtime.operations import fields
 from runtime.operations.afresh import afresh
 from runtime.operations.base import ItemOperation, MoveOptions
-from runtime.store.base import Move
+from runtime.store.values import Move
 
 
 class Redrive(ItemOperation):

@@ -11,7 +11,7 @@ from runtime.models import ResourceClaim, WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.operations.resources import MAX_KEY
-from runtime.store.base import Move
+from runtime.store.values import Move
 
 
 class Release(ItemOperation):

@@ -9,7 +9,7 @@ from runtime.choices import PARKED, EventKind, Reason, State
 from runtime.models import WorkItem
 from runtime.operations.afresh import afresh
 from runtime.operations.base import ItemOperation, MoveOptions
-from runtime.store.base import Move
+from runtime.store.values import Move
 
 
 class Requeue(ItemOperation):

@@ -19,7 +19,7 @@ from runtime.models.workitem import new_id
 from runtime.operations import fields
 from runtime.operations.resources import NONE, normalise
 from runtime.store import work_database
-from runtime.store.base import NewItem
+from runtime.store.values import NewItem
 
 Default = TypeVar("Default", int, int | None)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from runtime.choices import SUSPECT_DEATHS
 from runtime.models import Limit, WorkItem
 from runtime.store import get_store, work_database
-from runtime.store.base import ClaimRequest
 from runtime.store.limits import Bound
 from runtime.store.turns import Lane
+from runtime.store.values import ClaimRequest
 
 SEEN = 1000
 """Items that the forecast of a claim goes through to find whether one has its turn."""

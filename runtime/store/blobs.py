@@ -28,8 +28,8 @@ from runtime.conf import settings as roost
 from runtime.exceptions import StorageUnavailable
 from runtime.models import Artifact, Blob
 from runtime.models.workitem import new_id
-from runtime.store.base import NewArtifact
 from runtime.store.transactions import begin, retried, transacted
+from runtime.store.values import NewArtifact
 
 logger = logging.getLogger("roost.artifacts")
 

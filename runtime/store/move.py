@@ -18,10 +18,10 @@ from runtime.choices import TERMINAL, Reason, State, may_follow
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import Lease, Snapshot, WorkItem
 from runtime.store import waking
-from runtime.store.base import Move
 from runtime.store.history import next_event, write_events
 from runtime.store.resources import Key
 from runtime.store.transactions import transacted
+from runtime.store.values import Move
 from runtime.store.waking import Freeing, drop_wanted
 
 AWAY: frozenset[str] = frozenset({State.WAITING, State.PAUSED})

@@ -18,8 +18,9 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connections, transaction
 
 from runtime.exceptions import Fenced, RoostError
-from runtime.store.base import Outcome, Store
+from runtime.store.base import Store
 from runtime.store.transactions import is_retryable, lock_not_available
+from runtime.store.values import Outcome
 from runtime.worker import execute
 from runtime.worker.run import Run
 

@@ -20,8 +20,9 @@ from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import RoostError
 from runtime.jsondata import dumps
 from runtime.models import WorkItem
-from runtime.store.base import NewEvent, Outcome, Store
+from runtime.store.base import Store
 from runtime.store.transactions import begin, lock_not_available, sqlstate
+from runtime.store.values import NewEvent, Outcome
 from runtime.worker.outcomes import MAX_MESSAGE, clean
 
 logger = logging.getLogger("roost.worker")

@@ -15,7 +15,7 @@ from runtime.exceptions import InvalidInput
 from runtime.jsondata import dumps
 from runtime.operations.spec import build
 from runtime.store import blobs
-from runtime.store.base import NewArtifact, NewEvent, NewItem
+from runtime.store.values import NewArtifact, NewEvent, NewItem
 from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.step")

@@ -24,7 +24,7 @@ from runtime import instrument, wake
 from runtime.choices import Reason, State
 from runtime.conf import settings as roost
 from runtime.store import get_store
-from runtime.store.base import Claimed, ClaimRequest, Held, Outcome
+from runtime.store.values import Claimed, ClaimRequest, Held, Outcome
 from runtime.worker import outcomes
 from runtime.worker.committer import Committer, DatabaseAway, read_back
 from runtime.worker.crew import Crew, load_engines

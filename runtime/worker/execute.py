@@ -16,7 +16,7 @@ from runtime.conf import settings as roost
 from runtime.engine import Snapshot, _current
 from runtime.exceptions import StepTimeout, UnstorableOutcome
 from runtime.jsondata import dumps, loads
-from runtime.store.base import Outcome
+from runtime.store.values import Outcome
 from runtime.worker import outcomes
 from runtime.worker.context import Context
 from runtime.worker.run import Run

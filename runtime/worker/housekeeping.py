@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections
 from runtime import wake
 from runtime.choices import Reason, WorkerState
 from runtime.conf import settings as roost
-from runtime.store.base import Held
+from runtime.store.values import Held
 from runtime.worker import execute, outcomes, takeover
 from runtime.worker.run import Run
 from runtime.worker.storage_care import StorageCare

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, connections
 
-from runtime.store.base import Outcome, Store
+from runtime.store.base import Store
+from runtime.store.values import Outcome
 from runtime.worker import atomic, execute, outcomes
 from runtime.worker.run import Run
 

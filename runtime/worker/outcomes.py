@@ -29,7 +29,7 @@ from runtime.exceptions import (
 )
 from runtime.jsondata import dumps
 from runtime.retry import RetryPolicy
-from runtime.store.base import NewEvent, Outcome
+from runtime.store.values import NewEvent, Outcome
 from runtime.worker.context import Context
 from runtime.worker.run import Run
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 from django.db import connections
 
 from runtime.conf import settings as roost
-from runtime.store.base import ClaimRequest, Store
+from runtime.store.base import Store
+from runtime.store.values import ClaimRequest
 from runtime.worker.options import WorkerOptions
 from runtime.worker.run import Run
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.engine import Engine, Item, takes
 from runtime.jsondata import loads
-from runtime.store.base import Claimed, Held
+from runtime.store.values import Claimed, Held
 
 _wants_context: dict[Engine, bool] = {}
 _is_async: dict[Engine, bool] = {}

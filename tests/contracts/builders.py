@@ -16,7 +16,7 @@ from runtime.choices import EventKind, State
 from runtime.models import Event, Lease, ResourceClaim, Snapshot, WorkItem
 from runtime.models.workitem import new_id
 from runtime.store import get_store
-from runtime.store.base import Claimed, ClaimRequest, Held, Move, NewEvent, NewItem, Outcome
+from runtime.store.values import Claimed, ClaimRequest, Held, Move, NewEvent, NewItem, Outcome
 from runtime.testing import advance
 from tests.factories import WorkerFactory
 

@@ -13,7 +13,8 @@ from runtime import clock
 from runtime.choices import EventKind, Reason, State
 from runtime.models import Artifact, Blob, Event, Lease, Snapshot, WorkItem
 from runtime.models.workitem import new_id
-from runtime.store.base import Claimed, NewArtifact, NewEvent, Store
+from runtime.store.base import Store
+from runtime.store.values import Claimed, NewArtifact, NewEvent
 from tests.contracts.builders import (
     Hand,
     after,

@@ -15,8 +15,8 @@ from runtime.choices import EventKind, State
 from runtime.models import Limit
 from runtime.models.workitem import new_id
 from runtime.store import get_store
-from runtime.store.base import Claimed, ClaimRequest, Forecast
 from runtime.store.turns import Turns
+from runtime.store.values import Claimed, ClaimRequest, Forecast
 from tests.contracts.builders import Hand, after, cancelled, item, kinds, new_item, put
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,8 @@ from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import Lease, Snapshot, WorkItem
 from runtime.models.workitem import new_id
-from runtime.store.base import Move, Store
+from runtime.store.base import Store
+from runtime.store.values import Move
 from tests.contracts.builders import (
     Hand,
     after,

@@ -15,7 +15,7 @@ from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict
 from runtime.models import Event, Lease, ResourceClaim, WorkItem
 from runtime.store import get_store
-from runtime.store.base import Claimed
+from runtime.store.values import Claimed
 from tests.contracts.builders import Hand, Together, cancelled, item, kinds, new_item, put, versions
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,7 +156,7 @@ def test_heartbeats_commits_moves_and_sweeps_at_once_never_fail() -> None:
 
 
 def _requeue_running(found: WorkItem) -> Any:
-    from runtime.store.base import Move
+    from runtime.store.values import Move
 
     if found.state != State.RUNNING:
         return None

@@ -6,7 +6,8 @@ import pytest
 
 from runtime.choices import EventKind, Reason, State
 from runtime.models import Lease, Resource, ResourceClaim, WorkItem
-from runtime.store.base import Held, Store
+from runtime.store.base import Store
+from runtime.store.values import Held
 from tests.contracts.builders import Hand, after, cancelled, claims, item, kinds, last_event, moved, put
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L29")]

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 
 from runtime.models import Lease, Limit, WorkItem
 from runtime.store import get_store
-from runtime.store.base import Claimed
 from runtime.store.postgres import roomy, ruled
 from runtime.store.turns import TIGHT_CLAIMS, Turns
+from runtime.store.values import Claimed
 from tests.contracts.builders import Hand, Together, new_item, put, until, waiting_for_locks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.scenario("L45")]

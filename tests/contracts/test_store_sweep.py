@@ -11,7 +11,8 @@ from django.test import override_settings
 from runtime import clock
 from runtime.choices import EventKind, Reason, State, WorkerState
 from runtime.models import Lease, Worker, WorkItem
-from runtime.store.base import Store, SweepReport
+from runtime.store.base import Store
+from runtime.store.values import SweepReport
 from tests.contracts.builders import Hand, after, cancelled, item, kinds, last_event, moved, put
 
 pytestmark = pytest.mark.django_db

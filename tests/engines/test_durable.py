@@ -15,7 +15,7 @@ from runtime.choices import EventKind, Reason, State
 from runtime.models import Artifact, Blob, Event, Snapshot, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import blobs, get_store
-from runtime.store.base import ClaimRequest
+from runtime.store.values import ClaimRequest
 from runtime.testing import drain, expire_leases
 from tests.engines.pages import Site, serving
 from tests.factories import WorkerFactory

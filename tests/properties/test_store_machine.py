@@ -25,7 +25,7 @@ from runtime.choices import LIVE, PARKED, TERMINAL, EventKind, Reason, State
 from runtime.exceptions import Conflict
 from runtime.models import Event, Lease, ResourceClaim, Snapshot, WorkItem
 from runtime.store import get_store
-from runtime.store.base import Claimed, Held, Move, NewEvent
+from runtime.store.values import Claimed, Held, Move, NewEvent
 from runtime.testing import Clock
 from tests.contracts.builders import Hand, held, new_item, traces
 

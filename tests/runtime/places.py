@@ -13,7 +13,7 @@ from django.db import connections
 
 from runtime import artifacts
 from runtime.store import blobs
-from runtime.store.base import NewArtifact
+from runtime.store.values import NewArtifact
 
 USING = "default"
 PLACES = __name__

@@ -17,7 +17,7 @@ from runtime.exceptions import InvalidInput, PermanentError, RetryableError, Roo
 from runtime.models import Artifact, Event, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import blobs, get_store
-from runtime.store.base import ClaimRequest
+from runtime.store.values import ClaimRequest
 from runtime.testing import RecordingContext, assert_enqueued, drain, expire_leases, make_item, run_step
 from tests.factories import WorkerFactory
 

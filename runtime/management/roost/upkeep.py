@@ -19,7 +19,7 @@ from runtime.queries import items
 from runtime.queries import verify as verify_queries
 from runtime.queries.doctor import Finding
 from runtime.store import get_store
-from runtime.store.base import SweepReport
+from runtime.store.values import SweepReport
 from runtime.worker import takeover
 
 NOBODY = uuid.UUID(int=0)

@@ -11,19 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 
 from runtime.models import WorkItem
-from runtime.store.base import (
-    Beat,
-    Claimed,
-    ClaimRequest,
-    Forecast,
-    Held,
-    Move,
-    NewItem,
-    Outcome,
-    Position,
-    Store,
-    SweepReport,
-)
+from runtime.store.base import Store
 from runtime.store.move import move
 from runtime.store.portable.acknowledge import acknowledge
 from runtime.store.portable.claim import claim
@@ -36,6 +24,18 @@ from runtime.store.portable.renew import renew
 from runtime.store.portable.ruled import forecast
 from runtime.store.portable.sweep import sweep
 from runtime.store.turns import Turns
+from runtime.store.values import (
+    Beat,
+    Claimed,
+    ClaimRequest,
+    Forecast,
+    Held,
+    Move,
+    NewItem,
+    Outcome,
+    Position,
+    SweepReport,
+)
 
 
 class PortableStore(Store):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from runtime.models import Lease
 from runtime.store import waking
-from runtime.store.base import Held
 from runtime.store.transactions import transacted
+from runtime.store.values import Held
 
 
 def acknowledge(using: str, worker: uuid.UUID, held: Sequence[Held]) -> int:

@@ -10,13 +10,13 @@ from typing import Any
 from runtime import clock
 from runtime.conf import settings as roost
 from runtime.store import resources
-from runtime.store.base import Claimed, ClaimRequest
 from runtime.store.portable.due import DUE_COLUMNS, Due, highest_priority, lanes, serves
 from runtime.store.portable.ruled import Rules
 from runtime.store.portable.statements import later, places, rows, stored, told, write_many
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
 from runtime.store.turns import Turns
+from runtime.store.values import Claimed, ClaimRequest
 
 DUE = f"""
 SELECT {DUE_COLUMNS} FROM roost_workitem

@@ -11,10 +11,10 @@ from typing import Any
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, Reason, State
 from runtime.store import waking
-from runtime.store.base import NewEvent, Outcome
 from runtime.store.portable.insert import insert
 from runtime.store.portable.statements import later, places, rows, stored, write_many
 from runtime.store.transactions import transacted
+from runtime.store.values import NewEvent, Outcome
 
 POSITIONS = """
 SELECT id, epoch, version, event_seq, pause_requested FROM roost_workitem

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from runtime import clock
 from runtime.choices import SUSPECT_DEATHS
-from runtime.store.base import ClaimRequest
 from runtime.store.portable.statements import places, rows, stored, told
+from runtime.store.values import ClaimRequest
 
 QUEUED = "state = 'queued' AND NOT (reason IN ('limit', 'resource'))"
 # A flag stands twice: Django 5.2 writes `NOT limited` into the index, Django 6.1 `limited = 0`.

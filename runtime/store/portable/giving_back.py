@@ -7,8 +7,8 @@ import uuid
 
 from runtime.choices import EventKind, Reason, State
 from runtime.models import Lease, WorkItem
-from runtime.store.base import Move
 from runtime.store.move import apply
+from runtime.store.values import Move
 from runtime.store.waking import Freeing
 
 

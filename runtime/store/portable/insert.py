@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime import clock
-from runtime.store.base import NewItem
 from runtime.store.portable.statements import keys, later, places, rows, stored, write_many
 from runtime.store.transactions import transacted
+from runtime.store.values import NewItem
 
 CHUNK = 500
 

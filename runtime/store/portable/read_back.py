@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from runtime.store.base import Position
 from runtime.store.portable.statements import keys, places, rows
+from runtime.store.values import Position
 
 POSITIONS = """
 SELECT w.id, w.state, w.epoch, w.version, l.work_item_id IS NOT NULL

@@ -9,9 +9,9 @@ from runtime import clock
 from runtime.choices import EventKind, Reason, State
 from runtime.models import Lease
 from runtime.store import waking
-from runtime.store.base import Held, Move
 from runtime.store.portable.giving_back import give_back
 from runtime.store.transactions import transacted
+from runtime.store.values import Held, Move
 
 
 def release(using: str, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:

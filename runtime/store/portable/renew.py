@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from runtime import clock
 from runtime.choices import WorkerState
 from runtime.conf import settings as roost
-from runtime.store.base import Beat, Held
 from runtime.store.portable.statements import later, rows, stored, write_many
 from runtime.store.transactions import transacted
+from runtime.store.values import Beat, Held
 
 PROLONG = """
 UPDATE roost_lease SET expires_at = %s, progress = coalesce(%s, progress), row_version = row_version + 1

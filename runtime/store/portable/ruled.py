@@ -12,7 +12,6 @@ from itertools import chain, islice
 
 from runtime import clock
 from runtime.models import Limit
-from runtime.store.base import Claimed, ClaimRequest, Forecast
 from runtime.store.limits import Bound, Gate, admit
 from runtime.store.portable.due import (
     ABOVE_ALL,
@@ -27,6 +26,7 @@ from runtime.store.portable.due import (
 )
 from runtime.store.portable.statements import rows, stored
 from runtime.store.turns import MOST_LANES, Head, Lane, Turns, in_turn
+from runtime.store.values import Claimed, ClaimRequest, Forecast
 
 ANY = f"""
 WITH {RANKS.format(lane=PLAIN)}

@@ -16,12 +16,12 @@ from runtime.choices import SUSPECT_DEATHS, EventKind, Reason, State, WorkerStat
 from runtime.conf import settings as roost
 from runtime.models import Lease, Worker, WorkItem
 from runtime.store import waking
-from runtime.store.base import Move, SweepReport
 from runtime.store.move import apply
 from runtime.store.portable.giving_back import give_back
 from runtime.store.portable.parked import wake_parked
 from runtime.store.portable.statements import rows, stored
 from runtime.store.transactions import transacted
+from runtime.store.values import Move, SweepReport
 
 PAST_DEADLINE = """
 SELECT id FROM roost_workitem

@@ -6,19 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from runtime.store.base import (
-    Beat,
-    Claimed,
-    ClaimRequest,
-    Forecast,
-    Held,
-    Move,
-    NewItem,
-    Outcome,
-    Position,
-    Store,
-    SweepReport,
-)
+from runtime.store.base import Store
 from runtime.store.move import move
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.claim import claim
@@ -31,6 +19,18 @@ from runtime.store.postgres.renew import renew
 from runtime.store.postgres.ruled import forecast
 from runtime.store.postgres.sweep import sweep
 from runtime.store.turns import Turns
+from runtime.store.values import (
+    Beat,
+    Claimed,
+    ClaimRequest,
+    Forecast,
+    Held,
+    Move,
+    NewItem,
+    Outcome,
+    Position,
+    SweepReport,
+)
 
 if TYPE_CHECKING:
     from runtime.models import WorkItem

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.store.base import Outcome
 from runtime.store.postgres.arrays import plain, texts
 from runtime.store.postgres.session import rows
+from runtime.store.values import Outcome
 
 INSERT = """
 INSERT INTO roost_artifact (

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.store.base import Claimed, ClaimRequest
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.limited import limited_in_front, take_limited
 from runtime.store.postgres.mark import Taken
@@ -22,6 +21,7 @@ from runtime.store.postgres.ruled import Ruled
 from runtime.store.postgres.session import rows
 from runtime.store.postgres.unruled import marked, take_unruled
 from runtime.store.turns import Turns
+from runtime.store.values import Claimed, ClaimRequest
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload::text, w.config::text, w.priority, w.fair_key,

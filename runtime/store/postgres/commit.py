@@ -17,13 +17,13 @@ from django.db import transaction
 from runtime.choices import State
 from runtime.conf import settings as roost
 from runtime.store import waking
-from runtime.store.base import Held, Outcome
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
 from runtime.store.postgres.insert import insert
 from runtime.store.postgres.session import GUARD, rows, seconds
 from runtime.store.transactions import transacted
+from runtime.store.values import Held, Outcome
 
 # LIMIT with a parameter makes the planner expect one row, so that a plan cached while the tables were still empty
 # looks rows up by key; it would read whole tables until the next ANALYZE otherwise.

@@ -6,9 +6,9 @@ much there is of it; without the priority, every item that waits for its time wo
 
 from __future__ import annotations
 
-from runtime.store.base import ClaimRequest
 from runtime.store.postgres.arrays import texts
 from runtime.store.postgres.session import rows
+from runtime.store.values import ClaimRequest
 
 _CLAIMABLE = "state = 'queued' AND NOT (reason IN ('limit', 'resource'))"
 PLAIN = f"{_CLAIMABLE} AND NOT limited AND deaths < 2"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from runtime.store.base import NewItem
 from runtime.store.postgres.arrays import plain, slices, texts
 from runtime.store.postgres.session import GUARD, forget_plans, lock_timeout, rows, seconds
 from runtime.store.transactions import transacted
+from runtime.store.values import NewItem
 
 CHUNK = 500
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 
-from runtime.store.base import ClaimRequest
 from runtime.store.postgres.due import KEYED, LIMITED, MINE, OPEN, PLAIN, mine, ranks
 from runtime.store.postgres.session import Rows, rows
 from runtime.store.turns import MOST_LANES, Head, Lane
+from runtime.store.values import ClaimRequest
 
 PRIORITIES = f"""
 WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, rules AS MATERIALIZED (

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from runtime import clock
 from runtime.store import resources
-from runtime.store.base import ClaimRequest
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.due import LIMITED, MINE, OPEN, PLAIN, SUSPECT, mine, ranks
 from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.session import Rows, rows
 from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
+from runtime.store.values import ClaimRequest
 
 LOOKED_AT = 4
 """Candidates looked at for each item wanted: some of them cannot have their resources now."""

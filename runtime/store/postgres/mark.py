@@ -6,8 +6,8 @@ import uuid
 from typing import Any
 
 from runtime.conf import settings as roost
-from runtime.store.base import ClaimRequest
 from runtime.store.postgres.session import seconds
+from runtime.store.values import ClaimRequest
 
 Taken = tuple[Any, ...]
 """A marked item: its id and its epoch."""

@@ -9,9 +9,9 @@ from runtime import clock
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import NotFound
 from runtime.models import WorkItem
-from runtime.store.base import Move
 from runtime.store.move import move
 from runtime.store.postgres.look import Found
+from runtime.store.values import Move
 
 _WITHOUT_OWNER = frozenset({State.QUEUED, State.WAITING, State.PAUSED})
 

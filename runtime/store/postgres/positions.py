@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from runtime.store.base import Position
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.session import rows
+from runtime.store.values import Position
 
 READ_BACK = """
 SELECT w.id, w.state, w.epoch, w.version,

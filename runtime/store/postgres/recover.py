@@ -9,12 +9,12 @@ from typing import NamedTuple
 from runtime.choices import State
 from runtime.conf import settings as roost
 from runtime.store import waking
-from runtime.store.base import Held
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import Found
 from runtime.store.postgres.session import Rows, rows
 from runtime.store.transactions import transacted
+from runtime.store.values import Held
 
 LOCK = """
 SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS h(item), LATERAL (

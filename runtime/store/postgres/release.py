@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Sequence
 
 from runtime.store import waking
-from runtime.store.base import Held
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.session import rows
 from runtime.store.transactions import transacted
+from runtime.store.values import Held
 
 # The items' rows are locked: `waking.prepare` came before.
 RELEASE = """

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from runtime.choices import WorkerState
 from runtime.conf import settings as roost
-from runtime.store.base import Beat, Held
 from runtime.store.postgres.arrays import plain, texts
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
+from runtime.store.values import Beat, Held
 
 RENEW = f"""
 WITH h AS MATERIALIZED (

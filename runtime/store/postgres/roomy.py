@@ -17,13 +17,13 @@ from typing import Any
 
 from django.db import OperationalError, connections
 
-from runtime.store.base import ClaimRequest
 from runtime.store.postgres.due import KEYED, LIMITED, PLAIN, ranks
 from runtime.store.postgres.mark import Taken
 from runtime.store.postgres.session import Rows, rows_of_each
 from runtime.store.postgres.unruled import marked, take_unruled
 from runtime.store.transactions import TIMEOUTS, begin, is_retryable, lock_not_available, timeouts
 from runtime.store.turns import Turns
+from runtime.store.values import ClaimRequest
 
 MOST_LIMITS = 20
 """With more limits enabled, locking each of them would cost more than looking at lanes."""

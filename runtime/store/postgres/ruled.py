@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from django.db import OperationalError, connections
 
-from runtime.store.base import Claimed, ClaimRequest, Forecast
 from runtime.store.limits import Bound, Gate, admit
 from runtime.store.postgres import bounds, lanes
 from runtime.store.postgres.arrays import plain
@@ -24,6 +23,7 @@ from runtime.store.postgres.session import GUARD, lock_timeout, rows
 from runtime.store.resources import Candidate
 from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.turns import HEADS_SPARE, MOST_LANES, Head, Lane, Turns, in_turn
+from runtime.store.values import Claimed, ClaimRequest, Forecast
 
 TAKE = f"""
 WITH chosen AS MATERIALIZED (

@@ -8,13 +8,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from runtime.store.base import SweepReport
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import FREE, GONE, LATE, LONG, look
 from runtime.store.postgres.overdue import end_overdue
 from runtime.store.postgres.recover import recover
 from runtime.store.postgres.session import rows
 from runtime.store.postgres.waiters import wake_missed
+from runtime.store.values import SweepReport
 
 # Once none of its leases is left for the next round.
 OFFLINE = """

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from runtime.store.base import ClaimRequest
 from runtime.store.postgres.due import KEYED, LIMITED, MINE, PLAIN, mine, ranks
 from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows
+from runtime.store.values import ClaimRequest
 
 _CLAIM = f"""
 WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, beside AS MATERIALIZED (

@@ -25,7 +25,7 @@ from runtime.operations.release import release
 from runtime.operations.requeue import requeue
 from runtime.operations.resume import resume
 from runtime.store import get_store
-from runtime.store.base import Claimed, ClaimRequest, Held, NewEvent, Outcome
+from runtime.store.values import Claimed, ClaimRequest, Held, NewEvent, Outcome
 from tests.factories import WorkerFactory
 from tests.runtime.operations.looking import Caller, fresh, last_event
 

@@ -14,7 +14,7 @@ from runtime.operations.requeue import requeue
 from runtime.queries import verify
 from runtime.queries.why import why
 from runtime.store import get_store
-from runtime.store.base import ClaimRequest, Held
+from runtime.store.values import ClaimRequest, Held
 from tests.runtime.queries import rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.scenario("L29")]

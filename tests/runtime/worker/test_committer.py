@@ -15,7 +15,8 @@ from django.db import DataError, InterfaceError, OperationalError, connections, 
 from runtime.choices import State
 from runtime.models import Event, Lease, Snapshot, WorkItem
 from runtime.store import get_store
-from runtime.store.base import Outcome, Store
+from runtime.store.base import Store
+from runtime.store.values import Outcome
 from runtime.worker.committer import Committer, DatabaseAway
 from tests.contracts.builders import Hand, item, put
 

@@ -9,7 +9,7 @@ import pytest
 from runtime.models import Lease, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import get_store
-from runtime.store.base import Held
+from runtime.store.values import Held
 from runtime.worker import housekeeping
 from runtime.worker.drain import Drain
 from runtime.worker.options import WorkerOptions

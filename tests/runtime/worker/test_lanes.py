@@ -22,7 +22,7 @@ from runtime.models import Event, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.retry import RetryPolicy
 from runtime.store import get_store
-from runtime.store.base import ClaimRequest
+from runtime.store.values import ClaimRequest
 from runtime.worker.drain import Drain
 from runtime.worker.housekeeping import Housekeeping
 from runtime.worker.lanes import AsyncLane, AtomicLane, Finished, Settled

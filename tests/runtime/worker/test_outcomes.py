@@ -16,7 +16,7 @@ from runtime.choices import State
 from runtime.engine import Complete, Continue, Engine, Fail, Item, Snapshot, StepContext, Wait
 from runtime.exceptions import PermanentError, RetryableError
 from runtime.retry import RetryPolicy
-from runtime.store.base import Claimed, Outcome
+from runtime.store.values import Claimed, Outcome
 from runtime.worker import execute, outcomes
 from runtime.worker.run import Run
 

@@ -1,0 +1,258 @@
+"""What goes into the store and comes out of it: plain values, JSON still as text. `store.base` is the contract."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from runtime.store.limits import Bound
+
+
+class Held(NamedTuple):
+    """An item that a worker believes to own."""
+
+    item: uuid.UUID
+    epoch: int
+
+
+class Claimed(NamedTuple):
+    """An item as a worker gets it from `claim`, JSON still as text.
+
+    `version` and `data` belong together: `data` is the state of Snapshot `version`, None when no snapshot exists yet
+    (version 0 of an item whose first step never committed). `claimed_at` is the database's time of the claim.
+    `answers` is the JSON list of the waits asked for from that version, as `runtime.store.waits` writes them, None
+    where there are none. `rated` items are under a rate limit: each of their steps takes a claim of its own.
+    """
+
+    id: uuid.UUID
+    namespace: str
+    engine: str
+    engine_version: str
+    payload: str | None
+    config: str | None
+    priority: int
+    fair_key: str
+    resources: str
+    limited: bool
+    epoch: int
+    version: int
+    attempt: int
+    max_attempts: int
+    deaths: int
+    step_label: str
+    steps_total: int
+    max_steps: int | None
+    step_timeout: float | None
+    timeout_left: float | None
+    parent_id: uuid.UUID | None
+    created_at: dt.datetime
+    deadline_at: dt.datetime | None
+    claimed_at: dt.datetime
+    data: str | None
+    answers: str | None = None
+    rated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimRequest:
+    """What a worker asks for: up to `limit` due items of these engines (None: any) and pools (empty: any).
+
+    `alone` asks for one suspect (an item with two or more deaths) and nothing else, for a worker that has nothing in
+    flight; `due` and `next_due_in` then speak of suspects only. Other requests never see suspects.
+    """
+
+    worker: uuid.UUID
+    engines: tuple[str, ...] | None
+    pools: tuple[str, ...]
+    limit: int
+    alone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a claim would take now, in its order; `limits` are the enabled limits with the places it would leave.
+
+    `ruled` is False where neither limits nor fairness keys have a say: nothing else was looked at then.
+    """
+
+    ruled: bool
+    items: tuple[uuid.UUID, ...] = ()
+    limits: tuple[Bound, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewEvent:
+    """An event to append with an outcome; `data` is JSON text."""
+
+    kind: str
+    reason: str = ""
+    data: str | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewArtifact:
+    """An artifact whose bytes are stored already; `metadata` is JSON text."""
+
+    id: uuid.UUID
+    name: str
+    kind: str
+    content_type: str
+    size: int
+    sha256: str
+    metadata: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewItem:
+    """An item to insert. JSON as text; `delay` seconds from the database's now; limits already resolved.
+
+    `resources` is the JSON list of {"key", "mode", "units", "scope"}; `limited` says whether it is not empty.
+    """
+
+    id: uuid.UUID
+    namespace: str
+    engine: str
+    engine_version: str
+    pool: str
+    payload: str
+    config: str | None
+    priority: int
+    fair_key: str
+    resources: str
+    limited: bool
+    delay: float
+    run_at: dt.datetime | None
+    deadline_at: dt.datetime | None
+    max_attempts: int
+    max_steps: int | None
+    step_timeout: float | None
+    item_timeout: float | None
+    parent_id: uuid.UUID | None
+    relation: str
+    idempotency_key: str | None
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewWait:
+    """Something to wait for; see `runtime.models.Wait`. JSON as text; seconds from the database's now."""
+
+    key: str
+    kind: str
+    needed: str = "all"
+    prompt: str = ""
+    schema: str | None = None
+    data: str | None = None
+    signal_name: str = ""
+    quorum: int = 1
+    on_reject: str = "answer"
+    has_default: bool = False
+    default: str | None = None
+    expires_in: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What one step came to, ready to be written.
+
+    `epoch` and `version` are the fence: the item's when the step began. `advance` writes Snapshot `version + 1` with
+    `data` (JSON text; None with `advance` repeats nothing: it is an error) and moves the item's version; `initial`,
+    when not None, writes Snapshot 0 in the same go. `state` running keeps the lease; every other state ends it and
+    frees claims (scope step; on a terminal state, all). For state queued, the item is due in `delay` seconds.
+    `advance` sets deaths back to 0 and clears the item's last error, unless the outcome brings one. `attempt` is
+    written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
+    signs it.
+    """
+
+    worker: uuid.UUID
+    item: uuid.UUID
+    epoch: int
+    version: int
+    state: str
+    reason: str = ""
+    advance: bool = False
+    data: str | None = None
+    initial: str | None = None
+    label: str = ""
+    result: str | None = None
+    error: str | None = None
+    fingerprint: str = ""
+    attempt: int = 0
+    delay: float = 0.0
+    duration: float = 0.0
+    limited: bool = False
+    has_parent: bool = False
+    events: tuple[NewEvent, ...] = ()
+    artifacts: tuple[NewArtifact, ...] = ()
+    children: tuple[NewItem, ...] = ()
+    waits: tuple[NewWait, ...] = ()
+    asked: bool = False
+
+
+class Position(NamedTuple):
+    """Where an item is, for reading back after a lost answer."""
+
+    state: str
+    epoch: int
+    version: int
+    leased: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beat:
+    """What a heartbeat found: leases no longer ours, leases in our name that memory lacks, and our wanted state."""
+
+    lost: frozenset[Held]
+    strangers: frozenset[Held]
+    desired_state: str
+
+
+@dataclass(kw_only=True, slots=True)
+class SweepReport:
+    """What a sweep did, as counts."""
+
+    recovered: int = 0
+    quarantined: int = 0
+    timed_out: int = 0
+    overdue: int = 0
+    woken: int = 0
+    workers_lost: int = 0
+    leases_dropped: int = 0
+    more: bool = False
+
+    @property
+    def changed(self) -> int:
+        """How many items may now be due."""
+        return self.recovered + self.woken
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """How an operator's move changes an item. Decided while the item's row is locked.
+
+    `fence` raises the epoch and revokes the lease of a running item. `changes` are column values. `restore` names a
+    snapshot version whose data is appended as a new version. `delay` (seconds) sets run_at from the database's now
+    when `state` is queued; None leaves run_at as it is. `free` names the resource keys whose claims, held or wanted,
+    the item gives up in the same transaction, whoever still works with them; waiters that fit are woken.
+    `clear_errors` empties attempt, deaths, last_error, fingerprint and the acknowledgement.
+
+    From the change of state follow, without being in `changes`: run_at, finished_at (set on entering a terminal state,
+    None on leaving one), away_since and away_total, and timeout_at (moved by the time away; None on leaving a terminal
+    state, so that the next claim starts it anew). Leaving a terminal state also clears the result, and a deadline that
+    has passed. Leaving queued drops wanted claims; a terminal state drops all claims of an item that no worker holds.
+    """
+
+    kind: str
+    state: str | None = None
+    reason: str | None = None
+    fence: bool = False
+    delay: float | None = 0.0
+    restore: int | None = None
+    free: tuple[str, ...] = ()
+    clear_errors: bool = False
+    changes: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] | None = None
