@@ -6,6 +6,7 @@ from functools import cache
 
 from django.db import connections, router
 
+from runtime import faults
 from runtime.conf import settings as roost
 from runtime.store.base import Store
 
@@ -24,6 +25,15 @@ def get_store(using: str | None = None) -> Store:
 
 @cache
 def _make(using: str, vendor: str) -> Store:
+    store = _store(using, vendor)
+    if faults.armed():
+        from runtime.store.faulty import with_points
+
+        return with_points(store)
+    return store
+
+
+def _store(using: str, vendor: str) -> Store:
     if vendor == "postgresql":
         from runtime.store.postgres import PostgresStore
 

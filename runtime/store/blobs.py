@@ -22,7 +22,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef, QuerySet
 
-from runtime import artifacts, clock
+from runtime import artifacts, clock, faults
 from runtime.artifacts import Prepared
 from runtime.conf import settings as roost
 from runtime.exceptions import StorageUnavailable
@@ -53,7 +53,8 @@ def store(using: str, prepared: Prepared) -> NewArtifact:
     later. Raises `StorageUnavailable` (retryable).
     """
     retried(using, partial(_touch, using, prepared))
-    artifacts.write(prepared)
+    with faults.around("artifact"):
+        artifacts.write(prepared)
     return NewArtifact(
         id=new_id(),
         name=prepared.name,

@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
+from runtime import faults
 from runtime.exceptions import Fenced, RoostError
 from runtime.store.base import Store
 from runtime.store.transactions import is_retryable, lock_not_available
@@ -87,6 +88,8 @@ def _run_once(
             state = _commit(store, outcome).get(run.id)
             if state is None:
                 raise Fenced(f"Item {run.id} was taken away while its step ran.")
+            faults.reach("atomic.before")
+        faults.reach("atomic.after")
         return outcome, state
     except Fenced:
         if outcome is None:

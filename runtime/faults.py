@@ -1,0 +1,124 @@
+"""Named places at which a test lets this process fail: before and after durable writes and outside effects.
+
+    ROOST_FAULT=commit.after:kill:2:/tmp/once manage.py runworker
+
+dies by SIGKILL right after its second commit, once: the process that creates the file `/tmp/once` first is the one
+that fails, and those which take its place go on undisturbed. `raise` in the place of `kill` raises `InjectedFault`.
+The variable is read when the module is imported; without it, reaching a point costs a look at one name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from runtime.exceptions import InvalidInput, RoostError
+
+VARIABLE = "ROOST_FAULT"
+ACTIONS = ("kill", "raise")
+SIDES = ("before", "after")
+
+PLACES = {
+    "insert": "items are enqueued",
+    "claim": "due items are taken",
+    "commit": "outcomes of steps are written",
+    "atomic": "the transaction of an atomic step is committed, with the rows that it wrote",
+    "journal": "the begin or the end of a recorded call is written",
+    "call": "a recorded call is made",
+    "artifact": "bytes are put into the artifact storage",
+    "renew": "leases are prolonged",
+    "release": "items are given back",
+    "acknowledge": "claims of items that were taken away are freed",
+    "sweep": "items of lost workers are taken back",
+    "move": "an operator's move is written",
+}
+"""What happens between the points `<place>.before` and `<place>.after`."""
+
+POINTS = tuple(f"{place}.{side}" for place in PLACES for side in SIDES)
+
+
+class InjectedFault(RoostError):
+    """A test asked for this failure."""
+
+    code = "injected_fault"
+
+
+@dataclass(slots=True)
+class Plan:
+    """Which point fails, how, at which pass, and the file that says it has."""
+
+    point: str
+    action: str = "kill"
+    nth: int = 1
+    once: str = ""
+    _passes: int = 0
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """Read `point:action:nth:file`; what is left out has its default. Raises `InvalidInput`."""
+        point, action, nth, once = (*text.split(":", 3), "", "", "")[:4]
+        if point not in POINTS or (action or "kill") not in ACTIONS or not (nth or "1").isdecimal():
+            raise InvalidInput(
+                f"{VARIABLE} is {text!r}; it must be point:action:number:file, the point one of {', '.join(POINTS)}, "
+                f"the action one of {', '.join(ACTIONS)}."
+            )
+        return cls(point=point, action=action or "kill", nth=int(nth or 1), once=once)
+
+    def reach(self, point: str) -> None:
+        """Fail if this is the point and the pass."""
+        if point != self.point:
+            return
+        with self._guard:
+            self._passes += 1
+            due = self._passes == self.nth
+        if due and self._is_first():
+            if self.action == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise InjectedFault(f"The fault that was asked for at {point}.")
+
+    def _is_first(self) -> bool:
+        if not self.once:
+            return True
+        try:
+            os.close(os.open(self.once, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        return True
+
+
+_plan: Plan | None = Plan.parse(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+
+
+def armed() -> bool:
+    """Say whether this process is to fail somewhere."""
+    return _plan is not None
+
+
+def reach(point: str) -> None:
+    """Note that the process is at a point, and fail there if a test asked for it."""
+    if _plan is not None:
+        _plan.reach(point)
+
+
+@contextmanager
+def around(place: str) -> Iterator[None]:
+    """Reach the points before and after what the block does."""
+    reach(f"{place}.before")
+    yield
+    reach(f"{place}.after")
+
+
+@contextmanager
+def planned(plan: Plan) -> Iterator[None]:
+    """Follow this plan while the block runs. For tests."""
+    global _plan
+    before, _plan = _plan, plan
+    try:
+        yield
+    finally:
+        _plan = before
