@@ -18,7 +18,7 @@ engine's policy. Guarantees:
 * `def step` runs inside a transaction on the work database: the rows it writes commit together with its snapshot,
   exactly once. Keep it short, and keep the network out of it.
 * `async def step` holds no transaction and may call out; many run at once in one process. What it does outside may
-  happen again after a crash, so hand `ctx.idempotency_key` to whom you call.
+  happen again after a crash: call through `ctx.run`, which remembers what was done, and hand on the idempotency key.
 * The snapshot handed in must not be changed; return a new one.
 """
 
@@ -34,6 +34,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from runtime.exceptions import Cancelled, RoostError
+from runtime.journal import CallPolicy
+from runtime.journal.call import Scope
 from runtime.retry import RetryPolicy
 
 
@@ -147,6 +149,30 @@ class StepContext(ABC):
         """Raise `Cancelled` when there is no point in going on."""
         if self.cancelled:
             raise Cancelled("The item is no longer this worker's: its step should end now.")
+
+    @abstractmethod
+    def run(
+        self,
+        key: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        policy: CallPolicy | None = None,
+        scope: Scope = "step",
+        input: Any = None,  # noqa: A002 - the callee's own words are args and kwargs
+        name: str = "",
+        **kwargs: Any,
+    ) -> Any:
+        """Call `fn(*args, **kwargs)` once and remember the result, whatever becomes of the step; see `runtime.journal`.
+
+        In an async step, `await` it; `fn` may be async or sync there, and runs in a thread if it is sync. In an atomic
+        step it calls and returns; `fn` must not write to the work database, and on SQLite the step must not have
+        written before. The key is the step's own; with `scope` "item" it is recorded for the item's whole life.
+        `input` is JSON that stands for the arguments where they are none. A parameter `idempotency_key` of `fn` gets a
+        key that is the same for every attempt. The result must be JSON; tuples come back as lists.
+
+        Raises `CallFailed`, `CallInDoubt`, `JournalMismatch` and `UnstorableOutcome` (permanent), `RetryableError`
+        when the policy's attempts are used up, `InvalidInput`, and `Fenced` when the item was taken away.
+        """
 
     @abstractmethod
     def artifact(

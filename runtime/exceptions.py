@@ -153,6 +153,57 @@ class StepTimeout(RetryableError):
     code = "step_timeout"
 
 
+class JournalMismatch(PermanentError):
+    """A recorded call was asked for under its key with another input."""
+
+    code = "journal_mismatch"
+
+
+class CallFailed(PermanentError):
+    """A recorded call failed for good: raised when it fails, and again without calling until the entry is reset.
+
+    `details["error"]` is what was recorded of the callee's error; `code` is its code, where it has one.
+    """
+
+    code = "call_failed"
+
+
+class CallInDoubt(PermanentError):
+    """Nobody knows whether a recorded call happened, and its policy is not to make it again."""
+
+    code = "call_in_doubt"
+
+
+class CallTimeout(RetryableError):
+    """A recorded call took longer than its policy allows; it may have happened."""
+
+    code = "call_timeout"
+
+
+class CallAfterWrite(PermanentError):
+    """A step asked for a recorded call although its transaction has written already, which locks the journal out."""
+
+    code = "call_after_write"
+
+
+class WriteInCall(PermanentError):
+    """What a step called wrote to the work database, in the step's own transaction."""
+
+    code = "write_in_call"
+
+
+class JournalUnavailable(RetryableError):
+    """The journal could not be written now. A call that was being made is in doubt; one not begun was not made."""
+
+    code = "journal_unavailable"
+
+
+class JournalRefused(RoostError):
+    """The store refuses what is to be recorded, and would again."""
+
+    code = "journal_refused"
+
+
 class Cancelled(RoostError):
     """The item was cancelled, or its lease lost, while the step ran; raised by `ctx.raise_if_cancelled()`."""
 

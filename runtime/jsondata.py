@@ -91,3 +91,8 @@ def _check_text(text: str, path: str) -> None:
                 f"{path} holds a lone surrogate at position {error.start}, which is no valid text. Remove it.",
                 field=path,
             ) from None
+
+
+def clean(text: str) -> str:
+    """Return text that every database stores: without NUL and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -31,6 +31,8 @@ from runtime.artifacts import Prepared, prepare
 from runtime.choices import Reason, State
 from runtime.engine import Decision, Engine, Item, Snapshot, StepContext, _current, takes
 from runtime.exceptions import RoostError
+from runtime.journal.memory import MemoryJournal
+from runtime.journal.outside import Journal
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
 from runtime.store import get_store, work_database
@@ -38,6 +40,7 @@ from runtime.store.base import Store
 from runtime.store.values import ClaimRequest, Outcome
 from runtime.worker import atomic, execute, outcomes
 from runtime.worker.context import Context
+from runtime.worker.inline import InlineJournal
 from runtime.worker.lanes import advance as follow
 from runtime.worker.options import WorkerOptions
 from runtime.worker.registration import Registration
@@ -52,11 +55,17 @@ INSTANT = 0.001
 
 @dataclass
 class RecordingContext(StepContext):
-    """A step context that keeps what the step asked for, to be looked at; nothing is stored."""
+    """A step context that keeps what the step asked for, to be looked at; nothing is stored.
+
+    `run` makes each call once for its key and replays it afterwards, as Roost would: also in a later step that is given
+    this context. `is_async` is set by `run_step`.
+    """
 
     attempt: int = 1
     idempotency_key: str = "test:1"
     is_cancelled: bool = False
+    is_async: bool = False
+    journal: Journal = field(default_factory=lambda: Journal(MemoryJournal(), "test"))
     artifacts: dict[str, Prepared] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
     reports: list[tuple[float | None, str]] = field(default_factory=list)
@@ -66,6 +75,16 @@ class RecordingContext(StepContext):
     def cancelled(self) -> bool:
         """What the test has set as `is_cancelled`."""
         return self.is_cancelled
+
+    def run(self, key: str, fn: Callable[..., Any], *args: Any, scope: str = "step", **kwargs: Any) -> Any:
+        """Make the call, or replay it."""
+        run = self.journal.arun if self.is_async else self.journal.run
+        return run(key, fn, *args, **kwargs)
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """How often each key was called; a replay is no call."""
+        return self.journal.store.calls()
 
     def artifact(
         self,
@@ -148,6 +167,8 @@ def run_step(
 
 async def _run_step(engine: Engine, item: Item, snapshot: Snapshot | None, context: StepContext) -> Decision:
     token = _current.set(context)
+    if isinstance(context, RecordingContext):
+        context.is_async = engine.is_async
     try:
         if snapshot is None:
             first = await _awaited(engine.init_snapshot(item))
@@ -202,6 +223,7 @@ class _Inline:
         self._engines = {name: registry.get(name) for name in names}
         options = WorkerOptions.defaults(store.using, once=True, concurrency=1)
         self._registration = Registration(options, sorted(self._engines), store.using)
+        self._journal = InlineJournal(store)
         self._steps = 0
 
     def run(self, max_steps: int | None, until: Callable[[], bool], skip_delays: bool) -> int:
@@ -232,7 +254,7 @@ class _Inline:
     def _claim(self) -> Run | None:
         for alone in (False, True):
             for claimed in self._store.claim(self._request(alone=alone)):
-                return Run(claimed, self._engines[claimed.engine])
+                return Run(claimed, self._engines[claimed.engine], self._journal)
         return None
 
     def _request(self, *, alone: bool = False) -> ClaimRequest:
@@ -262,6 +284,7 @@ class _Inline:
 
     def _step(self, run: Run) -> tuple[Outcome, str | None]:
         worker, using = self._registration.id, self._store.using
+        self._journal.begin_step()
         if run.engine.is_async:
             context = _Context(run, using)
             outcome = async_to_sync(execute.run_async)(worker, run, using, context)
@@ -269,6 +292,7 @@ class _Inline:
             try:
                 return atomic.run_step(worker, run, self._store, lambda run, outcome: outcome)
             except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure
+                self._journal.write_again()
                 outcome = outcomes.fail(worker, run, error)
         return outcome, self._store.commit([outcome]).get(run.id)
 

@@ -15,11 +15,9 @@ class JournalEntry(models.Model):
     `base_version` is the version of the snapshot that the step started from, so that a retry of the step finds the
     entry and the next step does not; WHOLE_RUN for a key that lasts as long as the item. An entry that stays
     `started` although nobody makes the call any more is in doubt: the call may have happened. `epoch` is that of the
-    owner who began the last attempt, and only this owner may write how it ended. `name` is the tool's or the
-    callee's; `attempts` counts the calls made. Results are kept here and nowhere else.
+    owner who began the last attempt and `call_id` is that attempt's own: only it may write how it ended. `name` is the
+    tool's or the callee's; `attempts` counts the calls made. Results are kept here and nowhere else.
     """
-
-    WHOLE_RUN = -1
 
     id = models.BigAutoField(primary_key=True)
     work_item = models.ForeignKey(
@@ -35,6 +33,7 @@ class JournalEntry(models.Model):
     result = models.JSONField(_("result"), null=True, blank=True)
     error = models.JSONField(_("last error"), null=True, blank=True)
     epoch = models.BigIntegerField(_("epoch"))
+    call_id = models.UUIDField(_("last attempt"), editable=False)
     started_at = models.DateTimeField(_("last call began"))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
@@ -48,6 +47,7 @@ class JournalEntry(models.Model):
             models.CheckConstraint(condition=models.Q(state__in=JournalState.values), name="roost_journal_state"),
         ]
         indexes = [models.Index(fields=["name", "started_at"], name="roost_journal_name")]
+        permissions = [("reset_journal", "Can have recorded calls forgotten")]
 
     def __str__(self) -> str:
         return f"{self.work_item_id} {self.key}"

@@ -3,6 +3,7 @@
     insert      new items, with their first event                       any transaction, also the caller's
     claim       due items → running, with leases, claims, epochs        one short transaction
     commit      what steps came to: a batch of outcomes                 one short transaction, each row fenced alone
+    journal     begins and ends of recorded calls, while steps run      one statement, each row fenced alone
     renew       prolong the leases held in memory; learn which are lost one statement
     release     give items back that were never, or no longer, run      one short transaction
     acknowledge let go of claims of items that were taken away          one short transaction
@@ -32,6 +33,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from runtime.journal.entries import Found, Write
 from runtime.store.values import (
     Beat,
     Claimed,
@@ -85,6 +87,16 @@ class Store(ABC):
         The rest were fenced off and left no trace. Frees claims and wakes the waiters that fit. The state returned is
         the one the item was left in: an item with `pause_requested` whose outcome says running or queued is paused
         instead (reason operator, event `paused`), and its lease is gone. Any other error writes none of the batch.
+        """
+
+    @abstractmethod
+    def journal(self, writes: Sequence[Write]) -> list[Found]:
+        """Write begins and ends of recorded calls (at most one for a key); return the answers in their order.
+
+        A write is fenced by (epoch, version) as an outcome is, and then judged by the entry that is there:
+        `runtime.journal.entries.judge` is the rule. An entry decides itself where it is not to be begun again; an end
+        counts only for the latest attempt. A write sent twice counts once, so one whose answer was lost is simply sent
+        again. Nothing waits for an item's row: a write that finds it locked is answered BUSY. An error writes nothing.
         """
 
     @abstractmethod

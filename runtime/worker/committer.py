@@ -18,12 +18,12 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import RoostError
-from runtime.jsondata import dumps
+from runtime.jsondata import clean, dumps
 from runtime.models import WorkItem
 from runtime.store.base import Store
 from runtime.store.transactions import begin, lock_not_available, sqlstate
 from runtime.store.values import NewEvent, Outcome
-from runtime.worker.outcomes import MAX_MESSAGE, clean
+from runtime.worker.outcomes import MAX_MESSAGE
 
 logger = logging.getLogger("roost.worker")
 LONGEST_WAIT = 2.0

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runtime import artifacts
 from runtime.choices import EventKind
 from runtime.engine import StepContext
 from runtime.exceptions import InvalidInput
+from runtime.journal import CallPolicy
+from runtime.journal.call import Scope, prepare
 from runtime.jsondata import dumps
 from runtime.operations.spec import build
 from runtime.store import blobs
 from runtime.store.values import NewArtifact, NewEvent, NewItem
+from runtime.worker.calls import StepCalls
 from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.step")
@@ -56,6 +59,24 @@ class Context(StepContext):
     def staged_children(self) -> tuple[NewItem, ...]:
         """The children to enqueue with the step."""
         return tuple(self._children or ())
+
+    def run(
+        self,
+        key: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        policy: CallPolicy | None = None,
+        scope: Scope = "step",
+        input: Any = None,  # noqa: A002 - the callee's own words are args and kwargs
+        name: str = "",
+        **kwargs: Any,
+    ) -> Any:
+        """Make the call through the journal, or return what it is to be awaited for."""
+        calls = StepCalls(self, self._run, self._using)
+        place = calls.place(key, scope)
+        step = f"{place.item}:{key}" if scope == "item" else f"{place.item}:{place.version + 1}:{key}"
+        call = prepare(place, fn, args, kwargs, idempotency_key=step, policy=policy, given=input, name=name)
+        return calls.make(call)
 
     def artifact(
         self,

@@ -1,4 +1,4 @@
-"""Everything that works beside the pump in a worker process: the lanes, the heartbeat, the sweep, the wake-up link."""
+"""Everything that works beside the pump in a worker process: lanes, journal, heartbeat, sweep, the wake-up link."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runtime.conf import settings as roost
 from runtime.engine import Engine
 from runtime.exceptions import EngineLoadError, RoostError
 from runtime.worker.housekeeping import Housekeeping
+from runtime.worker.journal import JournalWriter
 from runtime.worker.lanes import AsyncLane, AtomicLane
 from runtime.worker.registration import Link, Registration
 from runtime.worker.run import Run
@@ -54,6 +55,7 @@ class Crew:
         self._postgres = connections[using].vendor == "postgresql"
         self.registration = Registration(drain.options, sorted(drain.engines), using)
         worker = self.registration.id
+        self.journal = JournalWriter(drain.store, lambda: drain.stopping)
         self.async_lane = AsyncLane(worker, using, drain.post)
         threads = roost.ATOMIC_CONCURRENCY if self._postgres else 1
         self.atomic_lane = AtomicLane(worker, drain.store, drain.post, threads, drain.shape)
@@ -110,6 +112,7 @@ class Crew:
         self.housekeeping.stop()
         self.async_lane.stop()
         self.atomic_lane.stop()
+        self.journal.stop()
         try:
             self.registration.leave()
         except DatabaseError:

@@ -182,7 +182,7 @@ class Drain:
         self.pace.claimed(len(claimed), limit, alone=alone)
 
     def _start(self, claimed: Sequence[Claimed]) -> None:
-        runs = [Run(one, self.engines[one.engine]) for one in claimed]
+        runs = [Run(one, self.engines[one.engine], self.crew.journal) for one in claimed]
         for run in runs:
             self.runs[run.id] = run
         self.crew.submit(runs)

@@ -38,6 +38,7 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
     that the step brought upon itself, as by awaiting a task that was cancelled, is its failure.
     """
     run.started = time.monotonic()
+    run.calls = None
     context = context or Context(run, using)
     token = _current.set(context)
     limit = time_limit(run)
@@ -66,6 +67,7 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
 
 def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
     """Run one step of a sync engine and return its outcome. Raises what the step raises."""
+    run.calls = None
     context = Context(run, using)
     token = _current.set(context)
     try:

@@ -27,7 +27,7 @@ from runtime.exceptions import (
     UnstorableOutcome,
     WrongOutcome,
 )
-from runtime.jsondata import dumps
+from runtime.jsondata import clean, dumps
 from runtime.retry import RetryPolicy
 from runtime.store.values import NewEvent, Outcome
 from runtime.worker.context import Context
@@ -183,7 +183,7 @@ def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
             fingerprint=fingerprint,
             attempt=attempt,
             duration=duration,
-            events=(NewEvent(kind=EventKind.FAILED, reason=reason, data=text, duration=duration),),
+            events=(*_calls(run), NewEvent(kind=EventKind.FAILED, reason=reason, data=text, duration=duration)),
         )
     asked = error.retry_after if isinstance(error, RetryableError) else None
     delay = policy.delay(attempt) if asked is None else min(max(asked, 0.0), LONGEST_DELAY)
@@ -197,7 +197,7 @@ def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
         attempt=attempt,
         delay=delay,
         duration=duration,
-        events=(NewEvent(kind=EventKind.RETRY, reason=Reason.RETRY, data=text, duration=duration),),
+        events=(*_calls(run), NewEvent(kind=EventKind.RETRY, reason=Reason.RETRY, data=text, duration=duration)),
     )
 
 
@@ -235,11 +235,6 @@ def _text(error: BaseException) -> str:
         return f"<{type(error).__name__} whose text cannot be read>"
 
 
-def clean(text: str) -> str:
-    """Return text that every database stores: without NUL and lone surrogates."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
-
 def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
     claimed = run.claimed
     return Outcome(
@@ -256,9 +251,10 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
 
 def _with_staged(run: Run, context: Context, outcome: Outcome) -> Outcome:
     artifacts, logs, children = context.staged_artifacts, context.staged_events, context.staged_children
-    if not (artifacts or logs or children):
+    if not (artifacts or logs or children or run.calls):
         return outcome
     told = [
+        *_calls(run),
         *logs,
         *(
             NewEvent(
@@ -270,6 +266,11 @@ def _with_staged(run: Run, context: Context, outcome: Outcome) -> Outcome:
         *(NewEvent(kind=EventKind.CHILD, data=dumps({"child": str(one.id), "engine": one.engine})) for one in children),
     ]
     return replace(outcome, artifacts=artifacts, children=children, events=(*told, *outcome.events))
+
+
+def _calls(run: Run) -> tuple[NewEvent, ...]:
+    """Return what is told of the step's recorded calls, which stay recorded whatever the step comes to."""
+    return () if run.calls is None else run.calls.events()
 
 
 def _encode(value: Any, what: str, limit: int) -> str:

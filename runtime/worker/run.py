@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.engine import Engine, Item, takes
+from runtime.journal.entries import Found, Write
 from runtime.jsondata import loads
 from runtime.store.values import Claimed, Held
 
+if TYPE_CHECKING:
+    from runtime.worker.calls import CallEvents
+
 _wants_context: dict[Engine, bool] = {}
 _is_async: dict[Engine, bool] = {}
+
+
+class Recorder(Protocol):
+    """What writes the journal for a step."""
+
+    def write(self, write: Write) -> Found:
+        """Wait until the write is durable, and say what became of it."""
+
+    async def awrite(self, write: Write) -> Found:
+        """Do what `write()` does without blocking the event loop."""
 
 
 class Run:
     """An item that this process owns: where it stands, and what is known of the step being made.
 
     `version`, `attempt`, `steps_total` and `data` follow each committed step. `lost` is set (by any thread) when the
-    item was taken away: whatever the step still does is refused.
+    item was taken away: whatever the step still does is refused. `calls` are the events of the step's recorded calls,
+    `calling` the keys of those being made.
     """
 
     __slots__ = (
         "attempt",
+        "calling",
+        "calls",
         "claimed",
         "data",
         "deadline",
         "engine",
         "initial",
         "item",
+        "journal",
         "lost",
         "progress",
         "since",
@@ -38,9 +56,10 @@ class Run:
         "version",
     )
 
-    def __init__(self, claimed: Claimed, engine: Engine) -> None:
+    def __init__(self, claimed: Claimed, engine: Engine, journal: Recorder | None = None) -> None:
         self.claimed = claimed
         self.engine = engine
+        self.journal = journal
         self.version = claimed.version
         self.attempt = claimed.attempt
         self.steps_total = claimed.steps_total
@@ -53,6 +72,8 @@ class Run:
         self.lost = False
         self.progress: str | None = None
         self.task: Any = None
+        self.calls: CallEvents | None = None
+        self.calling: set[tuple[int, str]] = set()
 
     @property
     def id(self) -> uuid.UUID:

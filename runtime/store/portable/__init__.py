@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 
+from runtime.journal.entries import Found, Write
 from runtime.models import WorkItem
 from runtime.store.base import Store
 from runtime.store.move import move
@@ -18,6 +19,7 @@ from runtime.store.portable.claim import claim
 from runtime.store.portable.commit import commit
 from runtime.store.portable.due import highest_priority, seconds_until_due
 from runtime.store.portable.insert import insert
+from runtime.store.portable.journal import journal
 from runtime.store.portable.read_back import read_back
 from runtime.store.portable.release import release
 from runtime.store.portable.renew import renew
@@ -53,6 +55,9 @@ class PortableStore(Store):
 
     def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
         return commit(self.using, outcomes)
+
+    def journal(self, writes: Sequence[Write]) -> list[Found]:
+        return journal(self.using, writes)
 
     def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: dict[uuid.UUID, str] | None = None) -> Beat:
         return renew(self.using, worker, held, progress or {})

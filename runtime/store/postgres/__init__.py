@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from runtime.journal.entries import Found, Write
 from runtime.store.base import Store
 from runtime.store.move import move
 from runtime.store.postgres.acknowledge import acknowledge
@@ -13,6 +14,7 @@ from runtime.store.postgres.claim import claim
 from runtime.store.postgres.commit import commit
 from runtime.store.postgres.due import due, next_due_in
 from runtime.store.postgres.insert import insert
+from runtime.store.postgres.journal import journal
 from runtime.store.postgres.positions import read_back
 from runtime.store.postgres.release import release
 from runtime.store.postgres.renew import renew
@@ -51,6 +53,9 @@ class PostgresStore(Store):
 
     def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
         return commit(self.using, outcomes)
+
+    def journal(self, writes: Sequence[Write]) -> list[Found]:
+        return journal(self.using, writes)
 
     def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: dict[uuid.UUID, str] | None = None) -> Beat:
         return renew(self.using, worker, held, progress or {})

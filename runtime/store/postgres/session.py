@@ -23,6 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime import clock
 from runtime.conf import settings as roost
+from runtime.store import guard
 from runtime.store.transactions import retried
 
 Rows = list[tuple[Any, ...]]
@@ -57,6 +58,7 @@ def rows(using: str, statement: str, params: Sequence[Any] = ()) -> Rows:
     """
     connection = connections[using]
     connection.ensure_connection()
+    guard.check(connection, statement)
     return retried(using, lambda: _send(connection, clock.sql(statement), params))
 
 

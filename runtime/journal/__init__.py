@@ -1,0 +1,59 @@
+"""The journal: calls to the outside world that are made once, and remembered.
+
+    charge = ctx.run("charge", client.charge, order, amount)          in a step
+    Journal(JsonLinesJournal(path), "import-7").run("load", load)     anywhere else
+
+Each call has a key. Before it is made, an entry `started` is written; when it has ended, what came of it. Both are
+durable before anybody is told. The next time somebody runs the same key, the entry decides:
+
+    succeeded   the result is returned and nothing is called
+    failed      `CallFailed` is raised again and nothing is called, until the entry is reset
+    retry       the call failed in a way that may pass: it is made again
+    started     nobody knows whether it happened, it is *in doubt*: `CallPolicy.in_doubt` decides
+
+The same key with other arguments is a `JournalMismatch`: what was recorded is not the answer to this question.
+
+    entries   what is written and what is answered: Begin, End, Entry, Found; what an entry means for a Begin
+    call      a call, prepared: its arguments, their hash, its idempotency key
+    flow      what happens in which order: a generator that asks for writes, calls and pauses, and does none itself
+    drive     carries a flow out, sync and async
+    memory, lines, outside   stores that need no database, and `Journal`, which runs calls with them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runtime.retry import RetryPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallPolicy:
+    """How a recorded call is made.
+
+    `max_attempts` calls are made in one run of the step while the errors are such as may pass (`errors.classify`),
+    with back-off between them: `base`·2^(n-1) seconds, at most `cap`, moved by ± `jitter`, or what the callee asked
+    for by Retry-After, if that is not beyond `cap`. Then the error goes to the step as a `RetryableError`, whose own
+    policy decides when it runs again. `timeout` is the seconds one call may take; a call cut off by it is in doubt.
+
+    `in_doubt` says what becomes of a call of which nobody knows whether it happened: "retry" makes it again, under the
+    same idempotency key; "ask" waits for a person; "fail" raises `CallInDoubt`. `sticky` says which failures are
+    recorded for good: "permanent", those that a retry cannot mend; "any", also the last attempt of the others.
+    """
+
+    max_attempts: int = 3
+    base: float = 0.5
+    cap: float = 5.0
+    jitter: float = 0.25
+    in_doubt: Literal["retry", "ask", "fail"] = "retry"
+    sticky: Literal["permanent", "any"] = "permanent"
+    timeout: float | None = None
+
+    def delay(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures (1 = the first)."""
+        policy = RetryPolicy(max_attempts=self.max_attempts, base=self.base, cap=self.cap, jitter=self.jitter)
+        return policy.delay(failures)
+
+
+DEFAULT = CallPolicy()
