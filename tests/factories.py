@@ -10,6 +10,7 @@ Rows are written past the store on purpose: tests of queries and the console wan
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Any
 
 import factory
@@ -17,11 +18,12 @@ from django.db import DEFAULT_DB_ALIAS
 from factory.django import DjangoModelFactory
 
 from runtime import artifacts, clock
-from runtime.choices import EventKind, Reason, State
+from runtime.choices import EventKind, JournalState, Reason, State
 from runtime.models import (
     Artifact,
     Blob,
     Event,
+    JournalEntry,
     Lease,
     Resource,
     ResourceClaim,
@@ -179,6 +181,25 @@ class LeaseFactory(DjangoModelFactory[Lease]):
     epoch = factory.LazyAttribute(lambda lease: lease.work_item.epoch)
     acquired_at = factory.LazyFunction(now)
     expires_at = factory.LazyFunction(lambda: now(15))
+
+
+class JournalEntryFactory(DjangoModelFactory[JournalEntry]):
+    """A call that the item's next step would find; `state` and `result` say what came of it."""
+
+    class Meta:
+        model = JournalEntry
+
+    work_item = factory.SubFactory(WorkItemFactory)
+    base_version = factory.LazyAttribute(lambda entry: entry.work_item.version)
+    key = factory.Sequence(lambda number: f"call {number}")
+    name = "bank.charge"
+    input_hash = "0" * 64
+    idempotency_key = factory.LazyAttribute(lambda entry: f"{entry.work_item.pk}:{entry.base_version + 1}:{entry.key}")
+    state = JournalState.SUCCEEDED
+    epoch = factory.LazyAttribute(lambda entry: entry.work_item.epoch)
+    call_id = factory.LazyFunction(uuid.uuid4)
+    started_at = factory.LazyFunction(now)
+    ended_at = factory.LazyAttribute(lambda entry: None if entry.state == JournalState.STARTED else entry.started_at)
 
 
 class ResourceFactory(DjangoModelFactory[Resource]):

@@ -22,6 +22,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.ledger"]
 ROOST_ENGINES = {
     **globals().get("ROOST_ENGINES", {}),
     **{name.lower(): f"tests.ledger.engines.{name}" for name in LEDGER_ENGINES},
+    **{name.lower(): f"tests.ledger.calling.{name}" for name in ("Caller", "AtomicCaller", "Ticker")},
 }
 STORAGES = {
     **STORAGES,

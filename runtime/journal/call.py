@@ -128,8 +128,9 @@ def name_of(fn: Callable[..., Any]) -> str:
 
 
 def _check_key(key: str) -> None:
-    if not isinstance(key, str) or not key:
-        raise InvalidInput(f"The key of a recorded call is {key!r}; it must be text.", field="key")
+    if not isinstance(key, str) or not key or not key.isprintable() or key != key.strip():
+        raise InvalidInput(
+            f"The key of a recorded call is {key!r}; it must be printable text without blanks around it.", field="key"
+        )
     if len(key) > MAX_KEY:
         raise InvalidInput(f"The key of a recorded call has {len(key)} characters, at most {MAX_KEY}.", field="key")
-    jsondata.check(key, "key")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from runtime.choices import JournalState
 from runtime.exceptions import Conflict
-from runtime.models import WorkItem
+from runtime.journal.entries import WHOLE_RUN
+from runtime.models import JournalEntry, WorkItem
 
 
 def afresh(item: WorkItem, *, max_steps: int | None = None) -> dict[str, Any]:
@@ -22,3 +24,15 @@ def afresh(item: WorkItem, *, max_steps: int | None = None) -> dict[str, Any]:
             state=item.state,
         )
     return {"attempt": 0, "deaths": 0, "max_steps": allowed}
+
+
+def failed_calls(item: WorkItem, *, using: str) -> dict[int, str]:
+    """Return the recorded calls (id → key) that failed for good and would fail the item's next step at once.
+
+    A call that was made, and whose result alone could not be kept, is not among them: it would be made a second time.
+    """
+    failed = JournalEntry.objects.using(using).filter(
+        work_item_id=item.pk, state=JournalState.FAILED, base_version__in=(item.version, WHOLE_RUN)
+    )
+    found = failed.order_by("id").values_list("id", "key", "error")
+    return {pk: key for pk, key, error in found if not (isinstance(error, dict) and error.get("happened"))}

@@ -9,16 +9,20 @@ from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict
 from runtime.models import Snapshot, WorkItem
 from runtime.operations import fields
-from runtime.operations.afresh import afresh
+from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.store.values import Move
+
+MOST_TOLD = 20
 
 
 class Redrive(ItemOperation):
     """Run a failed item again from its last snapshot, or from the snapshot of step `from_version`.
 
     Keeps every snapshot; clears attempts, deaths, the error, the acknowledgement, the timeout's clock and a deadline
-    that has passed. `max_steps` replaces the limit of an item that used up its steps.
+    that has passed. Recorded calls that failed for good are made again by the step that runs next, those that succeeded
+    are not: going on from `from_version` makes a new version, whose step calls anew. `max_steps` replaces the limit of
+    an item that used up its steps.
     """
 
     verb = "redrive"
@@ -44,14 +48,16 @@ class Redrive(ItemOperation):
         if item.state != State.FAILED:
             raise self.conflict(item, "Only failed items are redriven.")
         changes = afresh(item, max_steps=self.max_steps)
+        failed = failed_calls(item, using=self.store.using)
         return Move(
             kind=EventKind.REDRIVEN,
             state=State.QUEUED,
             reason=Reason.REDRIVEN,
             restore=self._restored(item),
+            forget=tuple(failed),
             clear_errors=True,
             changes=changes,
-            data=self._told(item),
+            data=self._told(item, list(failed.values())),
         )
 
     def _restored(self, item: WorkItem) -> int | None:
@@ -66,8 +72,10 @@ class Redrive(ItemOperation):
             )
         return self.from_version
 
-    def _told(self, item: WorkItem) -> dict[str, Any]:
+    def _told(self, item: WorkItem, forgotten: list[str]) -> dict[str, Any]:
         told: dict[str, Any] = {"failed": item.reason}
+        if forgotten:
+            told["calls_forgotten"] = forgotten[:MOST_TOLD]
         if self.from_version is not None:
             told["from_version"] = self.from_version
         if self.max_steps is not None:

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from runtime.choices import PARKED, EventKind, Reason, State
 from runtime.models import WorkItem
-from runtime.operations.afresh import afresh
+from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.store.values import Move
 
@@ -31,11 +31,13 @@ class Requeue(ItemOperation):
         if item.state == State.QUEUED and item.reason not in PARKED and item.run_at <= self.now():
             raise self.conflict(item, "It is due already.")
         ended = item.state in {State.DONE, State.CANCELLED}
+        failed = failed_calls(item, using=self.store.using) if ended else {}
         return Move(
             kind=EventKind.REQUEUED,
             state=State.QUEUED,
             reason=Reason.REQUEUED,
             fence=item.state == State.RUNNING,
+            forget=tuple(failed),
             changes={"pause_requested": False, **(afresh(item) if ended else {})},
         )
 

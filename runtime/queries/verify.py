@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import Count, Max, Min, QuerySet, Sum
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 
 from runtime import artifacts
-from runtime.choices import PARKED, TERMINAL, ClaimMode, ClaimScope, State
-from runtime.models import Artifact, Event, Lease, ResourceClaim, Snapshot, WorkItem
+from runtime.choices import PARKED, TERMINAL, ClaimMode, ClaimScope, JournalState, State
+from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, WorkItem
 from runtime.store import work_database
 
 CHUNK = 500
@@ -181,6 +181,19 @@ def _artifacts(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
             yield Problem(item=artifact.work_item_id, code="artifact", text=text)
 
 
+def _journal(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
+    items = {one.pk: one for one in found}
+    calls = JournalEntry.objects.using(using).filter(work_item__in=list(items)).defer("result", "error")
+    over = Q(state__in=[JournalState.SUCCEEDED, JournalState.FAILED], ended_at=None)
+    stray = Q(base_version__gt=F("work_item__version")) | Q(epoch__gt=F("work_item__epoch"))
+    for call in calls.filter(over | stray):
+        one = items[call.work_item_id]
+        where = f"from version {call.base_version} and epoch {call.epoch}"
+        text = f"The recorded call {call.key!r} ({call.state}, {where}) does not fit the item (version {one.version}, "
+        text += f"epoch {one.epoch}), or has no time of its end."
+        yield Problem(item=one.pk, code="journal", text=text)
+
+
 def _capacity(keys: list[int] | None, using: str) -> Iterator[Problem]:
     held = ResourceClaim.objects.using(using).filter(held=True)
     if keys is not None:
@@ -210,4 +223,5 @@ _RULES: tuple[Callable[[Sequence[WorkItem], str], Iterator[Problem]], ...] = (
     _ends,
     _parents,
     _artifacts,
+    _journal,
 )

@@ -16,7 +16,7 @@ from typing import Any
 from runtime import clock, registry
 from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, EventKind, Reason, State
 from runtime.models import Event, Lease, WorkItem
-from runtime.queries import limits, resources, workers
+from runtime.queries import journal, limits, resources, workers
 from runtime.queries.resources import Obstacle
 from runtime.queries.words import for_people, moment, span
 from runtime.store import work_database
@@ -55,7 +55,7 @@ def why(item: WorkItem, *, using: str | None = None) -> Explanation:
     """Return why the item, as it was read, is where it is. Makes a handful of queries and changes nothing."""
     using = using or work_database()
     now = clock.now(using)
-    causes = (*_overdue(item, now), *_BY_STATE[item.state](item, now, using))
+    causes = (*_overdue(item, now), *_BY_STATE[item.state](item, now, using), *_doubts(item, using))
     return Explanation(item=item.pk, state=item.state, at=now, causes=causes)
 
 
@@ -67,6 +67,17 @@ def _overdue(item: WorkItem, now: dt.datetime) -> Iterator[Cause]:
     if item.timeout_at is not None and item.timeout_at <= now and item.state in {State.QUEUED, State.RUNNING}:
         text = f"Its time was up at {moment(item.timeout_at)}: the next sweep fails it."
         yield Cause(code="timeout", text=text, data={"timeout": item.timeout_at})
+
+
+def _doubts(item: WorkItem, using: str) -> Iterator[Cause]:
+    """Name the calls of the item's step that were cut off."""
+    for entry in journal.in_doubt(item, using=using):
+        yield Cause(
+            code="in_doubt",
+            text=f"The call {entry.key!r} ({entry.name}) began at {moment(entry.started_at)} and was cut off: nobody "
+            f"knows whether it happened. `roost journal reset {item.pk} {entry.key}` has it made again.",
+            data={"key": entry.key, "name": entry.name, "since": entry.started_at, "attempts": entry.attempts},
+        )
 
 
 def _queued(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

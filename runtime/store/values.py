@@ -238,7 +238,8 @@ class Move:
     snapshot version whose data is appended as a new version. `delay` (seconds) sets run_at from the database's now
     when `state` is queued; None leaves run_at as it is. `free` names the resource keys whose claims, held or wanted,
     the item gives up in the same transaction, whoever still works with them; waiters that fit are woken.
-    `clear_errors` empties attempt, deaths, last_error, fingerprint and the acknowledgement.
+    `clear_errors` empties attempt, deaths, last_error, fingerprint and the acknowledgement. `forget` names rows of the
+    journal to delete, so that their calls are made again.
 
     From the change of state follow, without being in `changes`: run_at, finished_at (set on entering a terminal state,
     None on leaving one), away_since and away_total, and timeout_at (moved by the time away; None on leaving a terminal
@@ -253,6 +254,7 @@ class Move:
     delay: float | None = 0.0
     restore: int | None = None
     free: tuple[str, ...] = ()
+    forget: tuple[int, ...] = ()
     clear_errors: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] | None = None

@@ -1,0 +1,68 @@
+"""Have a recorded call forgotten, so that it is made again."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Unpack
+
+from runtime.choices import EventKind, JournalState, State
+from runtime.exceptions import Conflict, NotFound
+from runtime.journal.call import MAX_KEY
+from runtime.journal.entries import WHOLE_RUN
+from runtime.models import JournalEntry, WorkItem
+from runtime.operations import fields
+from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.store.values import Move
+
+
+class ResetCall(ItemOperation):
+    """Forget the call that the item recorded under `key`: one that failed for good, or is in doubt.
+
+    The step that runs next makes it again, under the same idempotency key. The item stays as it is: bring it back with
+    redrive if it failed. A call in doubt may have happened, so find that out first.
+    """
+
+    verb = "reset a call"
+    participle = "changed"
+    permission = "reset_journal"
+
+    def __init__(self, item: uuid.UUID | str, key: str, **options: Unpack[MoveOptions]) -> None:
+        super().__init__(item, **options)
+        self.key = fields.text(key, "key", limit=MAX_KEY)
+
+    def decide(self, item: WorkItem) -> Move:
+        """Raise `NotFound` for an unknown key, `Conflict` while the item runs and for a call that is to be kept."""
+        if item.state == State.RUNNING:
+            raise self.conflict(item, "Its step may be making this call now. Cancel, pause or requeue it first.")
+        entry = self._entry(item)
+        if entry.state == JournalState.SUCCEEDED:
+            raise Conflict(
+                f"The call {self.key!r} of work item {item.pk} succeeded; it is kept, and not made again.",
+                state=item.state,
+            )
+        if entry.state == JournalState.RETRY:
+            raise Conflict(
+                f"The call {self.key!r} of work item {item.pk} failed in a way that may pass: the next run of the step "
+                f"makes it again.",
+                state=item.state,
+            )
+        told = {"key": self.key, "name": entry.name, "was": entry.state, "attempts": entry.attempts}
+        return Move(kind=EventKind.JOURNAL_RESET, forget=(entry.pk,), data=told)
+
+    def _entry(self, item: WorkItem) -> JournalEntry:
+        """Return the entry that the item's next step would find. Those of earlier steps decide nothing any more."""
+        found = JournalEntry.objects.using(self.store.using).filter(
+            work_item_id=item.pk, key=self.key, base_version__in=(item.version, WHOLE_RUN)
+        )
+        entry = found.order_by("-base_version").first()
+        if entry is None:
+            raise NotFound(
+                f"The step that work item {item.pk} is at (from version {item.version}) has no recorded call "
+                f"{self.key!r}. `roost journal list {item.pk}` shows those there are."
+            )
+        return entry
+
+
+def reset_call(item: uuid.UUID | str, key: str, **options: Unpack[MoveOptions]) -> WorkItem:
+    """Have the call forgotten and return the item; see `ResetCall`. Raises `Conflict`, `NotFound`, `Forbidden`."""
+    return ResetCall(item, key, **options).execute()

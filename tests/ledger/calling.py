@@ -1,0 +1,85 @@
+"""An engine that calls out, for tests of whole processes: what is outside is a file of one line a call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from runtime.engine import Complete, Engine, Item, Snapshot, StepContext
+from runtime.journal import CallPolicy
+from runtime.retry import RetryPolicy
+
+
+class Caller(Engine):
+    """Call out `calls` times in one step: each call writes its idempotency key into the file `outside`.
+
+    The process that makes call `die` kills itself `inside` it, having called, or in the step `after` it; once. Sleeps
+    `sleep` seconds in the step before its end.
+    """
+
+    retry = RetryPolicy(max_attempts=3, base=0.01, cap=0.01, jitter=0)
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {}
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        told = item.payload
+        policy = CallPolicy(in_doubt=told.get("in_doubt", "retry"), base=0.01)
+        for number in range(told["calls"]):
+            await ctx.run(f"call {number}", call_out, told, number, policy=policy)
+            die(told, number, "after")
+        time.sleep(told.get("sleep", 0))
+        return Complete(told["calls"])
+
+
+class AtomicCaller(Caller):
+    """The same in the atomic lane."""
+
+    def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        told = item.payload
+        policy = CallPolicy(in_doubt=told.get("in_doubt", "retry"), base=0.01)
+        for number in range(told["calls"]):
+            ctx.run(f"call {number}", call_out, told, number, policy=policy)
+            die(told, number, "after")
+        return Complete(told["calls"])
+
+
+class Ticker(Engine):
+    """Make as many quick calls as the payload's `calls`, `batch` in each step: for measurements."""
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {"n": 0}
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        number, until = snapshot.data["n"], min(snapshot.data["n"] + item.payload["batch"], item.payload["calls"])
+        while number < until:
+            number += await ctx.run(str(number), tick)
+        return Complete(number) if number == item.payload["calls"] else snapshot.next({"n": number})
+
+
+async def tick() -> int:
+    """Do next to nothing."""
+    return 1
+
+
+def call_out(told: Any, number: int, *, idempotency_key: str) -> int:
+    """Have an effect outside, and die in the middle of it if told so."""
+    with Path(told["outside"]).open("a") as outside:
+        outside.write(f"{idempotency_key}\n")
+    die(told, number, "inside")
+    return number
+
+
+def die(told: Any, number: int, where: str) -> None:
+    """Kill this process, once, if this is the place."""
+    if told.get("where") != where or told.get("die") != number:
+        return
+    once = Path(told["outside"] + ".died")
+    try:
+        once.touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
