@@ -13,18 +13,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime import clock
 from runtime.choices import State
+from runtime.journal.entries import Answer
 from runtime.models import Limit
 from runtime.store.postgres import roomy, session
 from runtime.store.postgres.due import DUE, mine
 from runtime.store.turns import Turns
 from tests.contracts.builders import Hand, put
+from tests.contracts.test_store_journal import begin, end
 
 # Truncated after each test, so that no test reads through the dead rows of the one before.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 ITEMS = 100_000
 RUNNING = 5_000
-LARGE = frozenset({"roost_workitem", "roost_snapshot", "roost_event", "roost_resourceclaim"})
+LARGE = frozenset({"roost_journalentry", "roost_workitem", "roost_snapshot", "roost_event", "roost_resourceclaim"})
 
 BULK = """
 INSERT INTO roost_workitem (
@@ -54,6 +56,13 @@ INSERT INTO roost_resourceclaim (resource_id, work_item_id, mode, units, scope, 
     FROM (SELECT id, row_number() OVER () AS n FROM roost_workitem WHERE state = 'running' LIMIT 1000) w
     JOIN (SELECT id, row_number() OVER () AS n FROM roost_resource) r USING (n);
 ANALYZE roost_workitem, roost_snapshot, roost_event, roost_lease, roost_resource, roost_resourceclaim
+"""
+
+CALLS = """
+INSERT INTO roost_journalentry (
+    work_item_id, base_version, key, name, input_hash, idempotency_key, state, attempts, epoch, call_id, started_at
+) SELECT id, 0, 'earlier', 'n', 'h', 'i', 'succeeded', 1, 1, gen_random_uuid(), now() FROM roost_workitem;
+ANALYZE roost_journalentry
 """
 
 
@@ -121,6 +130,24 @@ def test_no_hot_statement_reads_or_sorts_a_large_table(plans: dict[str, Any]) ->
     assert dead.die().recovered == 20
     assert hand.store.read_back([claimed[0].id])[claimed[0].id].version == claimed[0].version + 1
     assert len(plans) >= 12
+    assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
+    assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}
+
+
+def test_no_recorded_call_reads_or_sorts_a_large_table(plans: dict[str, Any]) -> None:
+    fill(later=2)
+    with connection.cursor() as cursor:
+        cursor.execute(CALLS)
+    hand = Hand()
+    items = hand.claim(limit=20)
+    plans.clear()
+    begun = [begin(item) for item in items]
+    hand.store.journal(begun)
+    assert {found.answer for found in hand.store.journal([begin(item) for item in items])} == {Answer.RECORDED}
+    assert {found.answer for found in hand.store.journal([end(one, result="1") for one in begun])} == {Answer.WRITTEN}
+    for one in begun:
+        hand.store.journal([end(one, result="1")])
+    assert len(plans) == 2
     assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
     assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}
 
