@@ -13,7 +13,7 @@ from engines.counter import Counter
 from runtime import clock
 from runtime.choices import EventKind, State
 from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, engine
-from runtime.exceptions import InvalidInput, PermanentError, RetryableError, RoostError
+from runtime.exceptions import CallFailed, InvalidInput, PermanentError, RetryableError, RoostError
 from runtime.models import Artifact, Event, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import blobs, get_store
@@ -90,6 +90,32 @@ def test_a_step_under_test_is_held_to_the_same_rules() -> None:
         RecordingContext().artifact("a/b", "text")
     with pytest.raises(RoostError, match="no longer"):
         RecordingContext(is_cancelled=True).raise_if_cancelled()
+
+
+@pytest.mark.scenario("S1", "S2")
+def test_the_calls_of_a_step_under_test_are_made_once_and_counted() -> None:
+    context = RecordingContext()
+    answers = iter(["paid", "never"])
+
+    async def charge(amount: int) -> str:
+        return next(answers)
+
+    def refuse() -> None:
+        raise PermanentError("no")
+
+    @engine()
+    async def pays(state: Any, ctx: StepContext) -> Complete:
+        with pytest.raises(CallFailed):
+            await ctx.run("refuse", refuse)
+        return Complete(await ctx.run("charge", charge, 7, scope="item"))
+
+    @engine()
+    def looks(state: Any, ctx: StepContext) -> Complete:
+        return Complete(ctx.run("look", lambda: 1))
+
+    assert run_step(pays, context=context) == run_step(pays, context=context) == Complete("paid")
+    assert run_step(looks, context=context) == Complete(1)
+    assert context.calls == {"refuse": 1, "charge": 1, "look": 1}
 
 
 def test_an_item_for_a_test_takes_any_field() -> None:
