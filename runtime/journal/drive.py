@@ -36,6 +36,10 @@ class Surroundings(ABC):
     async def awrite(self, write: Write) -> Found:
         """Do what `write()` does without blocking the event loop."""
 
+    async def in_thread(self, work: Callable[[], Any]) -> Any:
+        """Do blocking work beside the event loop: a sync callee of an async step."""
+        return await asyncio.to_thread(_closing(work))
+
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Keep an event."""
 
@@ -106,7 +110,7 @@ async def _ado(request: Request, here: Surroundings) -> Any:
         return await here.awrite(request)
     if isinstance(request, Invoke):
         with faults.around("call"):
-            return await _ainvoke(request.call)
+            return await _ainvoke(request.call, here)
     if isinstance(request, Pause):
         return await asyncio.sleep(request.seconds)
     return _say(request, here)
@@ -134,12 +138,12 @@ def _invoke(call: Call, here: Surroundings) -> Any:
     return _in_a_thread(call, here, call.policy.timeout)
 
 
-async def _ainvoke(call: Call) -> Any:
+async def _ainvoke(call: Call, here: Surroundings) -> Any:
     try:
         async with asyncio.timeout(call.policy.timeout) as limit:
             if call.is_async:
                 return await call.make()
-            made = await asyncio.to_thread(_closing(call.make))
+            made = await here.in_thread(call.make)
             return await made if inspect.isawaitable(made) else made
     except TimeoutError as error:
         if limit.expired():

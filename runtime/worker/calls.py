@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from runtime.asks import Input
 from runtime.engine import StepContext
@@ -95,6 +97,12 @@ class StepCalls(Surroundings):
 
     async def awrite(self, write: Write) -> Found:
         return await self._journal.awrite(write)
+
+    async def in_thread(self, work: Callable[[], Any]) -> Any:
+        if self._journal.own_thread:
+            # In a test, whose transaction another thread would not see, and on SQLite would wait for in vain.
+            return await sync_to_async(work)()
+        return await super().in_thread(work)
 
     @property
     def _journal(self) -> Recorder:

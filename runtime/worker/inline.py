@@ -22,6 +22,8 @@ BUSY_SECONDS = 0.01
 class InlineJournal:
     """The journal of one step at a time."""
 
+    own_thread = True
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._written: list[Write] = []

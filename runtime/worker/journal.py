@@ -41,6 +41,8 @@ class _Waiting:
 class JournalWriter:
     """One thread that writes for everybody; it starts with the first write."""
 
+    own_thread = False
+
     def __init__(self, store: Store, give_up: Callable[[], bool]) -> None:
         self._store = store
         self._give_up = give_up

@@ -27,6 +27,10 @@ class Recorder(Protocol):
     async def awrite(self, write: Write) -> Found:
         """Do what `write()` does without blocking the event loop."""
 
+    @property
+    def own_thread(self) -> bool:
+        """Whether steps share the thread, and the connection, that the journal is written on."""
+
 
 class Run:
     """An item that this process owns: where it stands, and what is known of the step being made.

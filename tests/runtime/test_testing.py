@@ -14,7 +14,7 @@ from runtime import clock
 from runtime.choices import EventKind, State
 from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, engine
 from runtime.exceptions import CallFailed, InvalidInput, PermanentError, RetryableError, RoostError
-from runtime.models import Artifact, Event, Lease, Worker, WorkItem
+from runtime.models import Artifact, Event, JournalEntry, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import blobs, get_store
 from runtime.store.values import ClaimRequest
@@ -57,7 +57,37 @@ async def endless(state: Any) -> Any:
     return Continue(state)
 
 
+CALLED: list[str] = []
+
+
+def count_items() -> int:
+    """Call out, and look at the database."""
+    CALLED.append("count")
+    return WorkItem.objects.count()
+
+
+@engine()
+async def async_calls(state: Any, ctx: StepContext) -> Any:
+    """Call, and fail the first time."""
+    result = await ctx.run("count", count_items)
+    if ctx.attempt == 1:
+        raise RetryableError("after the call")
+    return Complete(result)
+
+
+@engine()
+def atomic_calls(state: Any, ctx: StepContext) -> Any:
+    """Call, write, and fail the first time."""
+    result = ctx.run("count", count_items)
+    Worker.objects.create(host="row", pid=1, started_at=clock.now("default"), heartbeat_at=clock.now("default"))
+    if ctx.attempt == 1:
+        raise RetryableError("after the call")
+    return Complete(result)
+
+
 ENGINES = {
+    "async_calls": f"{__name__}.async_calls",
+    "atomic_calls": f"{__name__}.atomic_calls",
     "counter": "engines.counter.Counter",
     "tally": f"{__name__}.Tally",
     "wide": f"{__name__}.Wide",
@@ -157,6 +187,19 @@ def test_a_failed_atomic_step_leaves_none_of_its_rows() -> None:
     item.refresh_from_db()
     assert (item.state, item.version) == (State.FAILED, 1)
     assert list(Worker.objects.filter(host__startswith="tally").values_list("host", flat=True)) == ["tally 1"]
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("S1")
+@pytest.mark.parametrize("name", ["async_calls", "atomic_calls"])
+def test_calls_of_a_step_that_fails_stay_recorded_in_the_tests_own_transaction(name: str) -> None:
+    CALLED.clear()
+    item = enqueue(name)
+    assert drain(skip_delays=True) == 2
+    item.refresh_from_db()
+    assert (item.state, item.result, CALLED) == (State.DONE, 1, ["count"])
+    assert Event.objects.filter(work_item=item, kind=EventKind.REPLAYED).count() == 1
+    assert JournalEntry.objects.get().attempts == 1
 
 
 @pytest.mark.django_db

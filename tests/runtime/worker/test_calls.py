@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from runtime.asks import Answer
 from runtime.choices import EventKind, Reason, State
@@ -310,6 +310,25 @@ def test_a_row_and_a_call_of_an_atomic_step_are_there_once_each(run: Callable[[]
     item = put("atomic", both, fails=2)
     run()
     assert (read(item).state, Entry.objects.count(), Calling.called) == (State.DONE, 1, [1])
+
+
+@pytest.mark.scenario("L46")
+def test_a_deadlock_after_a_call_runs_the_step_again_and_not_the_call() -> None:
+    tries: list[int] = []
+
+    def deadlocks_once(ctx: Any) -> Any:
+        result = ctx.run("k", note, 1)
+        tries.append(1)
+        if len(tries) == 1:
+            cause = Exception()
+            cause.sqlstate = "40P01"  # type: ignore[attr-defined]
+            raise OperationalError("deadlock detected") from cause
+        return result
+
+    item = put("atomic", deadlocks_once)
+    work()
+    assert (read(item).state, read(item).attempt, len(tries), Calling.called) == (State.DONE, 0, 2, [1])
+    assert told(item, EventKind.REPLAYED) == [{"key": "k"}]
 
 
 def test_a_call_after_the_first_write_is_refused_on_sqlite_and_works_on_postgresql() -> None:
