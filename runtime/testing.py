@@ -284,7 +284,6 @@ class _Inline:
 
     def _step(self, run: Run) -> tuple[Outcome, str | None]:
         worker, using = self._registration.id, self._store.using
-        self._journal.begin_step()
         if run.engine.is_async:
             context = _Context(run, using)
             outcome = async_to_sync(execute.run_async)(worker, run, using, context)
@@ -292,7 +291,6 @@ class _Inline:
             try:
                 return atomic.run_step(worker, run, self._store, lambda run, outcome: outcome)
             except Exception as error:  # noqa: BLE001 - whatever a step raises is its failure
-                self._journal.write_again()
                 outcome = outcomes.fail(worker, run, error)
         return outcome, self._store.commit([outcome]).get(run.id)
 

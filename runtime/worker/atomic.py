@@ -82,7 +82,7 @@ def _run_once(
     commit = _Commit()
     outcome: Outcome | None = None
     try:
-        with step_transaction(store.using):
+        with _keeping_calls(run), step_transaction(store.using):
             transaction.on_commit(commit.mark, using=store.using)
             outcome = shape(run, execute.run_sync(worker, run, store.using))
             state = _commit(store, outcome).get(run.id)
@@ -103,6 +103,17 @@ def _run_once(
             return outcome, state
         if connection_lost(store.using, error):
             raise InDoubt(outcome) from error
+        raise
+
+
+@contextmanager
+def _keeping_calls(run: Run) -> Iterator[None]:
+    """Let the step's recorded calls outlive its transaction, where the journal is written inside it."""
+    try:
+        yield
+    except BaseException:
+        if run.journal is not None:
+            run.journal.rolled_back(run.held)
         raise
 
 

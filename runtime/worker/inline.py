@@ -15,6 +15,7 @@ from runtime.exceptions import JournalRefused
 from runtime.journal.entries import Answer, Found, Write
 from runtime.store.base import Store
 from runtime.store.guard import lifted
+from runtime.store.values import Held
 
 BUSY_SECONDS = 0.01
 
@@ -28,27 +29,30 @@ class InlineJournal:
         self._store = store
         self._written: list[Write] = []
 
-    def begin_step(self) -> None:
-        """Forget the writes of the step before."""
-        self._written.clear()
-
     def write(self, write: Write) -> Found:
         """Write at once."""
-        self._written.append(write)
+        self._keep(write)
         while True:
             found = self._write(write)
             if found.answer is not Answer.BUSY:
                 return found
             time.sleep(BUSY_SECONDS)
 
+    def _keep(self, write: Write) -> None:
+        """Remember the writes of the step that is being made, and no others."""
+        if self._written and _step(self._written[-1]) != _step(write):
+            self._written.clear()
+        self._written.append(write)
+
     async def awrite(self, write: Write) -> Found:
         """Do so in the test's own thread."""
         return await sync_to_async(self.write)(write)
 
-    def write_again(self) -> None:
+    def rolled_back(self, held: Held) -> None:
         """Bring back what was rolled back with the step."""
         for write in self._written:
-            self._write(write)
+            if Held(write.place.item, write.place.epoch) == held:
+                self._write(write)
 
     def _write(self, write: Write) -> Found:
         try:
@@ -56,3 +60,7 @@ class InlineJournal:
                 return self._store.journal([write])[0]
         except (DatabaseError, ValueError) as error:
             raise JournalRefused(f"The database refused it: {error}") from error
+
+
+def _step(write: Write) -> tuple[Held, int]:
+    return Held(write.place.item, write.place.epoch), write.place.version

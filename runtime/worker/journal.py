@@ -22,6 +22,7 @@ from runtime.exceptions import CallAfterWrite, JournalRefused, JournalUnavailabl
 from runtime.journal.entries import Answer, End, Found, Write
 from runtime.store.base import Store
 from runtime.store.transactions import is_retryable, lock_not_available, sqlstate
+from runtime.store.values import Held
 
 logger = logging.getLogger("roost.worker")
 
@@ -70,6 +71,9 @@ class JournalWriter:
         """Do what `write()` does without blocking the event loop."""
         return await asyncio.wrap_future(self._submit(write))
 
+    def rolled_back(self, held: Held) -> None:
+        """Do nothing: what was written here was no part of the step's transaction."""
+
     def stop(self) -> None:
         """End the thread when it has written what is waiting."""
         with self._guard:
@@ -95,7 +99,7 @@ class JournalWriter:
             open_ = True
             while open_ or self._again:
                 ready, open_ = self._receive(open_)
-                self._write(ready)
+                self._write_all(ready)
                 if not open_ and self._give_up():
                     self._refuse(self._again, JournalUnavailable("The worker has ended."))
                     self._again = []
@@ -118,6 +122,14 @@ class JournalWriter:
         except queue.Empty:
             return ready, True
         return ready, False
+
+    def _write_all(self, ready: Sequence[_Waiting]) -> None:
+        """Write, and never let an error end the thread: every step that calls waits for it."""
+        try:
+            self._write(ready)
+        except Exception as error:
+            logger.exception("writing the journal failed; going on")
+            self._refuse(ready, error)
 
     def _write(self, ready: Sequence[_Waiting]) -> None:
         # A step that was cancelled makes no further call; but how a call ended is recorded all the same.
@@ -195,7 +207,7 @@ class JournalWriter:
 
 def _settle(future: Future[Found], answer: Found | Exception) -> None:
     """Tell who waits; nobody does any more when the step was cancelled."""
-    if not future.set_running_or_notify_cancel():
+    if future.done() or not future.set_running_or_notify_cancel():
         return
     if isinstance(answer, Exception):
         future.set_exception(answer)

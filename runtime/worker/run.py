@@ -27,6 +27,9 @@ class Recorder(Protocol):
     async def awrite(self, write: Write) -> Found:
         """Do what `write()` does without blocking the event loop."""
 
+    def rolled_back(self, held: Held) -> None:
+        """Know that the transaction of an item's atomic step was undone."""
+
     @property
     def own_thread(self) -> bool:
         """Whether steps share the thread, and the connection, that the journal is written on."""

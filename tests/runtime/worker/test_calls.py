@@ -313,7 +313,7 @@ def test_a_row_and_a_call_of_an_atomic_step_are_there_once_each(run: Callable[[]
 
 
 @pytest.mark.scenario("L46")
-def test_a_deadlock_after_a_call_runs_the_step_again_and_not_the_call() -> None:
+def test_a_deadlock_after_a_call_runs_the_step_again_and_not_the_call(run: Callable[[], Any]) -> None:
     tries: list[int] = []
 
     def deadlocks_once(ctx: Any) -> Any:
@@ -326,7 +326,7 @@ def test_a_deadlock_after_a_call_runs_the_step_again_and_not_the_call() -> None:
         return result
 
     item = put("atomic", deadlocks_once)
-    work()
+    run()
     assert (read(item).state, read(item).attempt, len(tries), Calling.called) == (State.DONE, 0, 2, [1])
     assert told(item, EventKind.REPLAYED) == [{"key": "k"}]
 
