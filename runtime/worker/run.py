@@ -9,6 +9,7 @@ from typing import Any
 from runtime.engine import Engine, Item, takes
 from runtime.jsondata import loads
 from runtime.store.values import Claimed, Held
+from runtime.worker.asking import NOTHING, Told, told
 
 _wants_context: dict[Engine, bool] = {}
 _is_async: dict[Engine, bool] = {}
@@ -17,11 +18,13 @@ _is_async: dict[Engine, bool] = {}
 class Run:
     """An item that this process owns: where it stands, and what is known of the step being made.
 
-    `version`, `attempt`, `steps_total` and `data` follow each committed step. `lost` is set (by any thread) when the
+    `version`, `attempt`, `steps_total` and `data` follow each committed step. `asked` says that the item has waits
+    which no step has consumed, `told` what is known of them. `lost` is set (by any thread) when the
     item was taken away: whatever the step still does is refused.
     """
 
     __slots__ = (
+        "asked",
         "attempt",
         "claimed",
         "data",
@@ -35,6 +38,7 @@ class Run:
         "started",
         "steps_total",
         "task",
+        "told",
         "version",
     )
 
@@ -47,12 +51,18 @@ class Run:
         self.data: str | None = claimed.data
         self.initial: str | None = None
         self.item = _item(claimed)
+        self.asked = claimed.answers is not None
+        self.told: Told = told(claimed.answers)
         self.since = time.monotonic()
         self.deadline = _deadline(claimed, self.since)
         self.started = 0.0
         self.lost = False
         self.progress: str | None = None
         self.task: Any = None
+
+    def forget_answers(self) -> None:
+        """Go on without what was asked for from an earlier snapshot: the commit consumed it."""
+        self.asked, self.told = False, NOTHING
 
     @property
     def id(self) -> uuid.UUID:
