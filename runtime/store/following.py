@@ -70,7 +70,7 @@ def _names(concerned: Iterable[Outcome], places: Mapping[uuid.UUID, tuple[str, u
 
 
 def follow(following: Following, states: Mapping[uuid.UUID, str]) -> dict[uuid.UUID, str]:
-    """Write what follows from the accepted outcomes, and return the states that items were left in otherwise."""
+    """Write what follows from the accepted outcomes; return the states of those that were left in another one."""
     freeing, using = following.freeing, following.freeing.using
     accepted = [outcome for outcome in following.outcomes if outcome.item in states]
     asked = [outcome for outcome in accepted if outcome.asked]
@@ -89,7 +89,7 @@ def follow(following: Following, states: Mapping[uuid.UUID, str]) -> dict[uuid.U
     if parents := _parked(using, following.parents):
         ended = WorkItem.objects.using(using).filter(pk__in=[one.item for one in accepted], state__in=TERMINAL)
         moved += settle(freeing, parents, now, ended=list(ended.only("id", "state", "parent_id").order_by("pk")))
-    return {item.pk: item.state for item in moved}
+    return {item.pk: item.state for item in moved if item.pk in states}
 
 
 def _parked(using: str, items: Iterable[uuid.UUID]) -> list[WorkItem]:
