@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from runtime import clock
 from runtime.choices import LIVE, TERMINAL, EventKind, State
@@ -41,6 +42,7 @@ def move(
         if wanted is None:
             return found, False
         now = clock.now(using)
+        wanted = _asking_again(using, found, wanted, now)
         if wanted.answer is not None:
             waits.record(using, wanted.answer, now)
         apply(freeing, found, wanted, now, actor=actor, reason=reason)
@@ -50,6 +52,13 @@ def move(
         return found, True
 
     return transacted(using, once)
+
+
+def _asking_again(using: str, item: WorkItem, wanted: Move, now: dt.datetime) -> Move:
+    """Let an item that ended while it waited, brought back, wait again: no step could go on without the answers."""
+    back = item.asked and item.state in TERMINAL and wanted.state == State.QUEUED and wanted.restore is None
+    kind = waits.reopen(using, item.pk, now) if back else ""
+    return replace(wanted, state=State.WAITING, reason=kind) if kind else wanted
 
 
 def _follow(freeing: Freeing, item: WorkItem, now: dt.datetime, *, before: Move) -> None:

@@ -140,6 +140,25 @@ def forget(using: str, item: uuid.UUID) -> None:
     waits.update(state=WaitState.WITHDRAWN, row_version=F("row_version") + 1)
 
 
+def reopen(using: str, item: uuid.UUID, now: dt.datetime) -> str:
+    """Open what an item still needed when it ended, with as much time as before; return the kind of the first.
+
+    Empty when it had all it needed, or asked for nothing. The item's row is locked.
+    """
+    asked = current(using, [item])[item]
+    void = [wait for wait in asked if wait.needed and not is_answered(wait)]
+    if not void or judge(asked).goes_on:
+        return ""
+    for wait in void:
+        span = None if wait.expires_at is None else (wait.expires_at - wait.created_at).total_seconds()
+        wait.state, wait.answers, wait.created_at = WaitState.OPEN, [], now
+        wait.resolution, wait.resolved_by, wait.resolved_at = None, "", None
+        wait.expires_at = None if span is None else _later(now, span)
+        wait.row_version += 1
+    Wait.objects.using(using).bulk_update(void, _CHANGING)
+    return void[0].kind
+
+
 # Answers --------------------------------------------------------------------------------------------------------------
 
 

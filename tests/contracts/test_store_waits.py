@@ -211,10 +211,34 @@ def test_the_sweep_goes_on_with_the_next_batch(worker: Hand, store: Store) -> No
     assert not Wait.objects.filter(state=WaitState.OPEN).exists()
 
 
-def test_redriven_after_nobody_answered_an_item_asks_anew(worker: Hand, store: Store) -> None:
-    pk = waiting(worker, wait_for("a", "approval", expires_in=60))
+def test_what_nobody_answered_is_asked_anew(worker: Hand, store: Store) -> None:
+    late = wait_for("b", "approval", needed="any", expires_in=60)
+    pk = waiting(worker, wait_for("a", "approval", needed="any"), late)
+    given = WaitAnswer(wait=Wait.objects.get(key="a").pk, by="ann", reason="", value=True, final=True)
+    moved(pk, EventKind.APPROVED, answer=given)
+    with after(61):
+        assert store.sweep(batch=10).expired == 1
+        claimed = worker.take()
+        assert told(claimed) == {"a": True}
+        assert park(worker, claimed, wait_for("b", "approval", expires_in=60), asked=True) == State.WAITING
+    assert Wait.objects.get(key="b").state == WaitState.OPEN
+
+
+@pytest.mark.scenario("S5", "L11")
+@pytest.mark.parametrize("how", ["expired", "cancelled"])
+def test_brought_back_an_item_waits_for_what_it_still_needs(worker: Hand, store: Store, how: str) -> None:
+    """Its next step may have no other way to ask: with a state committed before, it only reads answers."""
+    pk = put()
+    asks = wait_for("a", "approval", expires_in=60), wait_for("b", "approval", expires_in=600)
+    park(worker, worker.take(), *asks, advance=True)
+    given = WaitAnswer(wait=Wait.objects.get(key="b").pk, by="ann", reason="", value=True, final=True)
+    moved(pk, EventKind.APPROVED, answer=given)
+    if how == "cancelled":
+        cancelled(pk)
     with after(61):
         store.sweep(batch=10)
-        moved(pk, EventKind.REDRIVEN, state=State.QUEUED, reason=Reason.REDRIVEN)
-        assert park(worker, worker.take(), wait_for("a", "approval", expires_in=60), asked=True) == State.WAITING
-    assert Wait.objects.get().state == WaitState.OPEN
+        back = moved(pk, EventKind.REDRIVEN, state=State.QUEUED, reason=Reason.REDRIVEN)
+        assert (back.state, back.reason, back.finished_at) == (State.WAITING, "approval", None)
+        assert store.sweep(batch=10).expired == 0
+        answer(pk)
+        assert told(worker.take()) == {"a": True, "b": True}
