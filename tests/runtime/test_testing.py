@@ -11,14 +11,15 @@ from django.db import connection
 
 from engines.counter import Counter
 from runtime import clock
+from runtime.asks import Approval
 from runtime.choices import EventKind, State
-from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, engine
+from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, Suspend, engine
 from runtime.exceptions import InvalidInput, PermanentError, RetryableError, RoostError
 from runtime.models import Artifact, Event, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import blobs, get_store
 from runtime.store.values import ClaimRequest
-from runtime.testing import RecordingContext, assert_enqueued, drain, expire_leases, make_item, run_step
+from runtime.testing import RecordingContext, answer, assert_enqueued, drain, expire_leases, make_item, run_step
 from tests.factories import WorkerFactory
 
 
@@ -90,6 +91,20 @@ def test_a_step_under_test_is_held_to_the_same_rules() -> None:
         RecordingContext().artifact("a/b", "text")
     with pytest.raises(RoostError, match="no longer"):
         RecordingContext(is_cancelled=True).raise_if_cancelled()
+
+
+def test_a_step_under_test_gets_the_answers_that_the_test_gives() -> None:
+    @engine()
+    def careful(state: Any, ctx: StepContext) -> Any:
+        found = ctx.ask(Approval("one"), Approval("two"))
+        return Complete([found[key].approved for key in ("one", "two")])
+
+    given = [answer("one", True), answer("two", False)]
+    assert run_step(careful, context=RecordingContext(given=given)) == Complete([True, False])
+    with pytest.raises(Suspend) as caught:
+        run_step(careful, context=RecordingContext(given=given[:1]))
+    assert [ask.key for ask in caught.value.asks] == ["one", "two"]
+    assert not isinstance(caught.value, Exception)
 
 
 def test_an_item_for_a_test_takes_any_field() -> None:
