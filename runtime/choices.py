@@ -183,10 +183,11 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     State.WAITING: frozenset({State.QUEUED, State.PAUSED, State.FAILED, State.CANCELLED}),
     State.PAUSED: frozenset({State.QUEUED, State.WAITING, State.FAILED, State.CANCELLED}),
     State.DONE: frozenset({State.QUEUED}),
-    State.FAILED: frozenset({State.QUEUED}),
-    State.CANCELLED: frozenset({State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED, State.WAITING}),
+    State.CANCELLED: frozenset({State.QUEUED, State.WAITING}),
 }
-"""From state → states that may follow it. Terminal states are left by redrive, requeue or follow-up only."""
+"""From state → states that may follow it. Terminal states are left by redrive, requeue or follow-up only,
+an item that ended while it waited for what it waited for."""
 
 
 def may_follow(before: str, after: str) -> bool:

@@ -11,9 +11,9 @@ from it and says what comes next. Roost owns everything around the step.
             left = snapshot.data["left"] - 1
             return Complete("lift-off") if left <= 0 else Continue({"left": left}, delay=1)
 
-A step may return `Continue`, `Complete`, `Wait`, `Fail`, or a `Snapshot` (made by `snapshot.next()` or
-`snapshot.finish()`); it may raise `RetryableError` or `PermanentError`. Any other exception is retried by the
-engine's policy. Guarantees:
+A step may return `Continue`, `Complete`, `Wait`, `WaitFor`, `Fail`, or a `Snapshot` (made by `snapshot.next()` or
+`snapshot.finish()`); it may ask for people, signals, children and times by `ctx.ask()`; it may raise `RetryableError`
+or `PermanentError`. Any other exception is retried by the engine's policy. Guarantees:
 
 * `def step` runs inside a transaction on the work database: the rows it writes commit together with its snapshot,
   exactly once. Keep it short, and keep the network out of it.
@@ -31,8 +31,9 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
+from runtime.asks import Answer, Ask
 from runtime.exceptions import Cancelled, RoostError
 from runtime.journal import CallPolicy
 from runtime.journal.call import Scope
@@ -124,8 +125,39 @@ class Fail:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-Decision = Snapshot | Continue | Complete | Wait | Fail
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Let the item wait for what is asked, with no worker and no transaction held.
+
+    With `state` the step is over: its version is made, and the next step reads the answers in `ctx.answers`. Without,
+    the same step runs again. `mode` says whether all of the asks must be answered, or any one of them.
+    """
+
+    asks: Sequence[Ask]
+    state: Any = field(default=_KEEP)
+    mode: Literal["all", "any"] = "all"
+    label: str = ""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether no version is made, and the same step runs again."""
+        return self.state is _KEEP
+
+
+Decision = Snapshot | Continue | Complete | Wait | WaitFor | Fail
 """What a step may return."""
+
+
+class Suspend(BaseException):
+    """Ends this run of a step that asked for something which is not there yet; the step runs again once it is.
+
+    Not an `Exception`, so that a step's own `except Exception` does not swallow it. Let it pass.
+    """
+
+    def __init__(self, asks: Sequence[Ask], mode: Literal["all", "any"] = "all") -> None:
+        super().__init__(f"The step waits for {', '.join(repr(ask.key) for ask in asks)}.")
+        self.asks = asks
+        self.mode: Literal["all", "any"] = mode
 
 
 class StepContext(ABC):
@@ -149,6 +181,31 @@ class StepContext(ABC):
         """Raise `Cancelled` when there is no point in going on."""
         if self.cancelled:
             raise Cancelled("The item is no longer this worker's: its step should end now.")
+
+    @property
+    @abstractmethod
+    def answers(self) -> Mapping[str, Answer]:
+        """What was asked for from this snapshot and has been answered, by key."""
+
+    @overload
+    def ask(self, ask: Ask, /, *, mode: Literal["all", "any"] = "all") -> Answer: ...
+
+    @overload
+    def ask(self, first: Ask, second: Ask, /, *more: Ask, mode: Literal["all", "any"] = "all") -> dict[str, Answer]: ...
+
+    def ask(self, *asks: Ask, mode: Literal["all", "any"] = "all") -> Answer | dict[str, Answer]:
+        """Return the answer to one ask, or the answers by key to several: all of them, or with mode "any" at least one.
+
+        When they are not there yet, this run of the step ends by `Suspend`, which must be let through, and the item
+        waits with no worker. Once answered, the step runs again from the top and gets here with the answers: what it
+        does before asking is done again, so calls to the outside go through the journal. Rows that an atomic step
+        wrote before asking are rolled back; children spawned before are the same ones in the next run. The commit
+        that makes the next version consumes the answers, once.
+        """
+        found = {ask.key: self.answers[ask.key] for ask in asks if ask.key in self.answers}
+        if not found or (mode != "any" and len(found) < len(asks)):
+            raise Suspend(asks, mode)
+        return found[asks[0].key] if len(asks) == 1 else found
 
     @abstractmethod
     def run(

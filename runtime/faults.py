@@ -35,6 +35,7 @@ PLACES = {
     "acknowledge": "claims of items that were taken away are freed",
     "sweep": "items of lost workers are taken back",
     "move": "an operator's move is written",
+    "signal": "a signal is kept",
 }
 """What happens between the points `<place>.before` and `<place>.after`."""
 

@@ -3,6 +3,7 @@
     run_step(engine, {"count_to": 3})        one step of an engine, no database
     drain()                                  run what is due in the test itself, through the real store
     drain(skip_delays=True)                  … and what is due later, by moving the clock
+    answer("refund", True)                   an answer for RecordingContext(given=[…])
     advance(60)                              move the database's clock for a block
     expire_leases()                          play the death of every worker
     assert_enqueued("mail", payload__contains={"to": "ann"})
@@ -28,6 +29,7 @@ from django.utils import timezone
 
 from runtime import clock, registry
 from runtime.artifacts import Prepared, prepare
+from runtime.asks import Answer
 from runtime.choices import Reason, State
 from runtime.engine import Decision, Engine, Item, Snapshot, StepContext, _current, takes
 from runtime.exceptions import RoostError
@@ -37,6 +39,7 @@ from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
 from runtime.store import get_store, work_database
 from runtime.store.base import Store
+from runtime.store.overdue_waits import expire, next_timer_in
 from runtime.store.values import ClaimRequest, Outcome
 from runtime.worker import atomic, execute, outcomes
 from runtime.worker.context import Context
@@ -47,6 +50,7 @@ from runtime.worker.registration import Registration
 from runtime.worker.run import Run
 
 MOST_STEPS = 10_000
+MOST_WAITS = 1_000
 INSTANT = 0.001
 
 
@@ -70,6 +74,12 @@ class RecordingContext(StepContext):
     lines: list[dict[str, Any]] = field(default_factory=list)
     reports: list[tuple[float | None, str]] = field(default_factory=list)
     children: list[dict[str, Any]] = field(default_factory=list)
+    given: Sequence[Answer] = ()
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What the test has given as `given`, by key; `ask` raises `Suspend` for anything else."""
+        return {answer.key: answer for answer in self.given}
 
     @property
     def cancelled(self) -> bool:
@@ -137,6 +147,11 @@ class RecordingContext(StepContext):
         return child
 
 
+def answer(key: str, value: Any = None, **more: Any) -> Answer:
+    """Return the answer that a step under test gets to what it asks under `key`; `more` are fields of `Answer`."""
+    return Answer(key=key, value=value, **{"kind": "input", **more})
+
+
 def make_item(payload: Any = None, **values: Any) -> Item:
     """Return an item as an engine would see it; `values` replace its fields."""
     usual: dict[str, Any] = {
@@ -199,8 +214,9 @@ def drain(
     """Run what is due, item by item, in this thread; return how many steps were run, failed ones counted.
 
     Ends when nothing is due any more, after `max_steps`, or when `until()` is true after a step; an item it leaves is
-    released. `skip_delays` moves the clock (inside the call) to whatever is due next: delays and backoffs pass at
-    once. Raises `RoostError` after 10,000 steps if `max_steps` was not given.
+    released. Waits whose time is over are expired on the way. `skip_delays` moves the clock (inside the call) to
+    whatever is due next: delays, backoffs and timers pass at once, but not the patience with people. Raises
+    `RoostError` after 10,000 steps if `max_steps` was not given.
     """
     return _Inline(get_store(using), engines).run(max_steps, until or (lambda: False), skip_delays)
 
@@ -235,7 +251,7 @@ class _Inline:
                     run = self._claim()
                     if run is not None:
                         self._run(run, over)
-                    elif not (skip_delays and self._skip(moved)):
+                    elif not (expire(self._store.using, MOST_WAITS) or (skip_delays and self._skip(moved))):
                         break
         finally:
             self._registration.leave()
@@ -261,10 +277,11 @@ class _Inline:
         return ClaimRequest(worker=self._registration.id, engines=tuple(self._engines), pools=(), limit=1, alone=alone)
 
     def _skip(self, moved: contextlib.ExitStack) -> bool:
-        seconds = self._store.next_due_in(self._request())
-        if seconds is None:
+        spans = [self._store.next_due_in(self._request()), next_timer_in(self._store.using)]
+        known = [seconds for seconds in spans if seconds is not None]
+        if not known:
             return False
-        moved.enter_context(advance(seconds + INSTANT))
+        moved.enter_context(advance(max(0.0, min(known)) + INSTANT))
         return True
 
     def _run(self, run: Run, over: Callable[[], bool]) -> None:

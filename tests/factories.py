@@ -28,6 +28,7 @@ from runtime.models import (
     Resource,
     ResourceClaim,
     Snapshot,
+    Wait,
     Worker,
     WorkItem,
 )
@@ -227,6 +228,22 @@ class ResourceClaimFactory(DjangoModelFactory[ResourceClaim]):
     epoch = factory.LazyAttribute(lambda claim: claim.work_item.epoch if claim.held else 0)
     created_at = factory.LazyFunction(now)
     acquired_at = factory.LazyAttribute(lambda claim: claim.created_at if claim.held else None)
+
+
+class WaitFactory(DjangoModelFactory[Wait]):
+    """Something that a waiting item asks for, open: an approval unless `kind` says otherwise."""
+
+    class Meta:
+        model = Wait
+
+    work_item = factory.SubFactory(
+        WorkItemFactory, waiting=True, asked=True, reason=factory.LazyAttribute(lambda item: item.factory_parent.kind)
+    )
+    base_version = factory.LazyAttribute(lambda wait: wait.work_item.version)
+    key = "question"
+    kind = "approval"
+    signal_name = factory.LazyAttribute(lambda wait: wait.key if wait.kind == "signal" else "")
+    created_at = factory.LazyFunction(now)
 
 
 class ArtifactFactory(DjangoModelFactory[Artifact]):

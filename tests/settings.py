@@ -9,7 +9,7 @@ from pathlib import Path
 from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
 
-LEDGER_ENGINES = ("Hop", "Write", "Stubborn", "Sleepy", "Poison", "Flaky", "Watchful")
+LEDGER_ENGINES = ("Hop", "Write", "Stubborn", "Sleepy", "Poison", "Flaky", "Watchful", "Gather")
 TEST_FOLDER = Path(tempfile.gettempdir()) / f"roost-tests-{os.getpid()}"
 
 # On SQLite a file of this process alone: threads and child processes open it too.

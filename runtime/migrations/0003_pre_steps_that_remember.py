@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                 ('key', models.CharField(max_length=200, verbose_name='key')),
                 ('kind', models.CharField(choices=[('approval', 'approval'), ('input', 'input'), ('signal', 'signal'), ('children', 'children'), ('timer', 'timer')], max_length=10, verbose_name='kind')),
                 ('state', models.CharField(choices=[('open', 'open'), ('resolved', 'answered'), ('expired', 'expired'), ('consumed', 'consumed'), ('withdrawn', 'withdrawn')], default='open', max_length=10, verbose_name='state')),
-                ('needed', models.CharField(default='all', max_length=3, verbose_name='needed')),
+                ('needed', models.CharField(blank=True, default='all', max_length=3, verbose_name='needed')),
                 ('prompt', models.TextField(blank=True, default='', verbose_name='question')),
                 ('schema', models.JSONField(blank=True, null=True, verbose_name='schema of the answer')),
                 ('data', models.JSONField(blank=True, null=True, verbose_name='details')),
@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(verbose_name='asked at')),
                 ('resolved_at', models.DateTimeField(blank=True, null=True, verbose_name='answered at')),
                 ('consumed_version', models.BigIntegerField(blank=True, null=True, verbose_name='consumed by version')),
+                ('spawned', models.JSONField(blank=True, default=list, editable=False, verbose_name='children spawned before it was asked')),
                 ('work_item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='waits', to='roost.workitem', verbose_name='work item')),
             ],
             options={

@@ -18,7 +18,9 @@ class Wait(Versioned):
     consumes the answers, once. `data` holds what is to be approved, the children, or the signal's name. An approval
     needs `quorum` different people; one rejection is enough to reject. `answers` are the votes so far, `resolution`
     is what the step gets. Past `expires_at` the default is the answer, or the item fails if it has none. With
-    `needed` "any" the item goes on as soon as this is answered, with "all" when all of these are.
+    `needed` "any" the item goes on as soon as this is answered, with "all" when all of these are; it is empty when the
+    step has come further and waits for something else now. `spawned` are the children that the step had enqueued when
+    it asked: run again, it gets them instead of new ones.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -29,7 +31,7 @@ class Wait(Versioned):
     key = models.CharField(_("key"), max_length=200)
     kind = models.CharField(_("kind"), max_length=10, choices=WaitKind.choices)
     state = models.CharField(_("state"), max_length=10, choices=WaitState.choices, default=WaitState.OPEN)
-    needed = models.CharField(_("needed"), max_length=3, default="all")
+    needed = models.CharField(_("needed"), max_length=3, default="all", blank=True)
     prompt = models.TextField(_("question"), default="", blank=True)
     schema = models.JSONField(_("schema of the answer"), null=True, blank=True)
     data = models.JSONField(_("details"), null=True, blank=True)
@@ -45,6 +47,7 @@ class Wait(Versioned):
     created_at = models.DateTimeField(_("asked at"))
     resolved_at = models.DateTimeField(_("answered at"), null=True, blank=True)
     consumed_version = models.BigIntegerField(_("consumed by version"), null=True, blank=True)
+    spawned = models.JSONField(_("children spawned before it was asked"), default=list, blank=True, editable=False)
 
     class Meta:
         db_table = "roost_wait"

@@ -46,6 +46,7 @@ class ItemOperation:
     participle: ClassVar[str]
     permission: ClassVar[str]
     reason_required: ClassVar[bool] = False
+    with_family: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -93,9 +94,10 @@ class ItemOperation:
     def execute(self) -> WorkItem:
         """Do it and return the item. One transaction; joins the caller's."""
         self.check_permission()
-        item, changed = self.store.move(self.item_id, self._decide, actor=self.actor, reason=self.reason)
-        if changed:
-            told = partial(instrument.moved, self.store.using, item, self.verb)
+        family: list[WorkItem] | None = [] if self.with_family else None
+        item, changed = self.store.move(self.item_id, self._decide, actor=self.actor, reason=self.reason, family=family)
+        for moved in (item, *(family or ())) if changed else ():
+            told = partial(instrument.moved, self.store.using, moved, self.verb)
             transaction.on_commit(told, using=self.store.using, robust=True)
         return item
 

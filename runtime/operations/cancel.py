@@ -12,11 +12,15 @@ from runtime.store.values import Move
 
 
 class Cancel(ItemOperation):
-    """End a live item as cancelled. A running step is told, and what it still writes is refused."""
+    """End a live item as cancelled, its live children and theirs with it, in one transaction.
+
+    Running steps are told, and what they still write is refused. Children whose relation is "detached" live on.
+    """
 
     verb = "cancel"
     participle = "cancelled"
     permission = "cancel_workitem"
+    with_family = True
 
     def decide(self, item: WorkItem) -> Move:
         """Cancel whatever is live. Raises `Conflict` for an item that has ended."""
@@ -32,5 +36,5 @@ class Cancel(ItemOperation):
 
 
 def cancel(item: uuid.UUID | str, **options: Unpack[MoveOptions]) -> WorkItem:
-    """Cancel the item and return it. Raises `Conflict` when it has ended, `NotFound`, `Forbidden`."""
+    """Cancel the item and its children, and return it. Raises `Conflict` when it has ended, `NotFound`, `Forbidden`."""
     return Cancel(item, **options).execute()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Unpack
 
-from runtime.choices import EventKind, Reason, State
-from runtime.models import Event, WorkItem
+from runtime.choices import EventKind, Reason, State, WaitState
+from runtime.models import Event, Wait, WorkItem
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.store.values import Move
 
 
 class Resume(ItemOperation):
     """Put a paused item back to where it was: in the queue with its due time, or waiting for what it waited for.
+
+    What has come meanwhile counts: an item that has all it waited for goes to the queue.
 
     A running item whose pause is still to come runs on. A deadline missed meanwhile ends the item by the next sweep.
     """
@@ -45,7 +47,14 @@ class Resume(ItemOperation):
         return Reason.CONTINUE if item.version else Reason.NEW
 
     def _waited_for(self, item: WorkItem) -> str:
-        """Return what the item waited for, as its pause recorded it."""
+        """Return what the item waits for first."""
+        waits = Wait.objects.using(self.store.using).filter(work_item_id=item.pk, base_version=item.version)
+        kinds = waits.exclude(needed="").order_by("created_at", "pk").values_list("kind", "state")
+        still = [kind for kind, state in kinds if state == WaitState.OPEN] or [kind for kind, _ in kinds]
+        return still[0] if still else self._recorded(item)
+
+    def _recorded(self, item: WorkItem) -> str:
+        """Return what the item waited for as its pause recorded it."""
         pauses = Event.objects.using(self.store.using).filter(work_item_id=item.pk, kind=EventKind.PAUSED)
         told = pauses.order_by("-seq").values_list("data", flat=True).first()
         return str((told or {}).get("reason", Reason.SIGNAL))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections, transaction
@@ -18,18 +17,15 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from runtime import artifacts
 from runtime.choices import PARKED, TERMINAL, ClaimMode, ClaimScope, JournalState, State
 from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, WorkItem
+from runtime.queries import verify_waits
+from runtime.queries.problem import Problem
 from runtime.store import work_database
 
 CHUNK = 500
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
-    """An invariant that does not hold. `code` is stable; `item` is None when it concerns a resource."""
-
-    item: uuid.UUID | None
-    code: str
-    text: str
+_COLUMNS = (
+    *("state", "reason", "version", "epoch", "event_seq", "started_at", "finished_at", "parent", "paused_from"),
+    "asked",
+)
 
 
 def item(item_id: uuid.UUID, *, using: str | None = None) -> list[Problem]:
@@ -62,8 +58,7 @@ def everything(*, using: str | None = None) -> Iterator[Problem]:
 
 
 def _after(last: uuid.UUID | None, using: str) -> QuerySet[WorkItem]:
-    columns = ("state", "reason", "version", "epoch", "event_seq", "started_at", "finished_at", "parent", "paused_from")
-    found: QuerySet[WorkItem] = WorkItem.objects.using(using).only(*columns).order_by("id")
+    found: QuerySet[WorkItem] = WorkItem.objects.using(using).only(*_COLUMNS).order_by("id")
     return found if last is None else found.filter(pk__gt=last)
 
 
@@ -224,4 +219,5 @@ _RULES: tuple[Callable[[Sequence[WorkItem], str], Iterator[Problem]], ...] = (
     _parents,
     _artifacts,
     _journal,
+    verify_waits.problems,
 )

@@ -16,7 +16,7 @@ from typing import Any
 from runtime import clock, registry
 from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, EventKind, Reason, State
 from runtime.models import Event, Lease, WorkItem
-from runtime.queries import journal, limits, resources, workers
+from runtime.queries import journal, limits, resources, waits, workers
 from runtime.queries.resources import Obstacle
 from runtime.queries.words import for_people, moment, span
 from runtime.store import work_database
@@ -224,6 +224,15 @@ def _waiting(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
         text=f"Waiting{since}: {for_people(item.reason)}.",
         data={"reason": item.reason, "since": item.away_since},
     )
+    yield from _waits(item, using)
+
+
+def _waits(item: WorkItem, using: str) -> Iterator[Cause]:
+    found = [view for view in waits.of_item(item, using=using) if view.holds]
+    for view in found:
+        yield Cause(code=view.wait.kind, text=view.text, data=view.facts)
+    if len(found) > 1 and found[0].wait.needed == "any":
+        yield Cause(code="any", text="Any one of these is enough.")
 
 
 def _paused(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
@@ -236,6 +245,8 @@ def _paused(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
         text=f"Paused{by}{since}: {for_people(item.reason)}{note}. `roost resume {item.pk}` lets it go on.",
         data={"reason": item.reason, "since": item.away_since, "actor": told.actor if told else ""},
     )
+    if item.paused_from == State.WAITING:
+        yield from _waits(item, using)
 
 
 def _ended(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

@@ -9,6 +9,7 @@
     acknowledge let go of claims of items that were taken away          one short transaction
     sweep       take back what dead workers hold, end what is overdue   bounded batches, one transaction each
     move        one operator's move on one item                         one transaction
+    signal      keep a signal, and let who waits for it go on           one transaction
 
 Two implementations keep this contract: `store.postgres` (set-based SQL, many workers on many machines) and
 `store.portable` (Django's ORM inside an immediate transaction: SQLite, one machine). `get_store()` picks.
@@ -17,9 +18,9 @@ Fence: a lease is good while the item's (epoch, state) is (the lease's epoch, ru
 `commit` writes an outcome only if its (epoch, version) are still the item's; an outcome that fails the check writes
 nothing at all: no snapshot, no event, no artifact, no child. Nothing here ever waits while a step runs.
 
-Lock order, everywhere: Limit rows, then Resource rows by id, then WorkItem rows by id in one go, then Lease rows by
-item. Every transaction runs with `ROOST_LOCK_TIMEOUT_MS` and `ROOST_STATEMENT_TIMEOUT_MS`; deadlocks and serialization
-failures are retried (`store.transactions`), and are never a step's failure.
+Lock order, everywhere: Limit rows, then Resource rows by id, Mailbox rows by id, then WorkItem rows by id in one go,
+then Lease rows by item. Every transaction runs with `ROOST_LOCK_TIMEOUT_MS` and `ROOST_STATEMENT_TIMEOUT_MS`; deadlocks
+and serialization failures are retried (`store.transactions`), and are never a step's failure.
 
 After a COMMIT whose answer was lost: call `read_back`. Only the holder of an epoch can move `version` under it, so
 (epoch, version + 1) means that the outcome was written, and (epoch, version) with the lease still there that it was
@@ -42,6 +43,7 @@ from runtime.store.values import (
     Held,
     Move,
     NewItem,
+    NewSignal,
     Outcome,
     Position,
     SweepReport,
@@ -86,7 +88,8 @@ class Store(ABC):
 
         The rest were fenced off and left no trace. Frees claims and wakes the waiters that fit. The state returned is
         the one the item was left in: an item with `pause_requested` whose outcome says running or queued is paused
-        instead (reason operator, event `paused`), and its lease is gone. Any other error writes none of the batch.
+        instead (reason operator, event `paused`), and its lease is gone. An item that asked for what is there already
+        is queued. Parents that wait for an item which ended are told. Any other error writes none of the batch.
         """
 
     @abstractmethod
@@ -121,18 +124,38 @@ class Store(ABC):
         """Take back the items of leases that expired or belong to `dead_workers`; end what is overdue.
 
         Recovered items are due at once with deaths + 1; after two, and `ROOST_MAX_DEATHS` more alone, they fail as
-        poison. Also: deadlines and item timeouts, revoked leases that expired, parked items whose resources are
-        free; `dead_workers` become offline. Safe with any number of sweepers: an item is recovered once. On SQLite
-        expiry alone takes nothing from `living_workers`, whose processes the caller sees to be alive on this host.
+        poison. Also: deadlines and item timeouts, revoked leases that expired, parked items whose resources are free,
+        waits whose time is over, and items whose children have all ended unnoticed; `dead_workers` become offline. Safe
+        with any number of sweepers: an item is recovered once. On SQLite expiry alone takes nothing from
+        `living_workers`, whose processes the caller sees to be alive on this host.
         """
 
     @abstractmethod
     def move(
-        self, item: uuid.UUID, decide: Callable[[WorkItem], Move | None], *, actor: str, reason: str
+        self,
+        item: uuid.UUID,
+        decide: Callable[[WorkItem], Move | None],
+        *,
+        actor: str,
+        reason: str,
+        family: list[WorkItem] | None = None,
     ) -> tuple[WorkItem, bool]:
         """Lock the item, let `decide` say what happens (it may raise `Conflict`), and write it with its event.
 
         Returns the item after the move and whether anything changed (`decide` may return None). Raises `NotFound`.
+        With the list `family`, its live children and theirs, but for those whose relation is "detached", are cancelled
+        with it, in the same transaction, and put into the list.
+        """
+
+    @abstractmethod
+    def signal(self, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
+        """Keep a signal until a wait takes it; return its id and the items that it moved.
+
+        A signal to an item goes to that item alone, one to a name to the oldest open wait for the name in the
+        namespace, of an item that waits or is paused. No wake-up is lost whichever comes first, signal or wait. A
+        second signal with the same delivery id is the first one: its id is returned and nothing happens. Raises
+        `NotFound`, `Conflict` for an item that has ended, `IdempotencyConflict` for a delivery id that is taken by
+        another signal.
         """
 
     @abstractmethod

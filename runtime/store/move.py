@@ -1,26 +1,21 @@
-"""Move one item as an operator, or the sweep, decides. Shared by both stores.
+"""Write one item's move, as an operator, the sweep or an answer decides. Shared by both stores.
 
-The item's row is locked while the decision is made, so that what was decided is what happens; its clocks, its lease
-and its claims follow from the change of state.
+The item's row is locked while the decision is made, so that what was decided is what happens; its clocks, its lease,
+its claims and its waits follow from the change of state.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import uuid
-from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
 
-from runtime import clock
 from runtime.choices import TERMINAL, Reason, State, may_follow
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import JournalEntry, Lease, Snapshot, WorkItem
-from runtime.store import waking
+from runtime.store import waits, waking
 from runtime.store.history import next_event, write_events
-from runtime.store.resources import Key
-from runtime.store.transactions import transacted
 from runtime.store.values import Move
 from runtime.store.waking import Freeing, drop_wanted
 
@@ -32,35 +27,6 @@ INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, restored_
 SELECT work_item_id, %s, %s, data, label, version, %s FROM roost_snapshot WHERE work_item_id = %s AND version = %s
 """
 """Copies a snapshot's text inside the database, so that not a byte of the state changes."""
-
-Decide = Callable[[WorkItem], Move | None]
-
-
-def move(using: str, item: uuid.UUID, decide: Decide, *, actor: str, reason: str) -> tuple[WorkItem, bool]:
-    """Lock the item, let `decide` say what happens, and write it; return the item and whether anything changed.
-
-    One transaction, retried whole when the database undoes it, so `decide` may be called twice; it sees the locked row.
-    Raises `NotFound`, `Conflict`, and what `decide` raises; nothing is written then.
-    """
-
-    def once() -> tuple[WorkItem, bool]:
-        freeing = waking.prepare(using, [item], keys=_keys(using, item))
-        found = freeing.items.get(item)
-        if found is None:
-            raise NotFound(f"There is no work item {item}.")
-        wanted = decide(found)
-        if wanted is None:
-            return found, False
-        apply(freeing, found, wanted, clock.now(using), actor=actor, reason=reason)
-        return found, True
-
-    return transacted(using, once)
-
-
-def _keys(using: str, item: uuid.UUID) -> list[Key]:
-    """Return the keys of the resources that the item may have claims on by the time that its row is locked."""
-    found = WorkItem.objects.using(using).filter(pk=item, limited=True).values_list("namespace", "resources").first()
-    return [Key(found[0], entry["key"]) for entry in found[1]] if found else []
 
 
 def apply(
@@ -90,6 +56,8 @@ def apply(
     write_events(using, [event])
     if move.forget:
         JournalEntry.objects.using(using).filter(work_item=item.pk, pk__in=move.forget).delete()
+    if item.asked and (move.restore is not None or item.state in TERMINAL):
+        _end_waits(using, item, restored=move.restore is not None)
     if parked and not is_parked(item):
         drop_wanted(using, item.pk)
     if move.free:
@@ -97,6 +65,16 @@ def apply(
     over = before != State.RUNNING and item.state in TERMINAL
     ended = [item.pk] if over and not Lease.objects.using(using).filter(pk=item.pk).exists() else []
     return waking.finish(freeing, ended) if ended or move.free else 0
+
+
+def _end_waits(using: str, item: WorkItem, *, restored: bool) -> None:
+    """Take back what nobody has answered; from another state, the answers too. What was answered outlives a failure."""
+    if restored:
+        waits.forget(using, item.pk)
+        WorkItem.objects.using(using).filter(pk=item.pk).update(asked=False)
+        item.asked = False
+    else:
+        waits.withdraw(using, [item.pk])
 
 
 def is_parked(item: WorkItem) -> bool:

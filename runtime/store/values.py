@@ -23,8 +23,8 @@ class Claimed(NamedTuple):
 
     `version` and `data` belong together: `data` is the state of Snapshot `version`, None when no snapshot exists yet
     (version 0 of an item whose first step never committed). `claimed_at` is the database's time of the claim.
-    `answers` is the JSON list of the waits asked for from that version, as `runtime.store.waits` writes them, None
-    where there are none. `rated` items are under a rate limit: each of their steps takes a claim of its own.
+    `answers` is the JSON of what was asked for from that version and answered, as `runtime.store.waits` writes it, None
+    for an item without waits. `rated` items are under a rate limit: each of their steps takes a claim of its own.
     """
 
     id: uuid.UUID
@@ -156,6 +156,19 @@ class NewWait:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewSignal:
+    """A signal to keep: for the item `target`, or for a name in a namespace. `payload` is data, not text."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    payload: Any
+    target: uuid.UUID | None = None
+    delivery_id: str | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What one step came to, ready to be written.
 
@@ -166,6 +179,10 @@ class Outcome:
     `advance` sets deaths back to 0 and clears the item's last error, unless the outcome brings one. `attempt` is
     written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
     signs it.
+
+    `waits` are asked for from the version after the outcome; an outcome with waits leaves the item waiting, or queued
+    at once (reason answered) when what it waits for is there. Its artifacts are those of the version to be made.
+    `asked` says that the item has waits which no step has consumed: `advance` consumes them.
     """
 
     worker: uuid.UUID
@@ -191,6 +208,17 @@ class Outcome:
     children: tuple[NewItem, ...] = ()
     waits: tuple[NewWait, ...] = ()
     asked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitAnswer:
+    """A person's answer to an open wait: the vote that is kept, and with `final` the value that the step gets."""
+
+    wait: uuid.UUID
+    by: str
+    reason: str
+    value: Any
+    final: bool
 
 
 class Position(NamedTuple):
@@ -222,12 +250,13 @@ class SweepReport:
     woken: int = 0
     workers_lost: int = 0
     leases_dropped: int = 0
+    expired: int = 0
     more: bool = False
 
     @property
     def changed(self) -> int:
         """How many items may now be due."""
-        return self.recovered + self.woken
+        return self.recovered + self.woken + self.expired
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,12 +268,14 @@ class Move:
     when `state` is queued; None leaves run_at as it is. `free` names the resource keys whose claims, held or wanted,
     the item gives up in the same transaction, whoever still works with them; waiters that fit are woken.
     `clear_errors` empties attempt, deaths, last_error, fingerprint and the acknowledgement. `forget` names rows of the
-    journal to delete, so that their calls are made again.
+    journal to delete, so that their calls are made again. `answer` is given to a wait of the item, which goes on if it
+    waits and this was what it needed.
 
     From the change of state follow, without being in `changes`: run_at, finished_at (set on entering a terminal state,
     None on leaving one), away_since and away_total, and timeout_at (moved by the time away; None on leaving a terminal
     state, so that the next claim starts it anew). Leaving a terminal state also clears the result, and a deadline that
-    has passed. Leaving queued drops wanted claims; a terminal state drops all claims of an item that no worker holds.
+    has passed. Leaving queued drops wanted claims; a terminal state drops all claims of an item that no worker holds,
+    withdraws what the item waits for, and lets its parent know.
     """
 
     kind: str
@@ -256,5 +287,6 @@ class Move:
     free: tuple[str, ...] = ()
     forget: tuple[int, ...] = ()
     clear_errors: bool = False
+    answer: WaitAnswer | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] | None = None

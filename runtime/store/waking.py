@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from runtime import clock
 from runtime.choices import TERMINAL, ClaimScope, EventKind, Reason, State
 from runtime.models import Lease, ResourceClaim, WorkItem
+from runtime.store import mailboxes
 from runtime.store.history import lock_items, next_event, touch, write_events
+from runtime.store.mailboxes import Name
 from runtime.store.resources import Ask, Holder, Key, find, fits, holders, lock_rows
 
 WAITERS = 100
@@ -36,17 +38,21 @@ class Freeing:
     items: Mapping[uuid.UUID, WorkItem]
 
 
-def prepare(using: str, items: Collection[uuid.UUID], *, keys: Iterable[Key] = ()) -> Freeing:
+def prepare(
+    using: str, items: Collection[uuid.UUID], *, keys: Iterable[Key] = (), names: Collection[Name] = ()
+) -> Freeing:
     """Lock what freeing the claims of `items` needs: their Resource rows, then items and waiters by id in one go.
 
     Call it first in the transaction. `keys` are resources to lock besides those that the items have claims on now,
-    for a caller who cannot know whether the items get claims until their rows are locked.
+    for a caller who cannot know whether the items get claims until their rows are locked; `names` those of signals
+    whose mailboxes are locked before the items.
     The answer's `items` are the locked rows, waiters among them, as of after the lock.
     """
     claimed = ResourceClaim.objects.using(using).filter(work_item__in=items).values_list("resource_id", flat=True)
     found = {row.pk for row in find(using, sorted(set(keys))).values()}
     rows = frozenset(lock_rows(using, found.union(claimed)))
     waiters = _waiters(using, rows)
+    mailboxes.lock(using, names)
     return Freeing(using, rows, waiters, lock_items(using, {*items, *waiters}))
 
 

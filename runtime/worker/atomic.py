@@ -95,12 +95,24 @@ def _run_once(
         if outcome is None:
             raise
         return outcome, None
+    except execute.Suspended as parked:
+        return _park(store, shape(run, parked.outcome))
     except Exception as error:
         if outcome is None:
             raise
         if commit.done:
             logger.exception("an on_commit hook failed after a committed step", extra={"work_item": str(run.id)})
             return outcome, state
+        if connection_lost(store.using, error):
+            raise InDoubt(outcome) from error
+        raise
+
+
+def _park(store: Store, outcome: Outcome) -> tuple[Outcome, str | None]:
+    """Commit the outcome of a step that has asked, after its rows were rolled back: it will write them again."""
+    try:
+        return outcome, _commit(store, outcome).get(outcome.item)
+    except (OperationalError, InterfaceError) as error:
         if connection_lost(store.using, error):
             raise InDoubt(outcome) from error
         raise

@@ -138,6 +138,7 @@ def refused(bad: Outcome, error: Exception) -> Outcome:
         events=(NewEvent(kind=EventKind.FAILED, reason=Reason.PERMANENT_ERROR, data=text),),
         artifacts=(),
         children=(),
+        waits=(),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runtime import artifacts
+from runtime.asks import Answer
 from runtime.choices import EventKind
 from runtime.engine import StepContext
 from runtime.exceptions import InvalidInput
@@ -29,7 +30,7 @@ MAX_NOTE = 500
 class Context(StepContext):
     """Stages what the step makes; `outcomes.settle` puts it into the step's outcome."""
 
-    __slots__ = ("_artifacts", "_children", "_events", "_run", "_using", "attempt", "idempotency_key")
+    __slots__ = ("_artifacts", "_children", "_events", "_run", "_spawned", "_using", "attempt", "idempotency_key")
 
     def __init__(self, run: Run, using: str) -> None:
         self._run = run
@@ -39,6 +40,12 @@ class Context(StepContext):
         self._artifacts: list[NewArtifact] | None = None
         self._events: list[NewEvent] | None = None
         self._children: list[NewItem] | None = None
+        self._spawned = 0
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """The answers that came with the claim."""
+        return self._run.told.answers
 
     @property
     def cancelled(self) -> bool:
@@ -138,8 +145,15 @@ class Context(StepContext):
         priority: int | None = None,
         resources: Sequence[str | Mapping[str, Any]] = (),
     ) -> uuid.UUID:
-        """Stage a child; it is checked now and enqueued with the step's commit."""
+        """Stage a child; it is checked now and enqueued with the step's commit.
+
+        In a step that runs again because it has asked, the children that it had spawned are enqueued already.
+        """
         claimed = self._run.claimed
+        there = self._run.told.spawned[self._spawned : self._spawned + 1]
+        self._spawned += 1
+        if there:
+            return there[0]
         child = build(
             engine,
             payload,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, connections
 
 from runtime import instrument, wake
-from runtime.choices import Reason, State
+from runtime.choices import TERMINAL, Reason, State
 from runtime.conf import settings as roost
 from runtime.store import get_store
 from runtime.store.values import Claimed, ClaimRequest, Held, Outcome
@@ -235,6 +235,10 @@ class Drain:
         if state == State.RUNNING:
             advance(run, outcome)
             return True
+        if outcome.has_parent and outcome.state in TERMINAL:
+            # Its parent may be due now, here or elsewhere.
+            self.pace.woken()
+            wake.hint(self.store.using)
         self._drop(run)
         self.pace.left(outcome.delay if state == State.QUEUED else None)
         return False

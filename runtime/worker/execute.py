@@ -13,8 +13,8 @@ import uuid
 from typing import Any
 
 from runtime.conf import settings as roost
-from runtime.engine import Snapshot, _current
-from runtime.exceptions import StepTimeout, UnstorableOutcome
+from runtime.engine import Snapshot, Suspend, _current
+from runtime.exceptions import RoostError, StepTimeout, UnstorableOutcome
 from runtime.jsondata import dumps, loads
 from runtime.store.values import Outcome
 from runtime.worker import outcomes
@@ -29,6 +29,14 @@ def time_limit(run: Run) -> float | None:
             return limit
     setting: float | None = roost.STEP_TIMEOUT
     return setting
+
+
+class Suspended(Exception):
+    """An atomic step has asked for something: what it wrote is rolled back, and `outcome` parks its item."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"The step of item {outcome.item} waits.")
+        self.outcome = outcome
 
 
 async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | None = None) -> Outcome:
@@ -51,6 +59,8 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
             returned = call(run, snapshot, context)
             decision = await returned if inspect.isawaitable(returned) else returned
         return outcomes.settle(worker, run, context, decision, snapshot)
+    except Suspend as pause:
+        return _parked(worker, run, context, pause)
     except TimeoutError as error:
         if limit is not None and time.monotonic() - run.started >= limit:
             return outcomes.fail(worker, run, timed_out(limit))
@@ -65,8 +75,15 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
         _current.reset(token)
 
 
+def _parked(worker: uuid.UUID, run: Run, context: Context, pause: Suspend) -> Outcome:
+    try:
+        return outcomes.suspend(worker, run, context, pause)
+    except RoostError as error:
+        return outcomes.fail(worker, run, error)
+
+
 def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
-    """Run one step of a sync engine and return its outcome. Raises what the step raises."""
+    """Run one step of a sync engine and return its outcome. Raises what the step raises, and `Suspended`."""
     run.calls = None
     context = Context(run, using)
     token = _current.set(context)
@@ -76,6 +93,8 @@ def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
         snapshot = read(run)
         decision = call(run, snapshot, context)
         return outcomes.settle(worker, run, context, decision, snapshot)
+    except Suspend as pause:
+        raise Suspended(outcomes.suspend(worker, run, context, pause)) from None
     finally:
         _current.reset(token)
 

@@ -30,6 +30,8 @@ logger = logging.getLogger("roost.worker")
 TICK_SECONDS = 0.25
 OVERTIME_SECONDS = 2.0
 STALL_BEATS = 2
+THOROUGH_SECONDS = 30.0
+"""Between two sweeps that look for what has no sign of its own: parents that were not told of an end."""
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -53,6 +55,7 @@ class Housekeeping(threading.Thread):
         self._settled = False
         self._beat_at = _now() + roost.HEARTBEAT_SECONDS
         self._sweep_at = self._turned_at = _now()
+        self._thorough_at = _now() + THOROUGH_SECONDS
         self._storage = StorageCare(drain.store.using)
         self.desired_state: str = WorkerState.ONLINE
 
@@ -138,8 +141,10 @@ class Housekeeping(threading.Thread):
         self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load
         # After a restart of the database, leases that expired meanwhile belong to the living until these had a chance.
         self._settled = self._settled or takeover.is_settled(self._store.using)
-        if not self._settled or takeover.is_quiet(self._store.using, self._worker):
+        if not self._settled or (now < self._thorough_at and takeover.is_quiet(self._store.using, self._worker)):
             return
+        if now >= self._thorough_at:
+            self._thorough_at = now + THOROUGH_SECONDS
         dead = takeover.find_dead(self._store.using, self._worker)
         takeover.end_sessions(self._store.using, dead)
         living = takeover.find_living(self._store.using)

@@ -206,5 +206,6 @@ def advance(run: Run, outcome: Outcome) -> None:
         run.version += 1
         run.steps_total += 1
         run.data = outcome.data
+        run.forget_answers()
     run.attempt = outcome.attempt
     run.progress = None

@@ -16,7 +16,7 @@ from typing import Any
 
 from runtime.choices import EventKind, Reason, State
 from runtime.conf import settings as roost
-from runtime.engine import Complete, Continue, Fail, Snapshot, Wait
+from runtime.engine import Complete, Continue, Fail, Snapshot, Suspend, Wait, WaitFor
 from runtime.exceptions import (
     InvalidInput,
     NotJSON,
@@ -29,13 +29,15 @@ from runtime.exceptions import (
 )
 from runtime.jsondata import clean, dumps
 from runtime.retry import RetryPolicy
-from runtime.store.values import NewEvent, Outcome
+from runtime.store.values import NewEvent, NewWait, Outcome
+from runtime.worker.asking import new_waits
 from runtime.worker.context import Context
 from runtime.worker.run import Run
 
 MAX_TRACEBACK = 20_000
 MAX_MESSAGE = 4_000
 MAX_LABEL = 200
+MOST_TOLD = 20
 LONGEST_DELAY = 10 * 365 * 86_400.0
 
 
@@ -60,12 +62,14 @@ def settle(worker: uuid.UUID, run: Run, context: Context, decision: Any, snapsho
         outcome = _complete(worker, run, decision)
     elif kind is Wait:
         outcome = _wait(worker, run, decision)
+    elif kind is WaitFor:
+        outcome = _wait_for(worker, run, decision)
     elif kind is Fail:
         raise PermanentError(str(decision.message), code=decision.code, details=dict(decision.details))
     else:
         raise WrongOutcome(
             f"The step returned {'nothing (None)' if decision is None else f'a {kind.__name__}'}. "
-            f"Return Continue, Complete, Wait, Fail or snapshot.next(…)."
+            f"Return Continue, Complete, Wait, WaitFor, Fail or snapshot.next(…)."
         )
     return _with_staged(run, context, outcome)
 
@@ -158,6 +162,57 @@ def _wait(worker: uuid.UUID, run: Run, decision: Wait) -> Outcome:
     )
 
 
+def _wait_for(worker: uuid.UUID, run: Run, decision: WaitFor) -> Outcome:
+    waits = new_waits(decision.asks, decision.mode)
+    if decision.keeps_state:
+        return _parked(worker, run, waits)
+    duration = time.monotonic() - run.started
+    outcome = _outcome(
+        worker,
+        run,
+        state=State.WAITING,
+        reason=waits[0].kind,
+        advance=True,
+        data=_encode(decision.state, "state", roost.MAX_STATE_BYTES),
+        label=_label(decision.label),
+        duration=duration,
+        waits=waits,
+        events=(_step_event(decision.label, 0.0, duration), _asked_event(waits)),
+    )
+    limit = run.claimed.max_steps
+    if limit is not None and run.steps_total + 1 >= limit:
+        return _out_of_steps(replace(outcome, waits=(), events=outcome.events[:1]), limit)
+    return outcome
+
+
+def suspend(worker: uuid.UUID, run: Run, context: Context, pause: Suspend) -> Outcome:
+    """Return the outcome of a step that asked for what is not there yet: the item waits, and the step runs again.
+
+    Costs no attempt. Raises `InvalidInput` for what cannot be asked.
+    """
+    return _with_staged(run, context, _parked(worker, run, new_waits(pause.asks, pause.mode)))
+
+
+def _parked(worker: uuid.UUID, run: Run, waits: tuple[NewWait, ...]) -> Outcome:
+    duration = time.monotonic() - run.started
+    return _outcome(
+        worker,
+        run,
+        state=State.WAITING,
+        reason=waits[0].kind,
+        attempt=run.attempt,
+        duration=duration,
+        waits=waits,
+        events=(_asked_event(waits, duration),),
+    )
+
+
+def _asked_event(waits: tuple[NewWait, ...], duration: float | None = None) -> NewEvent:
+    told = [{"key": wait.key, "kind": wait.kind} for wait in waits[:MOST_TOLD]]
+    data = dumps({"asks": told, "count": len(waits), "mode": waits[0].needed})
+    return NewEvent(kind=EventKind.ASKED, reason=waits[0].kind, data=data, duration=duration)
+
+
 def leave(outcome: Outcome) -> Outcome:
     """Return the outcome of an item that would go on at once, made to go back to the queue instead."""
     if outcome.state != State.RUNNING:
@@ -244,6 +299,7 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         version=run.version,
         limited=claimed.limited,
         has_parent=claimed.parent_id is not None,
+        asked=run.asked,
         initial=run.initial,
         **values,
     )

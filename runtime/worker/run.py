@@ -10,6 +10,7 @@ from runtime.engine import Engine, Item, takes
 from runtime.journal.entries import Found, Write
 from runtime.jsondata import loads
 from runtime.store.values import Claimed, Held
+from runtime.worker.asking import NOTHING, Told, told
 
 if TYPE_CHECKING:
     from runtime.worker.calls import CallEvents
@@ -38,12 +39,14 @@ class Recorder(Protocol):
 class Run:
     """An item that this process owns: where it stands, and what is known of the step being made.
 
-    `version`, `attempt`, `steps_total` and `data` follow each committed step. `lost` is set (by any thread) when the
-    item was taken away: whatever the step still does is refused. `calls` are the events of the step's recorded calls,
-    `calling` the keys of those being made.
+    `version`, `attempt`, `steps_total` and `data` follow each committed step. `asked` says that the item has waits
+    which no step has consumed, `told` what is known of them. `calls` are the events of the step's recorded calls,
+    `calling` the keys of those being made. `lost` is set (by any thread) when the item was taken away: whatever the
+    step still does is refused.
     """
 
     __slots__ = (
+        "asked",
         "attempt",
         "calling",
         "calls",
@@ -60,6 +63,7 @@ class Run:
         "started",
         "steps_total",
         "task",
+        "told",
         "version",
     )
 
@@ -73,6 +77,8 @@ class Run:
         self.data: str | None = claimed.data
         self.initial: str | None = None
         self.item = _item(claimed)
+        self.asked = claimed.answers is not None
+        self.told: Told = told(claimed.answers)
         self.since = time.monotonic()
         self.deadline = _deadline(claimed, self.since)
         self.started = 0.0
@@ -81,6 +87,10 @@ class Run:
         self.task: Any = None
         self.calls: CallEvents | None = None
         self.calling: set[tuple[int, str]] = set()
+
+    def forget_answers(self) -> None:
+        """Go on without what was asked for from an earlier snapshot: the commit consumed it."""
+        self.asked, self.told = False, NOTHING
 
     @property
     def id(self) -> uuid.UUID:

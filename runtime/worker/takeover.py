@@ -15,7 +15,7 @@ from runtime.choices import WorkerState
 from runtime.conf import settings as roost
 from runtime.models import Worker
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.look import LOOK
+from runtime.store.postgres.look import LOOK, PARTS
 from runtime.store.postgres.session import rows
 from runtime.worker import liveness
 
@@ -71,7 +71,7 @@ def is_quiet(using: str, me: uuid.UUID) -> bool:
     """Say, with one statement, that no worker can be dead and a sweep would find nothing. SQLite is never quiet."""
     if connections[using].vendor != "postgresql":
         return False
-    found = rows(using, QUIET_SQL, [str(2 * roost.HEARTBEAT_SECONDS), plain([]), *["1"] * 4, me])
+    found = rows(using, QUIET_SQL, [str(2 * roost.HEARTBEAT_SECONDS), plain([]), *["1"] * PARTS, me])
     return not any(anything or (worker and _may_be_dead(worker, *rest)) for worker, *rest, anything in found)
 
 

@@ -17,6 +17,8 @@ ON_POSTGRES = [
     "test_store_interleavings.py",
     "test_store_plans.py",
     "test_store_roomy.py",
+    "test_store_waiting_plans.py",
+    "test_store_waiting_races.py",
 ]
 collect_ignore = ON_POSTGRES if ON_SQLITE else ["test_portable_store.py"]
 

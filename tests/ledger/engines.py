@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runtime.asks import AwaitChildren, AwaitSignal, Timer
 from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext
 from runtime.exceptions import RetryableError
 from runtime.retry import RetryPolicy
@@ -116,3 +117,17 @@ class Watchful(Engine):
             raise
         note.write_text("finished")
         return Complete()
+
+
+class Gather(Engine):
+    """Spawn `kids` children, wait a moment, then for the children, then for the signal `word`; all in one step."""
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {}
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        kids = [ctx.spawn(item.payload["engine"], {"steps": 3}) for _ in range(item.payload["kids"])]
+        ctx.ask(Timer("a moment", 0.2))
+        found = ctx.ask(AwaitChildren("kids", kids))
+        word = ctx.ask(AwaitSignal("word"))
+        return Complete({"kids": [child["state"] for child in found.value], "word": word.value})

@@ -33,6 +33,8 @@ ALLOWED = {
     ("failed", "queued"),  # redrive
     ("done", "queued"),  # follow-up
     ("cancelled", "queued"),
+    ("failed", "waiting"),  # redrive, requeue: of an item that ended while it waited
+    ("cancelled", "waiting"),
     ("queued", "queued"),  # requeue: due now
 }
 
@@ -48,8 +50,9 @@ def test_every_state_is_live_or_terminal_and_has_its_row_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
-def test_an_ended_item_is_only_ever_queued_again(state: str) -> None:
-    assert TRANSITIONS[state] == {State.QUEUED}
+def test_an_ended_item_is_only_ever_queued_or_waits_again(state: str) -> None:
+    assert State.QUEUED in TRANSITIONS[state]
+    assert TRANSITIONS[state] <= {State.QUEUED, State.WAITING}
 
 
 @pytest.mark.parametrize("state", sorted(LIVE))

@@ -11,14 +11,15 @@ from django.db import connection
 
 from engines.counter import Counter
 from runtime import clock
+from runtime.asks import Approval
 from runtime.choices import EventKind, State
-from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, engine
+from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, Suspend, engine
 from runtime.exceptions import CallFailed, InvalidInput, PermanentError, RetryableError, RoostError
 from runtime.models import Artifact, Event, JournalEntry, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import blobs, get_store
 from runtime.store.values import ClaimRequest
-from runtime.testing import RecordingContext, assert_enqueued, drain, expire_leases, make_item, run_step
+from runtime.testing import RecordingContext, answer, assert_enqueued, drain, expire_leases, make_item, run_step
 from tests.factories import WorkerFactory
 
 
@@ -146,6 +147,20 @@ def test_the_calls_of_a_step_under_test_are_made_once_and_counted() -> None:
     assert run_step(pays, context=context) == run_step(pays, context=context) == Complete("paid")
     assert run_step(looks, context=context) == Complete(1)
     assert context.calls == {"refuse": 1, "charge": 1, "look": 1}
+
+
+def test_a_step_under_test_gets_the_answers_that_the_test_gives() -> None:
+    @engine()
+    def careful(state: Any, ctx: StepContext) -> Any:
+        found = ctx.ask(Approval("one"), Approval("two"))
+        return Complete([found[key].approved for key in ("one", "two")])
+
+    given = [answer("one", True), answer("two", False)]
+    assert run_step(careful, context=RecordingContext(given=given)) == Complete([True, False])
+    with pytest.raises(Suspend) as caught:
+        run_step(careful, context=RecordingContext(given=given[:1]))
+    assert [ask.key for ask in caught.value.asks] == ["one", "two"]
+    assert not isinstance(caught.value, Exception)
 
 
 def test_an_item_for_a_test_takes_any_field() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from runtime.management.roost import (
+    answers,
     demo,
     engines,
     enqueue,
@@ -26,7 +27,9 @@ from runtime.management.roost import (
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
 from runtime.management.roost.printer import Printer
 
-GROUPS: tuple[ModuleType, ...] = (engines, enqueue, looks, lists, files, journal, moves, letters, limits, upkeep, demo)
+GROUPS: tuple[ModuleType, ...] = (
+    *(engines, enqueue, looks, lists, files, journal, moves, answers, letters, limits, upkeep, demo),
+)
 
 
 class Command(BaseCommand):

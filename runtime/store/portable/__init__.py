@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from runtime.journal.entries import Found, Write
 from runtime.models import WorkItem
 from runtime.store.base import Store
-from runtime.store.move import move
+from runtime.store.delivery import deliver
+from runtime.store.operate import move
 from runtime.store.portable.acknowledge import acknowledge
 from runtime.store.portable.claim import claim
 from runtime.store.portable.commit import commit
@@ -34,6 +35,7 @@ from runtime.store.values import (
     Held,
     Move,
     NewItem,
+    NewSignal,
     Outcome,
     Position,
     SweepReport,
@@ -74,9 +76,18 @@ class PortableStore(Store):
         return sweep(self.using, frozenset(dead_workers), frozenset(living_workers), batch)
 
     def move(
-        self, item: uuid.UUID, decide: Callable[[WorkItem], Move | None], *, actor: str, reason: str
+        self,
+        item: uuid.UUID,
+        decide: Callable[[WorkItem], Move | None],
+        *,
+        actor: str,
+        reason: str,
+        family: list[WorkItem] | None = None,
     ) -> tuple[WorkItem, bool]:
-        return move(self.using, item, decide, actor=actor, reason=reason)
+        return move(self.using, item, decide, actor=actor, reason=reason, family=family)
+
+    def signal(self, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
+        return deliver(self.using, signal)
 
     def read_back(self, items: Sequence[uuid.UUID]) -> dict[uuid.UUID, Position]:
         return read_back(self.using, items)

@@ -17,6 +17,7 @@ from runtime.store.resources import Candidate
 from runtime.store.transactions import transacted
 from runtime.store.turns import Turns
 from runtime.store.values import Claimed, ClaimRequest
+from runtime.store.waits import with_answers
 
 DUE = f"""
 SELECT {DUE_COLUMNS} FROM roost_workitem
@@ -47,7 +48,8 @@ VALUES (%s, %s, 'claimed', %s, %s, %s, %s, '', '', %s)
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload, w.config, w.priority, w.fair_key, w.resources,
     w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label, w.steps_total, w.max_steps,
-    w.step_timeout, w.timeout_at, w.parent_id, w.created_at, w.deadline_at, NULL, s.data
+    w.step_timeout, w.timeout_at, w.parent_id, w.created_at, w.deadline_at, NULL, s.data,
+    CASE WHEN w.asked THEN '' END
 FROM roost_workitem w
 LEFT JOIN roost_snapshot s ON s.work_item_id = w.id AND s.version = w.version
 WHERE w.id IN ({ids})
@@ -134,7 +136,9 @@ def _mark(using: str, worker: uuid.UUID, taken: Sequence[Due], now: dt.datetime,
 def _read(using: str, taken: Sequence[str], now: dt.datetime) -> list[Claimed]:
     if not taken:
         return []
-    return [_claimed(using, row, now) for row in rows(using, READ.format(ids=places(taken)), taken)]
+    return with_answers(
+        using, [_claimed(using, row, now) for row in rows(using, READ.format(ids=places(taken)), taken)]
+    )
 
 
 def _claimed(using: str, row: Sequence[Any], now: dt.datetime) -> Claimed:

@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, Reason, State
-from runtime.store import waking
+from runtime.store import following, waking
 from runtime.store.portable.insert import insert
 from runtime.store.portable.statements import later, places, rows, stored, write_many
 from runtime.store.transactions import transacted
@@ -53,6 +53,9 @@ ARTIFACT = """
 INSERT INTO roost_artifact (
     id, work_item_id, version, name, kind, content_type, size, sha256, metadata, row_version, created_at
 ) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 1, %s)
+ON CONFLICT (work_item_id, version, name) DO UPDATE SET
+    kind = excluded.kind, content_type = excluded.content_type, size = excluded.size, sha256 = excluded.sha256,
+    metadata = excluded.metadata, row_version = roost_artifact.row_version + 1
 """
 
 PAUSED = NewEvent(kind=EventKind.PAUSED, reason=Reason.OPERATOR)
@@ -72,9 +75,21 @@ class Accepted:
         return self.outcome.version + self.outcome.advance
 
     @property
+    def version_made(self) -> int:
+        """The version whose artifacts these are: a step that asks makes them again when it runs again."""
+        return self.outcome.version + (self.outcome.advance or bool(self.outcome.waits))
+
+    @property
     def state(self) -> str:
         """The item's state afterwards."""
         return State.PAUSED.value if self.paused else str(self.outcome.state)
+
+    @property
+    def paused_from(self) -> str:
+        """Where resuming leads, of a paused item."""
+        if self.state != State.PAUSED:
+            return ""
+        return State.WAITING.value if self.outcome.state == State.WAITING else State.QUEUED.value
 
     @property
     def events(self) -> tuple[NewEvent, ...]:
@@ -100,6 +115,8 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
 
 def _write(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     accepted = _accepted(using, outcomes)
+    special = any(following.concerns(one.outcome) for one in accepted)
+    locked = following.lock(using, [one.outcome for one in accepted]) if special else None
     ended = [one.outcome.item for one in accepted if one.outcome.limited and one.state != State.RUNNING]
     freeing = waking.prepare(using, ended) if ended else None
     now = clock.now(using)
@@ -108,7 +125,8 @@ def _write(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     insert(using, [child for one in accepted for child in one.outcome.children])
     if freeing is not None:
         waking.finish(freeing, ended)
-    return {one.outcome.item: one.state for one in accepted}
+    states = {one.outcome.item: one.state for one in accepted}
+    return states if locked is None else states | following.follow(locked, states)
 
 
 def _accepted(using: str, outcomes: Sequence[Outcome]) -> list[Accepted]:
@@ -119,7 +137,7 @@ def _accepted(using: str, outcomes: Sequence[Outcome]) -> list[Accepted]:
     for outcome in outcomes:
         epoch, version, seq, pause = found.get(outcome.item.hex, (None, None, 0, False))
         if (epoch, version) == (outcome.epoch, outcome.version):
-            paused = bool(pause) and outcome.state in (State.RUNNING, State.QUEUED)
+            paused = bool(pause) and outcome.state in (State.RUNNING, State.QUEUED, State.WAITING)
             accepted.append(Accepted(outcome, seq, paused))
     return accepted
 
@@ -139,7 +157,7 @@ def _item(using: str, one: Accepted, now: dt.datetime, moment: str | None) -> tu
     return (
         state,
         Reason.OPERATOR.value if one.paused else outcome.reason,
-        State.QUEUED.value if state == State.PAUSED else "",
+        one.paused_from,
         moment if away else None,
         moment if state in TERMINAL else None,
         due,
@@ -175,7 +193,7 @@ def _write_history(using: str, accepted: Sequence[Accepted], moment: str | None)
             place = (key, seq, event.kind, one.version, made.epoch, made.attempt, worker)
             events.append((*place, event.reason, event.data, event.duration, moment))
         for file in made.artifacts:
-            made_by = (file.id.hex, key, one.version, file.name, file.kind)
+            made_by = (file.id.hex, key, one.version_made, file.name, file.kind)
             artifacts.append((*made_by, file.content_type, file.size, file.sha256, file.metadata, moment))
     write_many(using, FIRST_SNAPSHOT, initial)
     write_many(using, SNAPSHOT, snapshots)

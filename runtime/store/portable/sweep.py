@@ -17,9 +17,11 @@ from runtime.conf import settings as roost
 from runtime.models import Lease, Worker, WorkItem
 from runtime.store import waking
 from runtime.store.move import apply
+from runtime.store.overdue_waits import expire, notice_children
 from runtime.store.portable.giving_back import give_back
 from runtime.store.portable.parked import wake_parked
 from runtime.store.portable.statements import rows, stored
+from runtime.store.settling import settle_parents
 from runtime.store.transactions import transacted
 from runtime.store.values import Move, SweepReport
 
@@ -44,7 +46,9 @@ def sweep(using: str, dead: frozenset[uuid.UUID], living: frozenset[uuid.UUID], 
     _mark_offline(using, dead, report)
     report.overdue = _end(using, PAST_DEADLINE, _deadline, batch, report)
     report.timed_out = _end(using, TIMED_OUT, _timeout, batch, report)
-    woken = wake_parked(using, batch)
+    report.expired = expire(using, batch)
+    report.more = report.more or report.expired >= batch
+    woken = wake_parked(using, batch) + notice_children(using)
     report.woken += woken
     report.more = report.more or woken >= batch
     return report
@@ -67,7 +71,7 @@ def _recover(using: str, gone: Callable[[dt.datetime], Q], batch: int, report: S
         leases = Lease.objects.using(using).filter(gone(clock.now(using)), revoked_at=None)
         return list(leases.order_by("expires_at").values_list("pk", flat=True)[:batch])
 
-    def once() -> None:
+    def once() -> list[uuid.UUID]:
         ids = found()
         freeing = waking.prepare(using, ids)
         leases = Lease.objects.using(using).in_bulk(ids)
@@ -81,9 +85,10 @@ def _recover(using: str, gone: Callable[[dt.datetime], Q], batch: int, report: S
                 report.recovered += 1
         report.woken += waking.finish(freeing, ids)
         report.more = report.more or len(ids) >= batch
+        return ids
 
     if found():
-        transacted(using, once)
+        settle_parents(using, transacted(using, once))
 
 
 def after_death(item: WorkItem, *, alone: bool) -> Move:
@@ -152,7 +157,7 @@ def _end(using: str, query: str, fate: Callable[[WorkItem], Move], batch: int, r
     def found() -> Sequence[uuid.UUID]:
         return [uuid.UUID(row[0]) for row in rows(using, query, [stored(using, clock.now(using)), batch])]
 
-    def once() -> int:
+    def once() -> Sequence[uuid.UUID]:
         ids = found()
         freeing = waking.prepare(using, ids)
         now = clock.now(using)
@@ -160,9 +165,11 @@ def _end(using: str, query: str, fate: Callable[[WorkItem], Move], batch: int, r
             item = freeing.items[pk]
             report.woken += apply(freeing, item, fate(item), now)
         report.more = report.more or len(ids) >= batch
-        return len(ids)
+        return ids
 
-    return transacted(using, once) if found() else 0
+    ended = transacted(using, once) if found() else ()
+    settle_parents(using, ended)
+    return len(ended)
 
 
 def _deadline(item: WorkItem) -> Move:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from runtime.journal.entries import Found, Write
 from runtime.store.base import Store
-from runtime.store.move import move
+from runtime.store.delivery import deliver
+from runtime.store.operate import move
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.claim import claim
 from runtime.store.postgres.commit import commit
@@ -29,6 +30,7 @@ from runtime.store.values import (
     Held,
     Move,
     NewItem,
+    NewSignal,
     Outcome,
     Position,
     SweepReport,
@@ -72,9 +74,18 @@ class PostgresStore(Store):
         return sweep(self.using, dead_workers, batch)
 
     def move(
-        self, item: uuid.UUID, decide: Callable[[WorkItem], Move | None], *, actor: str, reason: str
+        self,
+        item: uuid.UUID,
+        decide: Callable[[WorkItem], Move | None],
+        *,
+        actor: str,
+        reason: str,
+        family: list[WorkItem] | None = None,
     ) -> tuple[WorkItem, bool]:
-        return move(self.using, item, decide, actor=actor, reason=reason)
+        return move(self.using, item, decide, actor=actor, reason=reason, family=family)
+
+    def signal(self, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
+        return deliver(self.using, signal)
 
     def read_back(self, items: Sequence[uuid.UUID]) -> dict[uuid.UUID, Position]:
         return read_back(self.using, items)

@@ -16,13 +16,17 @@ SELECT id, item, version, name, kind, content_type, size, sha256, metadata::json
 FROM unnest(
     %s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[]
 ) AS a(id, item, version, name, kind, content_type, size, sha256, metadata)
+-- A step that has asked makes its artifacts again when it runs again.
+ON CONFLICT (work_item_id, version, name) DO UPDATE SET
+    kind = excluded.kind, content_type = excluded.content_type, size = excluded.size, sha256 = excluded.sha256,
+    metadata = excluded.metadata, row_version = roost_artifact.row_version + 1
 """
 
 
 def write_artifacts(using: str, outcomes: Sequence[Outcome]) -> None:
     """Write the artifacts of these outcomes, as made by the version that each has committed."""
     found = [
-        (artifact, outcome.item, outcome.version + outcome.advance)
+        (artifact, outcome.item, outcome.version + (outcome.advance or bool(outcome.waits)))
         for outcome in outcomes
         for artifact in outcome.artifacts
     ]

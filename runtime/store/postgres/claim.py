@@ -22,12 +22,14 @@ from runtime.store.postgres.session import rows
 from runtime.store.postgres.unruled import marked, take_unruled
 from runtime.store.turns import Turns
 from runtime.store.values import Claimed, ClaimRequest
+from runtime.store.waits import with_answers
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload::text, w.config::text, w.priority, w.fair_key,
     w.resources::text, w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label,
     w.steps_total, w.max_steps, w.step_timeout, extract(epoch FROM w.timeout_at - statement_timestamp())::float8,
-    w.parent_id, w.created_at, w.deadline_at, statement_timestamp(), s.data::text
+    w.parent_id, w.created_at, w.deadline_at, statement_timestamp(), s.data::text,
+    CASE WHEN w.asked THEN '' END
 FROM (SELECT * FROM unnest(%s::uuid[], %s::bigint[]) LIMIT %s::int) AS c(id, epoch)
 JOIN roost_workitem w ON w.id = c.id AND w.epoch = c.epoch
 LEFT JOIN roost_snapshot s ON s.work_item_id = w.id AND s.version = w.version
@@ -65,4 +67,4 @@ def _read(using: str, taken: Sequence[Taken]) -> list[Claimed]:
     if not taken:
         return []
     params = [plain([item for item, _ in taken]), plain([epoch for _, epoch in taken]), str(len(taken))]
-    return [Claimed(*row) for row in rows(using, READ, params)]
+    return with_answers(using, [Claimed(*row) for row in rows(using, READ, params)])

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from runtime.choices import State
 from runtime.conf import settings as roost
-from runtime.store import waking
+from runtime.store import following, waking
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
@@ -39,7 +39,7 @@ WITH o AS MATERIALIZED (
     LIMIT %s::int
 ), locked AS MATERIALIZED (
     SELECT o.*, w.stop FROM o, LATERAL (
-        SELECT id, pause_requested AND o.state IN ('running', 'queued') AS stop FROM roost_workitem
+        SELECT id, pause_requested AND o.state IN ('running', 'queued', 'waiting') AS stop FROM roost_workitem
         WHERE id = o.item AND state = 'running' AND epoch = o.epoch AND version = o.version
         FOR NO KEY UPDATE
     ) w
@@ -47,7 +47,8 @@ WITH o AS MATERIALIZED (
     UPDATE roost_workitem w SET
         state = CASE WHEN o.stop THEN 'paused' ELSE o.state END,
         reason = CASE WHEN o.stop THEN 'operator' ELSE o.reason END,
-        paused_from = CASE WHEN o.stop OR o.state = 'paused' THEN 'queued' ELSE '' END,
+        paused_from = CASE WHEN o.state = 'waiting' AND o.stop THEN 'waiting'
+            WHEN o.stop OR o.state = 'paused' THEN 'queued' ELSE '' END,
         pause_requested = false,
         away_since = CASE WHEN o.stop OR o.state IN ('waiting', 'paused') THEN statement_timestamp() END,
         run_at = CASE WHEN o.stop OR o.state = 'queued'
@@ -132,6 +133,8 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
             )
     if not outcomes:
         return {}
+    if any(following.concerns(outcome) for outcome in outcomes):
+        return transacted(using, lambda: _commit_following(using, outcomes))
     if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
         return transacted(using, lambda: _commit_freeing(using, outcomes))
     large = sum(map(_size, outcomes)) > MOST_TEXT
@@ -146,6 +149,16 @@ def _commit_freeing(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, 
     states = _commit_all(using, outcomes, freeing=True)
     waking.finish(freeing, [item for item, state in states.items() if state != State.RUNNING])
     return states
+
+
+def _commit_following(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
+    """Write outcomes of which some ask, have asked, or end a child."""
+    locked = following.lock(using, outcomes)
+    freeing = bool(locked.freeing.items)
+    states = _commit_all(using, outcomes, freeing=freeing)
+    if freeing:
+        waking.finish(locked.freeing, [item for item, state in states.items() if state != State.RUNNING])
+    return states | following.follow(locked, states)
 
 
 def _commit_all(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) -> dict[uuid.UUID, str]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.session import rows
 
-GONE, LATE, LONG, FREE = "gone", "late", "long", "free"
+GONE, LATE, LONG, FREE, OVER = "gone", "late", "long", "free", "over"
 
 _GONE = """
 SELECT 'gone', l.work_item_id, l.epoch, w.limited, l.revoked_at IS NOT NULL, NULL, NULL
@@ -31,6 +31,13 @@ _LONG = """
 SELECT 'long', id, NULL, NULL, NULL, NULL, NULL FROM roost_workitem
 WHERE state IN ('queued', 'running') AND timeout_at IS NOT NULL AND timeout_at <= statement_timestamp()
 ORDER BY timeout_at
+LIMIT %s::int
+"""
+
+_OVER = """
+SELECT 'over', work_item_id, NULL, NULL, NULL, NULL, NULL FROM roost_wait
+WHERE state = 'open' AND expires_at IS NOT NULL AND expires_at <= statement_timestamp()
+ORDER BY expires_at
 LIMIT %s::int
 """
 
@@ -59,7 +66,8 @@ ORDER BY random()
 LIMIT %s::int
 """
 
-LOOK = f"({_GONE}) UNION ALL ({_LATE}) UNION ALL ({_LONG}) UNION ALL ({_FREE})"
+LOOK = f"({_GONE}) UNION ALL ({_LATE}) UNION ALL ({_LONG}) UNION ALL ({_FREE}) UNION ALL ({_OVER})"
+PARTS = 5
 
 
 class Found(NamedTuple):
@@ -75,12 +83,13 @@ class Found(NamedTuple):
 
 
 def look(using: str, dead: Sequence[uuid.UUID], batch: int) -> dict[str, list[Found]]:
-    """Return up to `batch` of each: leases whose holder is gone, items past their deadline or timeout, free resources.
+    """Return up to `batch` of each: leases whose holder is gone, items past their deadline or timeout, free resources,
+    and items with waits whose time is over.
 
     Nothing is locked: whoever acts on it looks again.
     """
     found: defaultdict[str, list[Found]] = defaultdict(list)
     limit = str(batch)
-    for row in rows(using, LOOK, [plain(dead), limit, limit, limit, limit]):
+    for row in rows(using, LOOK, [plain(dead), *[limit] * PARTS]):
         found[row[0]].append(Found._make(row))
     return found

@@ -9,7 +9,7 @@ from runtime import clock
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import NotFound
 from runtime.models import WorkItem
-from runtime.store.move import move
+from runtime.store.operate import move
 from runtime.store.postgres.look import Found
 from runtime.store.values import Move
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from runtime.choices import State
 from runtime.conf import settings as roost
-from runtime.store import waking
+from runtime.store import waits, waking
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import Found
 from runtime.store.postgres.session import Rows, rows
+from runtime.store.settling import settle_parents
 from runtime.store.transactions import transacted
 from runtime.store.values import Held
 
@@ -105,6 +106,7 @@ def recover(using: str, found: Sequence[Found], dead: Sequence[uuid.UUID]) -> Re
         more, woken = transacted(using, lambda: _recover_bound(using, bound, dead))
         states |= dict(more)
     dropped, woken_too = drop_revoked(using, revoked, dead, expired=True)
+    settle_parents(using, [item for item, state in states.items() if state == State.FAILED])
     return Recovered(states, dropped, woken + woken_too)
 
 
@@ -122,4 +124,7 @@ def _recover_bound(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) 
 
 def _write(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:
     items, epochs = plain([item for item, _ in held]), plain([epoch for _, epoch in held])
-    return rows(using, RECOVER, [items, epochs, str(len(held)), plain(dead), str(roost.MAX_DEATHS)])
+    written = rows(using, RECOVER, [items, epochs, str(len(held)), plain(dead), str(roost.MAX_DEATHS)])
+    if failed := [item for item, state in written if state == State.FAILED]:
+        waits.withdraw(using, failed)
+    return written

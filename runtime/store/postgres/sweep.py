@@ -8,8 +8,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
+from runtime.store.overdue_waits import notice_children, settle_all
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.look import FREE, GONE, LATE, LONG, look
+from runtime.store.postgres.look import FREE, GONE, LATE, LONG, OVER, look
 from runtime.store.postgres.overdue import end_overdue
 from runtime.store.postgres.recover import recover
 from runtime.store.postgres.session import rows
@@ -36,15 +37,16 @@ def sweep(using: str, dead: Iterable[uuid.UUID], batch: int) -> SweepReport:
     workers = list(dead)
     found = look(using, workers, batch)
     if not found and not workers:
-        return SweepReport()
+        return SweepReport(woken=notice_children(using))
     recovered = recover(using, found[GONE], workers)
     return SweepReport(
         recovered=len(recovered.states) - recovered.quarantined,
         quarantined=recovered.quarantined,
         overdue=end_overdue(using, found[LATE]),
         timed_out=end_overdue(using, found[LONG]),
-        woken=recovered.woken + wake_missed(using, found[FREE]),
+        woken=recovered.woken + wake_missed(using, found[FREE]) + notice_children(using),
         workers_lost=len(rows(using, OFFLINE, [plain(workers)])) if workers else 0,
         leases_dropped=recovered.dropped,
-        more=any(len(found[kind]) >= batch for kind in (GONE, LATE, LONG)),
+        expired=settle_all(using, list(dict.fromkeys(one.item for one in found[OVER]))),
+        more=any(len(found[kind]) >= batch for kind in (GONE, LATE, LONG, OVER)),
     )

@@ -15,6 +15,7 @@ from runtime.models import (
     Resource,
     ResourceClaim,
     Snapshot,
+    Wait,
     Worker,
     WorkItem,
 )
@@ -102,6 +103,13 @@ def claim(of: WorkItem, key: str, *, held: bool, **values: Any) -> ResourceClaim
     made: ResourceClaim = ResourceClaim.objects.create(
         resource=resource, work_item=of, held=held, created_at=at, acquired_at=at if held else None, **values
     )
+    return made
+
+
+def wait(of: WorkItem, key: str, **values: Any) -> Wait:
+    """Write something that an item asks for, open: an approval unless said otherwise."""
+    defaults: dict[str, Any] = {"kind": "approval", "base_version": of.version, "created_at": now(-5)}
+    made: Wait = Wait.objects.create(work_item=of, key=key, **defaults | values)
     return made
 
 

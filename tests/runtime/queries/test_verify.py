@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 
 from runtime import artifacts
-from runtime.choices import ClaimMode, ClaimScope, Reason, State
+from runtime.choices import ClaimMode, ClaimScope, Reason, State, WaitState
 from runtime.exceptions import StorageUnavailable
 from runtime.models import Event, Lease, Snapshot, WorkItem
 from runtime.queries import verify
@@ -30,7 +30,7 @@ def healthy() -> WorkItem:
     rows.claim(running, "page", held=True)
     parked = rows.item(State.QUEUED, reason=Reason.RESOURCE)
     rows.claim(parked, "page", held=False)
-    rows.item(State.WAITING)
+    rows.wait(rows.item(State.WAITING, asked=True), "a")
     rows.item(State.PAUSED)
     rows.item(State.DONE, version=1, event_seq=3, parent=running)
     fenced = rows.item(State.CANCELLED, epoch=2)
@@ -54,6 +54,7 @@ BREAK: dict[str, Callable[[WorkItem], object]] = {
     "lease_epoch": lambda item: Lease.objects.filter(pk=item.pk).update(epoch=9),
     "stray_end": lambda item: WorkItem.objects.filter(pk=item.pk).update(finished_at=rows.now()),
     "stray_wish": lambda item: rows.claim(item, "wish", held=False),
+    "asked": lambda item: rows.wait(item, "a"),
     "artifact": lambda item: rows.artifact(item, "lost", "f" * 64),
 }
 
@@ -72,7 +73,7 @@ def test_a_lease_or_a_held_claim_on_what_does_not_run_is_told(state: str) -> Non
     item = rows.item(state)
     rows.lease(item, rows.worker())
     rows.claim(item, "page", held=True)
-    assert codes() == ["stray_lease", "stray_claim"]
+    assert codes()[:2] == ["stray_lease", "stray_claim"]
 
 
 def test_an_ended_item_holds_nothing_and_has_a_time_of_its_end() -> None:
@@ -147,3 +148,21 @@ def test_all_items_are_looked_at_in_chunks(monkeypatch: pytest.MonkeyPatch) -> N
 def test_outside_a_transaction_each_chunk_sees_one_moment() -> None:
     healthy()
     assert codes() == []
+
+
+BREAK_WAITS: dict[str, dict[str, Any]] = {
+    "no_wait": {"state": WaitState.WITHDRAWN},
+    "missed_answer": {"state": WaitState.OPEN},
+    "wait_version": {"base_version": 7},
+    "stray_wait": {"state": WaitState.OPEN},
+}
+
+
+@pytest.mark.parametrize("code", BREAK_WAITS)
+def test_each_broken_wait_is_found(code: str) -> None:
+    waits = State.WAITING if code != "stray_wait" else State.CANCELLED
+    item = rows.item(waits, asked=True)
+    if code == "missed_answer":
+        rows.wait(item, "first", state=WaitState.RESOLVED, resolution=True, needed="any")
+    rows.wait(item, "a", **BREAK_WAITS[code])
+    assert code in codes()

@@ -187,3 +187,22 @@ def test_what_is_due_is_told_by_the_databases_clock(monkeypatch: pytest.MonkeyPa
     assert codes(item) == ("not_due",)
     with clock.shifted(dt.timedelta(seconds=61)):
         assert "due" in codes(item)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.PAUSED])
+def test_what_a_waiting_item_asks_for_is_told_one_by_one(state: str) -> None:
+    item = rows.item(state, asked=True, paused_from=State.WAITING if state == State.PAUSED else "")
+    rows.wait(
+        item, "plan", quorum=3, answers=[{"by": "ann"}], expires_at=rows.now(60), prompt="All of it?", needed="any"
+    )
+    rows.wait(item, "go", kind="signal", signal_name="start", needed="any")
+    terms = {"children": [], "need": "all", "on_failure": "wait"}
+    rows.wait(item, "kids", kind="children", data=terms, needed="any")
+    rows.wait(item, "old", needed="")
+    rows.item(State.QUEUED, parent=item)
+    assert codes(item) == (state, "approval", "signal", "children", "any")
+    text = why(item).text
+    assert "1 of 3 have approved, the item fails at" in text
+    assert "All of it?" in text
+    assert "the signal's name is 'start'" in text
+    assert "1 still live" in text

@@ -1,0 +1,98 @@
+"""Send a signal to an item, or to whoever waits for its name."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from runtime import instrument, jsondata
+from runtime.conf import settings as roost
+from runtime.exceptions import InvalidInput
+from runtime.models.workitem import new_id
+from runtime.operations import fields
+from runtime.operations.base import actor_name, check_permission, parse_id
+from runtime.operations.spec import DEFAULT_NAMESPACE
+from runtime.store import get_store
+from runtime.store.values import NewSignal
+
+
+class SendSignal:
+    """Keep a signal until somebody takes it, and wake who waits for it.
+
+    With `item` it is for that item alone; else for whoever waits for the name in the `namespace`: the oldest wait gets
+    the oldest signal, each signal goes to one. It may come before anybody waits. A second signal with the same
+    `delivery_id` is the first one, so that whoever does not know whether it arrived may send it again.
+    """
+
+    verb = "signal"
+    permission = "send_signal"
+
+    def __init__(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        item: uuid.UUID | str | None = None,
+        namespace: str | None = None,
+        delivery_id: str | None = None,
+        by: Any = None,
+        actor: str = "",
+        using: str | None = None,
+    ) -> None:
+        if item is not None and namespace is not None:
+            raise InvalidInput("A signal goes to an item or to a namespace. Give one of them.", field="namespace")
+        self.by = by
+        self.store = get_store(using)
+        self.signal = NewSignal(
+            id=new_id(),
+            namespace=DEFAULT_NAMESPACE if namespace is None else fields.name(namespace, "namespace"),
+            name=fields.text(name, "name", limit=200),
+            payload=jsondata.loads(jsondata.dumps(payload, what="payload", max_bytes=roost.MAX_PAYLOAD_BYTES)),
+            target=None if item is None else parse_id(item),
+            delivery_id=None if delivery_id is None else fields.text(delivery_id, "delivery_id", limit=200),
+            actor=actor_name(by, actor),
+        )
+
+    def check(self) -> None:
+        """Raise `Forbidden` unless `by` may send signals."""
+        check_permission(self.by, self.permission, self.verb)
+
+    def execute(self) -> uuid.UUID:
+        """Send it and return the signal's id. One transaction; joins the caller's."""
+        self.check()
+        kept, moved = self.store.signal(self.signal)
+        for item in moved:
+            told = partial(instrument.moved, self.store.using, item, self.verb)
+            transaction.on_commit(told, using=self.store.using, robust=True)
+        return kept
+
+
+def send_signal(
+    name: str,
+    payload: Any = None,
+    *,
+    item: uuid.UUID | str | None = None,
+    namespace: str | None = None,
+    delivery_id: str | None = None,
+    by: Any = None,
+    actor: str = "",
+    using: str | None = None,
+) -> uuid.UUID:
+    """Send a signal and return its id; see `SendSignal`.
+
+    Raises `InvalidInput`, `Forbidden`, `NotFound`, `Conflict` for an item that has ended, and `IdempotencyConflict`
+    when the delivery id is taken by another signal.
+    """
+    return SendSignal(
+        name,
+        payload,
+        item=item,
+        namespace=namespace,
+        delivery_id=delivery_id,
+        by=by,
+        actor=actor,
+        using=using,
+    ).execute()

@@ -1,0 +1,109 @@
+"""What is asked for, by which items, and how far it is answered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from runtime.choices import LIVE, WaitKind, WaitState
+from runtime.models import Wait, WorkItem
+from runtime.queries.page import Page, checked_limit, page_of
+from runtime.queries.words import moment
+from runtime.store import children, work_database
+
+FOR_PEOPLE = (WaitKind.APPROVAL, WaitKind.INPUT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitView:
+    """A wait with what is known of its progress; `children_left` is None where it is not for children."""
+
+    wait: Wait
+    children_left: int | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the item waits for it now."""
+        return self.wait.state == WaitState.OPEN and bool(self.wait.needed)
+
+    @property
+    def votes(self) -> int:
+        """How many people have approved so far."""
+        return len(self.wait.answers)
+
+    @property
+    def text(self) -> str:
+        """What is waited for, in words."""
+        wait = self.wait
+        words = [f"The {WaitKind(wait.kind).label} {wait.key!r}", f"asked for at {moment(wait.created_at)}"]
+        if wait.kind == WaitKind.APPROVAL and wait.quorum > 1:
+            words.append(f"{self.votes} of {wait.quorum} have approved")
+        if wait.kind == WaitKind.SIGNAL and wait.signal_name != wait.key:
+            words.append(f"the signal's name is {wait.signal_name!r}")
+        if self.children_left is not None:
+            words.append(f"{self.children_left} still live")
+        if wait.expires_at is not None:
+            end = "it rings at" if wait.kind == WaitKind.TIMER else self._end()
+            words.append(f"{end} {moment(wait.expires_at)}")
+        return f"{', '.join(words)}{f': {wait.prompt}' if wait.prompt else '.'}"
+
+    def _end(self) -> str:
+        return "its default is taken at" if self.wait.has_default else "the item fails at"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same for machines."""
+        wait = self.wait
+        return {
+            "wait": wait.pk,
+            "key": wait.key,
+            "prompt": wait.prompt,
+            "since": wait.created_at,
+            "expires_at": wait.expires_at,
+            "votes": self.votes,
+            "quorum": wait.quorum,
+            "signal": wait.signal_name,
+            "children_left": self.children_left,
+        }
+
+
+def of_item(item: WorkItem, *, using: str | None = None) -> list[WaitView]:
+    """Return what the item has asked for from the version it is at, in the order of asking."""
+    using = using or work_database()
+    found = Wait.objects.using(using).filter(work_item_id=item.pk, base_version=item.version)
+    return [_view(item, wait, using) for wait in found.order_by("created_at", "pk")]
+
+
+def _view(item: WorkItem, wait: Wait, using: str) -> WaitView:
+    if wait.kind != WaitKind.CHILDREN or wait.state != WaitState.OPEN:
+        return WaitView(wait=wait)
+    return WaitView(wait=wait, children_left=children.of_wait(using, item, wait).filter(state__in=LIVE).count())
+
+
+def page(
+    *,
+    item: uuid.UUID | None = None,
+    kinds: Sequence[str] = (),
+    states: Sequence[str] = (WaitState.OPEN,),
+    namespace: str = "",
+    before: uuid.UUID | None = None,
+    limit: int = 50,
+    using: str | None = None,
+) -> Page[Wait]:
+    """Return waits, newest first, with their items; `states` empty means all. Raises `InvalidInput` for the limit."""
+    found: QuerySet[Wait] = Wait.objects.using(using or work_database()).select_related("work_item").order_by("-pk")
+    if item is not None:
+        found = found.filter(work_item=item)
+    if kinds:
+        found = found.filter(kind__in=kinds)
+    if states:
+        found = found.filter(state__in=states)
+    if namespace:
+        found = found.filter(work_item__namespace=namespace)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    return page_of(found[: checked_limit(limit) + 1], limit)

@@ -1,0 +1,148 @@
+"""Children, for every store: a parent hears of every end, by whatever hand, and takes its children with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runtime.choices import SUSPECT_DEATHS, EventKind, Reason, State
+from runtime.models.workitem import new_id
+from runtime.store.base import Store
+from runtime.store.values import Move
+from tests.contracts.asking import ends, park, told, wait_for, with_children
+from tests.contracts.builders import Hand, cancelled, item, kinds, last_event, new_item, put
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.scenario("S13")
+def test_the_last_child_that_ends_lets_its_parent_go_on(worker: Hand) -> None:
+    pk, (one, two) = with_children(worker, 2)
+    ends(worker, two, result='{"n": 2}')
+    assert item(pk).state == State.WAITING
+    ends(worker, one, State.FAILED)
+    assert (item(pk).state, item(pk).reason) == (State.QUEUED, Reason.ANSWERED)
+    (first, second) = told(worker.take())["kids"]
+    assert (first["id"], first["state"], first["error"]["type"]) == (str(one.id), State.FAILED, "E")
+    assert (second["id"], second["state"], second["result"]) == (str(two.id), State.DONE, {"n": 2})
+    assert kinds(pk).count(EventKind.CHILD_ENDED) == 2
+
+
+@pytest.mark.scenario("S13")
+def test_children_that_end_in_one_commit_are_all_heard_of(worker: Hand, store: Store) -> None:
+    pk, children = with_children(worker, 3)
+    outcomes = [worker.outcome(child, State.DONE, has_parent=True) for child in children]
+    assert len(store.commit(outcomes)) == 3
+    assert item(pk).state == State.QUEUED
+
+
+@pytest.mark.parametrize(("need", "enough"), [("any", 1), (2, 2), (9, 3)])
+def test_some_children_may_be_enough(worker: Hand, need: Any, enough: int) -> None:
+    pk, children = with_children(worker, 3, need=need)
+    for number, child in enumerate(children, start=1):
+        ends(worker, child)
+        assert (item(pk).state == State.QUEUED) == (number >= enough)
+        if number >= enough:
+            break
+
+
+@pytest.mark.scenario("S13")
+@pytest.mark.parametrize(("policy", "state"), [("wait", "waiting"), ("wake", "queued"), ("fail", "failed")])
+def test_a_child_that_fails_is_met_as_the_policy_says(worker: Hand, policy: str, state: str) -> None:
+    pk, (one, _) = with_children(worker, 2, on_failure=policy)
+    ends(worker, one, State.FAILED)
+    assert item(pk).state == state
+    if state == State.FAILED:
+        assert (item(pk).reason, str(one.id) in item(pk).last_error["message"]) == (Reason.CHILD_FAILED, True)
+
+
+@pytest.mark.scenario("S13")
+def test_a_parent_that_fails_is_heard_of_by_its_own_parent(worker: Hand, store: Store) -> None:
+    pk, (child,) = with_children(worker, 1)
+    grandchild = new_item(parent_id=child.id, relation="child")
+    terms = {"on_failure": "fail"}
+    assert park(worker, child, wait_for("k", "children", terms=terms), children=(grandchild,)) == State.WAITING
+    ends(worker, worker.take(), State.FAILED)
+    assert item(child.id).state == State.FAILED
+    store.sweep(batch=10)
+    assert item(pk).state == State.QUEUED
+
+
+def test_who_waits_for_no_child_goes_on_at_once(worker: Hand) -> None:
+    put()
+    assert park(worker, worker.take(), wait_for("kids", "children")) == State.QUEUED
+    assert told(worker.take()) == {"kids": []}
+
+
+def test_children_are_waited_for_by_name_and_one_that_does_not_exist_is_said_to_be_missing(worker: Hand) -> None:
+    stranger = new_id()
+    put()
+    terms = {"children": [str(stranger)]}
+    assert park(worker, worker.take(), wait_for("kids", "children", terms=terms)) == State.QUEUED
+    assert told(worker.take())["kids"] == [
+        {"id": str(stranger), "engine": "", "state": "missing", "result": None, "error": None}
+    ]
+
+
+@pytest.mark.scenario("L27")
+def test_a_child_of_another_namespace_is_not_seen(worker: Hand) -> None:
+    other = put(namespace="other")
+    ended = worker.take()
+    worker.commit(ended, State.DONE, result='"secret"')
+    put(namespace="mine")
+    terms = {"children": [str(other)]}
+    park(worker, worker.take(), wait_for("kids", "children", terms=terms))
+    assert told(worker.take())["kids"][0]["state"] == "missing"
+
+
+def test_a_large_result_is_left_to_be_read_from_the_child(worker: Hand) -> None:
+    _, (child,) = with_children(worker, 1)
+    ends(worker, child, result=json.dumps("x" * 70_000))
+    (entry,) = told(worker.take())["kids"]
+    assert (entry["result"], entry["truncated"]) == (None, True)
+
+
+@pytest.mark.scenario("S13")
+def test_a_child_that_an_operator_or_a_sweep_ends_is_heard_of_too(worker: Hand, store: Store) -> None:
+    pk, (child,) = with_children(worker, 1)
+    cancelled(child.id)
+    assert item(pk).state == State.QUEUED
+    worker.commit(worker.take(), State.DONE, asked=True)
+    pk = put()
+    late = new_item(parent_id=pk)
+    park(worker, worker.take(), wait_for("kids", "children"), children=(late,))
+    while (found := item(late.id)).state != State.FAILED:
+        hand = Hand()
+        hand.take(alone=found.deaths >= SUSPECT_DEATHS)
+        hand.die()
+    assert (item(late.id).reason, item(pk).state) == (Reason.POISON, State.QUEUED)
+
+
+def test_a_parent_that_was_not_told_is_found_by_the_sweep(worker: Hand, store: Store) -> None:
+    pk, (child,) = with_children(worker, 1)
+    worker.commit(child, State.DONE, has_parent=False)
+    assert item(pk).state == State.WAITING
+    assert store.sweep(batch=10).woken == 1
+    assert item(pk).state == State.QUEUED
+
+
+@pytest.mark.scenario("L33")
+def test_cancelling_cancels_the_children_and_theirs_but_not_the_detached(worker: Hand, store: Store) -> None:
+    pk = put()
+    mine, free = new_item(parent_id=pk, relation="child"), new_item(parent_id=pk, relation="detached")
+    park(worker, worker.take(), wait_for(), children=(mine, free))
+    theirs = new_item(parent_id=mine.id, relation="child")
+    running = {one.id: one for one in worker.claim()}
+    park(worker, running[mine.id], wait_for(), children=(theirs,))
+    (grandchild,) = worker.claim()
+    family: list[Any] = []
+    decide = lambda _: Move(kind=EventKind.CANCELLED, state=State.CANCELLED, reason="", fence=True)  # noqa: E731
+    store.move(pk, decide, actor="ann", reason="enough", family=family)
+    assert {one.pk for one in family} == {mine.id, theirs.id}
+    assert [item(one).state for one in (pk, mine.id, theirs.id)] == [State.CANCELLED] * 3
+    assert item(free.id).state == State.RUNNING
+    event = last_event(theirs.id)
+    assert (event.kind, event.actor, event.reason, event.data) == ("cancelled", "ann", "enough", {"ancestor": str(pk)})
+    assert worker.commit(grandchild, State.DONE, has_parent=True) is None
