@@ -79,6 +79,8 @@ Q_CLUSTER = {"name": "roost", "orm": "default", "timeout": 60, "retry": 120}
 # The engines to run. Those of installed packages are found by themselves; a checkout is not installed.
 ROOST_ENGINES = {
     "counter": "engines.counter.Counter",
+    "letter": "engines.refund.Letter",
+    "refund": "engines.refund.Refund",
     "watchlist": "engines.watchlist.Watchlist",
 }
 

@@ -309,8 +309,11 @@ class Engine(ABC):
         """Return the first state: a `Snapshot` or its data. May be `async def`; may be called again after a crash."""
 
     @abstractmethod
-    def step(self, snapshot: Snapshot, item: Item) -> Any:
-        """Make one step and return a `Decision`. May be `async def`. May take a `StepContext` as third argument."""
+    def step(self, snapshot: Snapshot, item: Item, *args: Any, **kwargs: Any) -> Any:
+        """Make one step and return a `Decision`. May be `async def`. May take a `StepContext` as third argument.
+
+        Take two arguments or three: what else this signature allows is there for type checkers.
+        """
 
     @property
     def is_async(self) -> bool:

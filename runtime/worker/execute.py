@@ -121,7 +121,7 @@ def read(run: Run) -> Snapshot:
 def call(run: Run, snapshot: Snapshot, context: Context) -> Any:
     """Call the engine's step with as many arguments as it takes."""
     if run.wants_context:
-        return run.engine.step(snapshot, run.item, context)  # type: ignore[call-arg]
+        return run.engine.step(snapshot, run.item, context)
     return run.engine.step(snapshot, run.item)
 
 
