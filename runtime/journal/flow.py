@@ -240,7 +240,7 @@ def describe(error: Exception, verdict: Verdict, attempt: int) -> dict[str, Any]
     return {
         "type": type(error).__qualname__,
         "code": jsondata.clean(str(code)),
-        "category": verdict.category,
+        "category": str(verdict.category),
         "message": jsondata.clean(message)[:MAX_MESSAGE],
         "attempt": attempt,
     }

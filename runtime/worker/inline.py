@@ -31,12 +31,10 @@ class InlineJournal:
 
     def write(self, write: Write) -> Found:
         """Write at once."""
-        self._keep(write)
-        while True:
-            found = self._write(write)
-            if found.answer is not Answer.BUSY:
-                return found
+        while (found := self._write(write)).answer is Answer.BUSY:
             time.sleep(BUSY_SECONDS)
+        self._keep(write)
+        return found
 
     def _keep(self, write: Write) -> None:
         """Remember the writes of the step that is being made, and no others."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext, Wait
+from runtime.models import Event, WorkItem
+from runtime.operations.enqueue import enqueue
 from runtime.retry import RetryPolicy
+from runtime.store import get_store
+from runtime.worker.drain import Drain
+from runtime.worker.options import WorkerOptions
+from runtime.worker.stop import StopToken
 
 STEPS: dict[str, Callable[..., Any]] = {}
 """What steps do, by the payload's name: a test puts it here."""
@@ -55,3 +62,30 @@ def note(what: Any) -> Any:
     """Be the outside world: note the call, and answer with it."""
     Calling.called.append(what)
     return what
+
+
+def work() -> None:
+    """Run a worker in this process, journal thread and all, until it finds nothing to do."""
+    with StopToken() as stop:
+        overdue = threading.Timer(20.0, stop.request)
+        overdue.start()
+        Drain(WorkerOptions.defaults(get_store().using, until_idle=True, grace_seconds=1.0), stop).run()
+        assert not stop.requested, "the worker hangs"
+        overdue.cancel()
+        overdue.join()
+
+
+def put(lane: str, does: Callable[..., Any], **payload: Any) -> WorkItem:
+    """Enqueue an item whose steps do this."""
+    STEPS["it"] = does
+    return enqueue(lane, {"does": "it", **payload}, max_attempts=3)
+
+
+def read(item: WorkItem) -> WorkItem:
+    """Read the item as it is now."""
+    return WorkItem.objects.get(pk=item.pk)
+
+
+def told(item: WorkItem, kind: str) -> list[Any]:
+    """Return the data of the item's events of a kind."""
+    return list(Event.objects.filter(work_item=item, kind=kind).order_by("seq").values_list("data", flat=True))

@@ -4,75 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 
 from runtime.asks import Answer
 from runtime.choices import EventKind, Reason, State
-from runtime.exceptions import CallFailed, InvalidInput, PermanentError, RetryableError
+from runtime.exceptions import InvalidInput, PermanentError, RetryableError
 from runtime.journal import CallPolicy
-from runtime.models import Event, JournalEntry, WorkItem
+from runtime.models import Event, JournalEntry
 from runtime.operations.cancel import cancel
-from runtime.operations.enqueue import enqueue
-from runtime.store import get_store
 from runtime.testing import drain
 from runtime.worker.context import Context
-from runtime.worker.drain import Drain
-from runtime.worker.options import WorkerOptions
-from runtime.worker.stop import StopToken
-from tests.ledger.models import Entry
-from tests.runtime.worker.calling import STEPS, Calling, note
+from tests.runtime.worker.calling import Calling, note, put, read, told, work
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calling")]
 QUICK = CallPolicy(base=0.0, cap=1.0, jitter=0.0)
 LANES = ["async", "atomic"]
 
 
 class Killed(BaseException):
     """Stands for the end of the process."""
-
-
-@pytest.fixture(autouse=True)
-def engines(settings: Any) -> Iterator[None]:
-    module = "tests.runtime.worker.calling"
-    settings.ROOST_ENGINES = {"async": f"{module}.AsyncCalling", "atomic": f"{module}.AtomicCalling"}
-    STEPS.clear()
-    Calling.called.clear()
-    yield
-    STEPS.clear()
-
-
-def work() -> None:
-    """Run a worker in this process, journal thread and all, until it finds nothing to do."""
-    with StopToken() as stop:
-        overdue = threading.Timer(20.0, stop.request)
-        overdue.start()
-        Drain(WorkerOptions.defaults(get_store().using, until_idle=True, grace_seconds=1.0), stop).run()
-        assert not stop.requested, "the worker hangs"
-        overdue.cancel()
-        overdue.join()
-
-
-@pytest.fixture(params=["drain", "worker"])
-def run(request: pytest.FixtureRequest) -> Callable[[], Any]:
-    """Run what is due: in the test itself, and by a worker with its threads."""
-    return drain if request.param == "drain" else work
-
-
-def put(lane: str, does: Callable[..., Any], **payload: Any) -> WorkItem:
-    STEPS["it"] = does
-    return enqueue(lane, {"does": "it", **payload}, max_attempts=payload.pop("max_attempts", 3))
-
-
-def read(item: WorkItem) -> WorkItem:
-    return WorkItem.objects.get(pk=item.pk)
-
-
-def told(item: WorkItem, kind: str) -> list[Any]:
-    return list(Event.objects.filter(work_item=item, kind=kind).order_by("seq").values_list("data", flat=True))
 
 
 @pytest.mark.scenario("S1", "L19")
@@ -262,89 +216,6 @@ def test_a_call_in_a_call_is_recorded_too(run: Callable[[], Any]) -> None:
     run()
     assert read(item).result == [2]
     assert Calling.called == [1]
-
-
-# Atomic steps --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", ["row", "enqueue"])
-def test_what_an_atomic_step_calls_may_not_write_to_the_work_database(how: str, run: Callable[[], Any]) -> None:
-    def write() -> None:
-        if how == "row":
-            Entry.objects.create(item=item.pk, number=1, pid=0)
-        else:
-            enqueue("async", {})
-
-    def handled(ctx: Any) -> Any:
-        with pytest.raises(CallFailed, match="wrote to the work database"):
-            ctx.run("k", write)
-        Entry.objects.create(item=item.pk, number=2, pid=0)
-        return Entry.objects.count()
-
-    item = put("atomic", handled)
-    run()
-    assert (read(item).state, read(item).result) == (State.DONE, [1])
-    assert list(Entry.objects.values_list("number", flat=True)) == [2]
-    assert WorkItem.objects.count() == 1
-    assert JournalEntry.objects.get().error["code"] == "write_in_call"
-
-
-def test_what_an_atomic_step_calls_may_read(run: Callable[[], Any]) -> None:
-    item = put("atomic", lambda ctx: ctx.run("k", lambda: WorkItem.objects.filter(state="running").count()))
-    run()
-    assert read(item).result == [1]
-
-
-def test_what_an_async_step_calls_may_write(run: Callable[[], Any]) -> None:
-    item = put("async", lambda ctx: ctx.run("k", lambda: Entry.objects.create(item=item.pk, number=1, pid=0).number))
-    run()
-    assert read(item).result == [1]
-
-
-def test_a_row_and_a_call_of_an_atomic_step_are_there_once_each(run: Callable[[], Any]) -> None:
-    def both(ctx: Any) -> Any:
-        result = ctx.run("k", note, 1)
-        Entry.objects.create(item=item.pk, number=1, pid=0)
-        return result
-
-    item = put("atomic", both, fails=2)
-    run()
-    assert (read(item).state, Entry.objects.count(), Calling.called) == (State.DONE, 1, [1])
-
-
-@pytest.mark.scenario("L46")
-def test_a_deadlock_after_a_call_runs_the_step_again_and_not_the_call(run: Callable[[], Any]) -> None:
-    tries: list[int] = []
-
-    def deadlocks_once(ctx: Any) -> Any:
-        result = ctx.run("k", note, 1)
-        tries.append(1)
-        if len(tries) == 1:
-            cause = Exception()
-            cause.sqlstate = "40P01"  # type: ignore[attr-defined]
-            raise OperationalError("deadlock detected") from cause
-        return result
-
-    item = put("atomic", deadlocks_once)
-    run()
-    assert (read(item).state, read(item).attempt, len(tries), Calling.called) == (State.DONE, 0, 2, [1])
-    assert told(item, EventKind.REPLAYED) == [{"key": "k"}]
-
-
-def test_a_call_after_the_first_write_is_refused_on_sqlite_and_works_on_postgresql() -> None:
-    def wrong_order(ctx: Any) -> Any:
-        Entry.objects.create(item=item.pk, number=1, pid=0)
-        return ctx.run("k", note, 1)
-
-    item = put("atomic", wrong_order)
-    work()
-    found = read(item)
-    if connection.vendor == "sqlite":
-        assert (found.state, found.last_error["code"]) == (State.FAILED, "call_after_write")
-        assert "write afterwards" in found.last_error["message"]
-        assert Calling.called == []
-    else:
-        assert (found.state, Entry.objects.count(), Calling.called) == (State.DONE, 1, [1])
 
 
 # What is kept --------------------------------------------------------------------------------------------------------
