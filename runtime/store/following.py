@@ -48,6 +48,7 @@ def lock(using: str, outcomes: Sequence[Outcome]) -> Following:
     concerned = tuple(outcome for outcome in outcomes if concerns(outcome))
     rows = WorkItem.objects.using(using).filter(pk__in=[outcome.item for outcome in concerned])
     places = {pk: (namespace, parent) for pk, namespace, parent in rows.values_list("pk", "namespace", "parent_id")}
+    concerned = tuple(outcome for outcome in concerned if outcome.item in places)
     names = frozenset(_names(concerned, places))
     parents = frozenset(
         parent for outcome in concerned if outcome.state in TERMINAL and (parent := places[outcome.item][1]) is not None

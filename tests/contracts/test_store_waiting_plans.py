@@ -18,6 +18,7 @@ from runtime.store.postgres import session
 from tests.contracts.asking import ends, park, signal, wait_for, waiting, with_children
 from tests.contracts.builders import Hand, after, put
 from tests.contracts.test_store_plans import fill, read_whole
+from tests.factories import now
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -26,7 +27,7 @@ LARGE = frozenset({"roost_workitem", "roost_wait", "roost_signal", "roost_event"
 AROUND = """
 INSERT INTO roost_wait (
     id, work_item_id, base_version, key, kind, state, needed, prompt, signal_name, quorum, on_reject, has_default,
-    default, answers, resolved_by, spawned, expires_at, created_at, row_version
+    "default", answers, resolved_by, spawned, expires_at, created_at, row_version
 )
 SELECT gen_random_uuid(), id, 1, 'k', CASE WHEN random() < .5 THEN 'signal' ELSE 'approval' END,
     CASE WHEN random() < .5 THEN 'open' ELSE 'consumed' END, 'all', '', 'name ' || (random() * 1000)::int, 1, 'answer',
@@ -77,7 +78,7 @@ def test_no_statement_about_waits_reads_a_large_table(whole: dict[str, Any]) -> 
     fill(later=2)
     with connection.cursor() as cursor:
         cursor.execute(AROUND.replace("%%", "%"))
-    WorkItem.objects.filter(state=State.QUEUED).update(priority=-1)
+    WorkItem.objects.filter(state=State.QUEUED).update(run_at=now(86_400))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE roost_workitem")
     whole.clear()

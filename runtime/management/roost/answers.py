@@ -12,15 +12,13 @@ from runtime.choices import WaitKind, WaitState
 from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
-from runtime.models import Wait, WorkItem
+from runtime.models import WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.reject import reject
 from runtime.operations.respond import respond
 from runtime.operations.signal import send_signal
 from runtime.queries import items, waits
 from runtime.queries.words import moment
-
-WAIT = shapes.columns(Wait, "row_version", "spawned")
 
 
 def register(commands: Commands) -> None:
@@ -119,7 +117,7 @@ def _list(call: Call, kinds: Sequence[str], states: Sequence[str], **more: Any) 
         **more,
     )
     last = str(page.rows[-1].pk) if page.more else None
-    call.printer.document({"waits": [shapes.row(wait, WAIT) for wait in page.rows], "next": last})
+    call.printer.document({"waits": [shapes.row(wait, shapes.WAIT) for wait in page.rows], "next": last})
     rows = (
         (
             wait.work_item_id,

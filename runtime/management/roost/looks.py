@@ -9,7 +9,7 @@ from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.management.roost.printer import pretty
 from runtime.models import Artifact, Event, Lease, ResourceClaim, Snapshot, WorkItem
-from runtime.queries import timeline
+from runtime.queries import timeline, waits
 from runtime.queries.why import Explanation
 from runtime.queries.why import why as explain
 from runtime.queries.words import for_people, moment, span
@@ -52,6 +52,7 @@ def inspect(call: Call) -> None:
             "claims": [shapes.row(claim, shapes.CLAIM) | {"resource": claim.resource.key} for claim in claims],
             "artifacts": [shapes.row(file, shapes.ARTIFACT) for file in files],
             "children": shapes.plain(list(children)),
+            "waits": [shapes.row(view.wait, shapes.WAIT) for view in waits.of_item(item, using=call.using)],
         }
     )
     call.printer.facts([*_facts(item, explained, lease), *_rest(item), ("children", ", ".join(map(str, children)))])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from runtime.choices import State
 from runtime.conf import settings as roost
@@ -99,6 +99,8 @@ WITH o AS MATERIALIZED (
 SELECT id, state, fenced FROM written
 """
 
+BOUND = "SELECT set_config('lock_timeout', %s::text, true)"
+
 COLUMNS = {
     "item": plain,
     "worker": plain,
@@ -134,7 +136,8 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     if not outcomes:
         return {}
     if any(following.concerns(outcome) for outcome in outcomes):
-        return transacted(using, lambda: _commit_following(using, outcomes))
+        joins = connections[using].in_atomic_block
+        return transacted(using, lambda: _commit_following(using, outcomes, joins=joins))
     if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
         return transacted(using, lambda: _commit_freeing(using, outcomes))
     large = sum(map(_size, outcomes)) > MOST_TEXT
@@ -151,8 +154,13 @@ def _commit_freeing(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, 
     return states
 
 
-def _commit_following(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
-    """Write outcomes of which some ask, have asked, or end a child."""
+def _commit_following(using: str, outcomes: Sequence[Outcome], *, joins: bool) -> dict[uuid.UUID, str]:
+    """Write outcomes of which some ask, have asked, or end a child.
+
+    A transaction that it joins is an atomic step's, whose last statements these are: they bound their waits themselves.
+    """
+    if joins:
+        rows(using, BOUND, [f"{roost.LOCK_TIMEOUT_MS}ms"])
     locked = following.lock(using, outcomes)
     freeing = bool(locked.freeing.items)
     states = _commit_all(using, outcomes, freeing=freeing)
