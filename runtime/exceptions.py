@@ -37,6 +37,12 @@ class NotJSON(InvalidInput):
     code = "not_json"
 
 
+class TooLarge(NotJSON):
+    """A value is plain JSON, but larger than may be stored."""
+
+    code = "too_large"
+
+
 class UnknownEngine(InvalidInput, LookupError):
     """No engine of that name is registered."""
 
@@ -201,6 +207,12 @@ class CallInDoubt(PermanentError):
     """Nobody knows whether a recorded call happened, and its policy is not to make it again."""
 
     code = "call_in_doubt"
+
+
+class QuotaExceeded(Declined):
+    """A call was not made because as many were made already as are allowed; `details` say how many in which time."""
+
+    code = "quota_exceeded"
 
 
 class CallTimeout(RetryableError):
