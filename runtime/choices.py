@@ -146,6 +146,20 @@ class ArtifactKind(models.TextChoices):
     OTHER = "other", _("other")
 
 
+class ErrorCategory(models.TextChoices):
+    """What kind of failure an error tells of, and so whether trying again may help."""
+
+    TRANSIENT = "transient", pgettext_lazy("error category", "transient")
+    VALIDATION = "validation", pgettext_lazy("error category", "validation")
+    BUSINESS = "business", pgettext_lazy("error category", "business")
+    PERMISSION = "permission", pgettext_lazy("error category", "permission")
+    UNKNOWN = "unknown", pgettext_lazy("error category", "unknown")
+
+
+RETRIED: frozenset[str] = frozenset({ErrorCategory.TRANSIENT, ErrorCategory.UNKNOWN})
+"""Categories that are tried again unless a policy says otherwise."""
+
+
 class JournalState(models.TextChoices):
     """What is known of a recorded call."""
 

@@ -207,6 +207,12 @@ class StepContext(ABC):
             raise Suspend(asks, mode)
         return found[asks[0].key] if len(asks) == 1 else found
 
+    def count_call(self, name: str) -> int:
+        """Return how often this run of the step has called the tool `name`, counting this call."""
+        counts: dict[str, int] = self.__dict__.setdefault("_tool_calls", {})
+        counts[name] = counts.get(name, 0) + 1
+        return counts[name]
+
     @abstractmethod
     def run(
         self,

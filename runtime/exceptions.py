@@ -6,7 +6,10 @@ Each message says what happened, to which item, and what to do. `code` is stable
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from runtime.retry import RetryPolicy
 
 
 class RoostError(Exception):
@@ -32,6 +35,12 @@ class NotJSON(InvalidInput):
     """A value cannot be stored as JSON exactly as it is."""
 
     code = "not_json"
+
+
+class TooLarge(NotJSON):
+    """A value is plain JSON, but larger than may be stored."""
+
+    code = "too_large"
 
 
 class UnknownEngine(InvalidInput, LookupError):
@@ -92,10 +101,11 @@ class Fenced(RoostError):
 class StepError(RoostError):
     """Base of what a step may raise to say how it failed.
 
-    `details` must be JSON; it is kept with the error.
+    `details` must be JSON; it is kept with the error. `category` is one of `choices.ErrorCategory`.
     """
 
     code = "step_error"
+    category: ClassVar[str] = "unknown"
 
     def __init__(self, message: str = "", *, code: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -106,21 +116,25 @@ class StepError(RoostError):
 class RetryableError(StepError):
     """The step failed, and running it again may help.
 
-    `retry_after` (seconds) replaces the backoff of the engine's retry policy for this one time.
+    `retry_after` (seconds) replaces the backoff of the engine's retry policy for this one time; `policy` replaces the
+    policy, its number of attempts included.
     """
 
     code = "retryable"
+    category = "transient"
 
     def __init__(
         self,
         message: str = "",
         *,
         retry_after: float | None = None,
+        policy: RetryPolicy | None = None,
         code: str = "",
         details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message, code=code, details=details)
         self.retry_after = retry_after
+        self.policy = policy
 
 
 class PermanentError(StepError):
@@ -129,19 +143,40 @@ class PermanentError(StepError):
     code = "permanent"
 
 
-class WrongOutcome(PermanentError):
+class InvalidData(PermanentError):
+    """What the step was given, or got, is not what it can work on: the data has to change first."""
+
+    code = "invalid_data"
+    category = "validation"
+
+
+class Declined(PermanentError):
+    """A rule of the business says no: the account is closed, the order is paid already."""
+
+    code = "declined"
+    category = "business"
+
+
+class AccessDenied(PermanentError):
+    """Somebody has to grant a right or renew a credential first."""
+
+    code = "access_denied"
+    category = "permission"
+
+
+class WrongOutcome(InvalidData):
     """A step returned something that is not an outcome; the message names the type."""
 
     code = "wrong_outcome"
 
 
-class SnapshotMutated(PermanentError):
+class SnapshotMutated(InvalidData):
     """A step changed the snapshot it was given instead of returning a new one."""
 
     code = "snapshot_mutated"
 
 
-class UnstorableOutcome(PermanentError):
+class UnstorableOutcome(InvalidData):
     """A step returned a state or result that JSON cannot hold, or that is too large."""
 
     code = "unstorable_outcome"
@@ -172,6 +207,12 @@ class CallInDoubt(PermanentError):
     """Nobody knows whether a recorded call happened, and its policy is not to make it again."""
 
     code = "call_in_doubt"
+
+
+class QuotaExceeded(Declined):
+    """A call was not made because as many were made already as are allowed; `details` say how many in which time."""
+
+    code = "quota_exceeded"
 
 
 class CallTimeout(RetryableError):

@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 from runtime.conf import settings as roost
-from runtime.exceptions import NotJSON
+from runtime.exceptions import NotJSON, TooLarge
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 loads = json.loads
@@ -26,14 +26,14 @@ def dumps(value: Any, *, what: str = "value", max_bytes: int | None = None, dept
     """Return the compact JSON text of `value`.
 
     `what` names the value in the message. `max_bytes` bounds the UTF-8 length, `depth` the nesting (None: the
-    setting). Raises `NotJSON`.
+    setting). Raises `NotJSON`, `TooLarge`.
     """
     check(value, what, depth)
     text = _encode(value)
     if max_bytes is not None and len(text) > max_bytes // 4:
         size = len(text.encode())
         if size > max_bytes:
-            raise NotJSON(
+            raise TooLarge(
                 f"{what} is {size} bytes of JSON; at most {max_bytes} are allowed. Store large data as an artifact.",
                 field=what,
             )

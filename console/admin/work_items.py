@@ -114,6 +114,7 @@ class WorkItemAdmin(VerbAdmin):
                     "max_attempts",
                     "deaths",
                     "max_steps",
+                    "pause_at_step",
                     "step_timeout",
                     "item_timeout",
                     "relation",

@@ -29,6 +29,16 @@ from runtime.retry import RetryPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """How many calls of one name may be begun: `most` in the whole run of an item, or in the last `seconds` in its
+    namespace. Calls are counted, not attempts; a call that is recorded already is never refused.
+    """
+
+    most: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CallPolicy:
     """How a recorded call is made.
 
@@ -40,6 +50,7 @@ class CallPolicy:
     `in_doubt` says what becomes of a call of which nobody knows whether it happened: "retry" makes it again, under the
     same idempotency key; "ask" waits for a person; "fail" raises `CallInDoubt`. `sticky` says which failures are
     recorded for good: "permanent", those that a retry cannot mend; "any", also the last attempt of the others.
+    Beyond one of the `quotas` nothing is called: `QuotaExceeded`.
     """
 
     max_attempts: int = 3
@@ -49,6 +60,7 @@ class CallPolicy:
     in_doubt: Literal["retry", "ask", "fail"] = "retry"
     sticky: Literal["permanent", "any"] = "permanent"
     timeout: float | None = None
+    quotas: tuple[Quota, ...] = ()
 
     def delay(self, failures: int) -> float:
         """Return the seconds to wait after so many failures (1 = the first)."""

@@ -54,6 +54,7 @@ class Call:
             input_hash=self.input_hash,
             idempotency_key=self.idempotency_key,
             replaces=replaces,
+            quotas=self.policy.quotas,
         )
 
     def end(self, call: uuid.UUID, state: str, *, result: str | None = None, error: str | None = None) -> End:

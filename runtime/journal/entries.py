@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from runtime.choices import JournalState
+from runtime.journal import Quota
 
 WHOLE_RUN = -1
 """The base version of keys that last as long as the item."""
@@ -32,7 +33,8 @@ class Begin:
     """A call is about to be made. `call` is new for each attempt; `replaces` is that of a call in doubt, if so decided.
 
     Taken up when there is no entry, when the entry's call failed and is to be made again, or when it is the one that
-    this replaces; any other entry decides itself. Sent twice, it counts once.
+    this replaces; any other entry decides itself. Sent twice, it counts once. Without an entry it is refused beyond
+    the `quotas`.
     """
 
     place: Place
@@ -41,6 +43,7 @@ class Begin:
     input_hash: str
     idempotency_key: str
     replaces: uuid.UUID | None = None
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,22 +77,29 @@ class Answer(Enum):
     """What became of a write.
 
     WRITTEN it is durable; RECORDED an entry decides, and nothing was written; FENCED the step is no longer the owner
-    and nothing was written; BUSY somebody holds the item just now, the write may be sent again.
+    and nothing was written; BUSY somebody holds the item just now, the write may be sent again; SPENT a quota is used
+    up, and nothing was written.
     """
 
     WRITTEN = "written"
     RECORDED = "recorded"
     FENCED = "fenced"
     BUSY = "busy"
+    SPENT = "spent"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The answer to a write. `attempts` counts the calls made when a Begin was written; `entry` comes with RECORDED."""
+    """The answer to a write. `attempts` counts the calls made when a Begin was written; `entry` comes with RECORDED.
+
+    SPENT comes with the `quota`, and the seconds after which there is room again, if there will be (`retry_after`).
+    """
 
     answer: Answer
     attempts: int = field(default=0)
     entry: Entry | None = None
+    quota: Quota | None = None
+    retry_after: float | None = None
 
 
 FENCED = Found(answer=Answer.FENCED)

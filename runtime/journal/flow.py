@@ -27,14 +27,17 @@ from runtime.exceptions import (
     JournalMismatch,
     JournalRefused,
     NotJSON,
+    QuotaExceeded,
     RetryableError,
     StepError,
     UnstorableOutcome,
 )
+from runtime.journal import Quota
 from runtime.journal.call import Call
 from runtime.journal.entries import Answer, Begin, Entry, Found, Write
 
 MAX_MESSAGE = 2_000
+MAX_DETAILS = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,15 @@ _Next = Generator[Request, Any, "_Value | _Again"]
 def conduct(call: Call) -> Flow:
     """See a call through: replay it, or make it as often as its policy allows; return its result.
 
-    Raises `JournalMismatch`, `CallFailed`, `CallInDoubt`, `UnstorableOutcome` (all permanent), `RetryableError`,
-    `Fenced`, and what the effects raise.
+    Raises `JournalMismatch`, `CallFailed`, `CallInDoubt`, `UnstorableOutcome` (all permanent), `QuotaExceeded`,
+    `RetryableError`, `Fenced`, and what the effects raise.
     """
     tries, replaces = 0, None
     while True:
         begin = call.begin(replaces)
         found = yield from _written(begin)
+        if found.quota is not None:
+            raise _quota_exceeded(call, found.quota, found.retry_after)
         if found.entry is None:
             tries += 1
             after = yield from _attempt(call, begin, found.attempts, tries)
@@ -222,6 +227,14 @@ def _failed(call: Call, begin: Begin, error: Exception, attempts: int, tries: in
     return _Again()
 
 
+def _quota_exceeded(call: Call, quota: Quota, retry_after: float | None) -> QuotaExceeded:
+    within = "in the whole run" if quota.seconds is None else f"in {quota.seconds:g} s"
+    return QuotaExceeded(
+        f"{call.name} may be called {quota.most} times {within}, and was: the call {call.key!r} was not made.",
+        details={"key": call.key, "most": quota.most, "seconds": quota.seconds, "retry_after": retry_after},
+    )
+
+
 def _call_failed(call: Call, entry: Mapping[str, Any]) -> CallFailed:
     return CallFailed(
         f"The call {call.key!r} failed for good: {entry.get('message', '')}",
@@ -237,10 +250,21 @@ def describe(error: Exception, verdict: Verdict, attempt: int) -> dict[str, Any]
         message = str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure it stands for
         message = "its text cannot be read"
-    return {
+    told = {
         "type": type(error).__qualname__,
         "code": jsondata.clean(str(code)),
         "category": str(verdict.category),
         "message": jsondata.clean(message)[:MAX_MESSAGE],
         "attempt": attempt,
     }
+    return told | _details(error)
+
+
+def _details(error: Exception) -> dict[str, Any]:
+    """Return what a step's error says besides, if it can be kept."""
+    details = error.details if isinstance(error, StepError) else {}
+    try:
+        jsondata.dumps(details, what="details", max_bytes=MAX_DETAILS)
+    except NotJSON:
+        return {}
+    return {"details": details} if details else {}

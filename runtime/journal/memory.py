@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from runtime.choices import JournalState
 from runtime.exceptions import Conflict
-from runtime.journal.entries import Answer, Entry, Found, Place, Write, after, judge
+from runtime.journal import Quota
+from runtime.journal.entries import Answer, Begin, Entry, Found, Place, Write, after, judge
 
 Name = tuple[uuid.UUID, int, str]
 
 
 class MemoryJournal:
-    """Keeps entries in a dictionary. Safe with threads."""
+    """Keeps entries in a dictionary. Safe with threads. Of quotas it knows those of a run only: it keeps no times."""
 
     blocks: ClassVar[bool] = False
     """Whether a write may take so long that an event loop should not wait for it."""
@@ -28,6 +29,9 @@ class MemoryJournal:
         with self._guard:
             name = _name(write.place)
             entry = self._entries.get(name)
+            spent = self._spent(write) if entry is None and isinstance(write, Begin) else None
+            if spent is not None:
+                return Found(answer=Answer.SPENT, quota=spent)
             found = judge(write, entry)
             if found.answer is Answer.WRITTEN:
                 made = after(write, entry, found)
@@ -52,6 +56,13 @@ class MemoryJournal:
                 raise Conflict(f"The call {place.key!r} is {state}; there is nothing to reset.", state=state)
             self._keep(place, None)
             del self._entries[_name(place)]
+
+    def _spent(self, begin: Begin) -> Quota | None:
+        quotas = [quota for quota in begin.quotas if quota.seconds is None]
+        if not quotas:
+            return None
+        made = sum(name[0] == begin.place.item and one.name == begin.name for name, one in self._entries.items())
+        return next((quota for quota in quotas if made >= quota.most), None)
 
     def _keep(self, place: Place, entry: Entry | None) -> None:
         """Make the entry durable, or that it is forgotten, before anybody is told."""

@@ -7,6 +7,7 @@ from typing import Unpack
 
 from runtime.choices import EventKind, Reason, State, WaitState
 from runtime.models import Event, Wait, WorkItem
+from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.store.values import Move
 
@@ -17,16 +18,22 @@ class Resume(ItemOperation):
     What has come meanwhile counts: an item that has all it waited for goes to the queue.
 
     A running item whose pause is still to come runs on. A deadline missed meanwhile ends the item by the next sweep.
+    With `steps` it pauses again after so many more steps; a pause after steps that is still to come stays otherwise.
     """
 
     verb = "resume"
     participle = "resumed"
     permission = "resume_workitem"
 
+    def __init__(self, item: uuid.UUID | str, *, steps: int | None = None, **options: Unpack[MoveOptions]) -> None:
+        super().__init__(item, **options)
+        self.steps = None if steps is None else fields.whole(steps, "steps", fields.BIGINT)
+
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` unless the item is paused or about to be."""
         if item.state == State.RUNNING and item.pause_requested:
-            return Move(kind=EventKind.RESUMED, changes={"pause_requested": False}, data={"withdrawn": True})
+            changes = {"pause_requested": False, **self._quota(item)}
+            return Move(kind=EventKind.RESUMED, changes=changes, data={"withdrawn": True, **self._told()})
         if item.state != State.PAUSED:
             raise self.conflict(item, "Only paused items are resumed.")
         back = item.paused_from or State.QUEUED
@@ -35,8 +42,15 @@ class Resume(ItemOperation):
             state=back,
             reason=self._queued_for(item) if back == State.QUEUED else self._waited_for(item),
             delay=None,
-            changes={"paused_from": ""},
+            changes={"paused_from": "", **self._quota(item)},
+            data=self._told() or None,
         )
+
+    def _quota(self, item: WorkItem) -> dict[str, int]:
+        return {} if self.steps is None else {"pause_at_step": min(item.steps_total + self.steps, fields.BIGINT[1])}
+
+    def _told(self) -> dict[str, int]:
+        return {} if self.steps is None else {"steps": self.steps}
 
     def _queued_for(self, item: WorkItem) -> Reason:
         """Return why the item is queued, from what is known of it; a resource it was parked for is asked for anew."""
@@ -60,6 +74,6 @@ class Resume(ItemOperation):
         return str((told or {}).get("reason", Reason.SIGNAL))
 
 
-def resume(item: uuid.UUID | str, **options: Unpack[MoveOptions]) -> WorkItem:
-    """Let the paused item go on and return it. Raises `Conflict`, `NotFound`, `Forbidden`."""
-    return Resume(item, **options).execute()
+def resume(item: uuid.UUID | str, *, steps: int | None = None, **options: Unpack[MoveOptions]) -> WorkItem:
+    """Let the paused item go on and return it; see `Resume`. Raises `Conflict`, `NotFound`, `Forbidden`."""
+    return Resume(item, steps=steps, **options).execute()

@@ -56,6 +56,8 @@ class ItemOptions(TypedDict, total=False):
     """Attempts of a step; None takes the engine's retry policy, then `ROOST_MAX_ATTEMPTS`."""
     max_steps: int | None
     """Steps over the item's whole life; None takes `ROOST_MAX_STEPS`."""
+    pause_after: int | None
+    """Steps after which the item pauses, until somebody resumes it; None for no such pause."""
     step_timeout: float | dt.timedelta | None
     """Seconds for one step; None takes the engine's, then `ROOST_STEP_TIMEOUT`."""
     item_timeout: float | dt.timedelta | None
@@ -116,6 +118,7 @@ def build(
     relation: str = "",
     max_attempts: int | None = None,
     max_steps: int | None = None,
+    pause_after: int | None = None,
     step_timeout: float | dt.timedelta | None = None,
     item_timeout: float | dt.timedelta | None = None,
     item_id: uuid.UUID | str | None = None,
@@ -148,6 +151,7 @@ def build(
         deadline_at=None if deadline is None else _deadline(deadline, wait, at, using, now),
         max_attempts=_whole(max_attempts, "max_attempts", fields.INT, given.max_attempts),
         max_steps=_whole(max_steps, "max_steps", fields.BIGINT, given.max_steps),
+        pause_at_step=_whole(pause_after, "pause_after", fields.BIGINT, None),
         step_timeout=_seconds(step_timeout, "step_timeout", given.step_timeout),
         item_timeout=_seconds(item_timeout, "item_timeout", given.item_timeout),
         parent_id=None if parent is None else parse_item_id(parent, "parent"),

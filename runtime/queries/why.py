@@ -255,7 +255,7 @@ def _ended(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
     error = f" {_error(item)}" if item.state == State.FAILED else ""
     yield Cause(
         code=item.state,
-        text=f"Ended as {item.state}{at}{because}.{error}",
+        text=f"Ended as {item.state}{at}{because}.{error}".rstrip(),
         data={"reason": item.reason, "error": item.last_error if item.state == State.FAILED else None},
     )
 

@@ -87,9 +87,10 @@ class Store(ABC):
         """Write outcomes (at most one for an item) in one transaction; return the accepted items and their final state.
 
         The rest were fenced off and left no trace. Frees claims and wakes the waiters that fit. The state returned is
-        the one the item was left in: an item with `pause_requested` whose outcome says running or queued is paused
-        instead (reason operator, event `paused`), and its lease is gone. An item that asked for what is there already
-        is queued. Parents that wait for an item which ended are told. Any other error writes none of the batch.
+        the one the item was left in: an item whose outcome does not end it is paused instead, if that was requested
+        (reason operator) or the step was the last before `pause_at_step` (reason step_quota, and the mark is cleared);
+        an event `paused` is added, and its lease is gone. An item that asked for what is there already is queued.
+        Parents that wait for an item which ended are told. Any other error writes none of the batch.
         """
 
     @abstractmethod

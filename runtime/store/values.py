@@ -129,6 +129,7 @@ class NewItem:
     deadline_at: dt.datetime | None
     max_attempts: int
     max_steps: int | None
+    pause_at_step: int | None
     step_timeout: float | None
     item_timeout: float | None
     parent_id: uuid.UUID | None

@@ -17,8 +17,8 @@ from typing import Any
 from runtime.choices import EventKind, Reason, State
 from runtime.conf import settings as roost
 from runtime.engine import Complete, Continue, Fail, Snapshot, Suspend, Wait, WaitFor
+from runtime.errors import Verdict, classify
 from runtime.exceptions import (
-    InvalidInput,
     NotJSON,
     PermanentError,
     RetryableError,
@@ -222,13 +222,14 @@ def leave(outcome: Outcome) -> Outcome:
 
 def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
     """Return the outcome of a step that raised: a retry with backoff, or the dead letters. Never raises."""
-    policy = run.engine.retry or RetryPolicy.default()
+    verdict = classify(error)
+    policy, most = _policy(run, error)
     attempt = run.attempt + 1
-    permanent = isinstance(error, PermanentError | InvalidInput)
-    text, fingerprint = describe(run, error, attempt)
+    retried = policy.retries(verdict)
+    text, fingerprint = describe(run, error, attempt, verdict)
     duration = time.monotonic() - run.started if run.started else 0.0
-    if permanent or attempt >= run.claimed.max_attempts:
-        reason = Reason.PERMANENT_ERROR if permanent else Reason.ATTEMPTS_EXHAUSTED
+    if not retried or attempt >= most:
+        reason = Reason.ATTEMPTS_EXHAUSTED if retried else Reason.PERMANENT_ERROR
         return _outcome(
             worker,
             run,
@@ -240,7 +241,7 @@ def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
             duration=duration,
             events=(*_calls(run), NewEvent(kind=EventKind.FAILED, reason=reason, data=text, duration=duration)),
         )
-    asked = error.retry_after if isinstance(error, RetryableError) else None
+    asked = verdict.retry_after
     delay = policy.delay(attempt) if asked is None else min(max(asked, 0.0), LONGEST_DELAY)
     return _outcome(
         worker,
@@ -256,14 +257,22 @@ def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
     )
 
 
-def describe(run: Run, error: BaseException, attempt: int) -> tuple[str, str]:
+def _policy(run: Run, error: BaseException) -> tuple[RetryPolicy, int]:
+    """Return the policy for an error, and how many attempts it allows: the error's own, or the engine's."""
+    own = error.policy if isinstance(error, RetryableError) else None
+    if isinstance(own, RetryPolicy):
+        return own, own.max_attempts
+    return run.engine.retry or RetryPolicy.default(), run.claimed.max_attempts
+
+
+def describe(run: Run, error: BaseException, attempt: int, verdict: Verdict) -> tuple[str, str]:
     """Return an error as JSON text for the item, and its fingerprint: the same for errors of one cause.
 
     The fingerprint covers engine, exception type, code and the innermost frame, not the message, which often
     carries ids and times.
     """
     name = type(error).__qualname__
-    code = error.code if isinstance(error, StepError) else ""
+    code = verdict.code
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].name}" if frames else ""
     fingerprint = hashlib.sha256(f"{run.claimed.engine}|{name}|{code}|{place}".encode()).hexdigest()[:16]
@@ -272,6 +281,7 @@ def describe(run: Run, error: BaseException, attempt: int) -> tuple[str, str]:
     entry = {
         "type": name,
         "code": clean(code),
+        "category": verdict.category,
         "message": clean(_text(error))[:MAX_MESSAGE],
         "traceback": clean(lines)[-MAX_TRACEBACK:],
         "attempt": attempt,

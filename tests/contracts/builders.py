@@ -46,6 +46,7 @@ def new_item(**values: Any) -> NewItem:
         "deadline_at": None,
         "max_attempts": 5,
         "max_steps": None,
+        "pause_at_step": None,
         "step_timeout": None,
         "item_timeout": None,
         "parent_id": None,

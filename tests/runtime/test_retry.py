@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.errors import classify
+from runtime.exceptions import Declined, InvalidInput, RetryableError
 from runtime.retry import RetryPolicy
 
 PLAIN = RetryPolicy(max_attempts=5, base=1.0, cap=300.0, jitter=0.0)
@@ -65,3 +67,32 @@ def test_the_default_policy_is_what_the_settings_say(settings: Any) -> None:
     settings.ROOST_MAX_ATTEMPTS = 2
     settings.ROOST_BACKOFF_BASE = 7
     assert (RetryPolicy.default().max_attempts, RetryPolicy.default().base) == (2, 7)
+
+
+def test_a_fixed_policy_waits_the_same_time_always() -> None:
+    policy = RetryPolicy.fixed(7.5, 3)
+    assert {policy.delay(failures) for failures in (1, 2, 50)} == {7.5}
+    assert policy.max_attempts == 3
+
+
+@pytest.mark.scenario("S3")
+def test_only_what_may_pass_by_itself_is_retried_unless_the_policy_lists_more() -> None:
+    refused, unsure, late = PermissionError(), ValueError(), TimeoutError()
+    assert [PLAIN.retries(classify(error)) for error in (refused, unsure, late)] == [False, True, True]
+    strict = RetryPolicy.fixed(1, 3, categories={"transient"})
+    assert [strict.retries(classify(error)) for error in (refused, unsure, late)] == [False, False, True]
+    patient = RetryPolicy.fixed(1, 3, categories={"permission"})
+    assert [patient.retries(classify(error)) for error in (refused, unsure, late)] == [True, False, False]
+
+
+def test_no_policy_overrules_what_an_error_says_of_itself() -> None:
+    everything = RetryPolicy.fixed(1, 3, categories={"business", "transient", "unknown"})
+    assert not everything.retries(classify(Declined("no")))
+    nothing = RetryPolicy.fixed(1, 3, categories=set())
+    assert nothing.retries(classify(RetryableError("busy")))
+
+
+@pytest.mark.scenario("L15")
+def test_a_category_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match=r"'temporary'.*transient, validation"):
+        RetryPolicy.fixed(1, 3, categories={"temporary"})

@@ -22,13 +22,15 @@ from runtime.management.roost import (
     lists,
     looks,
     moves,
+    stories,
     upkeep,
 )
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
-    *(engines, enqueue, looks, lists, files, journal, moves, answers, letters, limits, upkeep, demo),
+    *(engines, enqueue, looks, lists, stories, files, journal),
+    *(moves, answers, letters, limits, upkeep, demo),
 )
 
 

@@ -38,6 +38,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--parent", metavar="ID", help="Item that it is a child of.")
     parser.add_argument("--max-attempts", type=int, metavar="N", help="Attempts of one step.")
     parser.add_argument("--max-steps", type=int, metavar="N", help="Steps over its whole life.")
+    parser.add_argument("--pause-after", type=int, metavar="N", help="Pause after N steps, until it is resumed.")
     parser.add_argument("--step-timeout", type=float, metavar="SECONDS")
     parser.add_argument("--item-timeout", type=float, metavar="SECONDS")
 

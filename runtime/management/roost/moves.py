@@ -32,14 +32,15 @@ def register(commands: Commands) -> None:
     parser.add_argument("--max-steps", type=int, metavar="N", help="A new limit, for items that used up their steps.")
     parser = _declare(commands, "pause", pause, "Pause items at the end of their running step.")
     parser.add_argument("--now", action="store_true", default=None, help="Do not wait for the step: fence it off.")
-    _declare(commands, "resume", resume, "Let paused items go on.")
+    parser = _declare(commands, "resume", resume, "Let paused items go on.")
+    parser.add_argument("--steps", type=int, metavar="N", help="Pause again after N more steps.")
     parser = _declare(commands, "release", release, "End the lease of running items, or a claim on a resource.")
     parser.add_argument("--resource", metavar="KEY", help="End the claim on this resource instead.")
     parser = _declare(commands, "prioritise", prioritise, "Set the priority of items that have not ended.")
     parser.add_argument("--priority", type=int, required=True, metavar="N", help="Higher is sooner.")
 
 
-EXTRA = ("from_version", "max_steps", "now", "priority", "resource")
+EXTRA = ("from_version", "max_steps", "now", "priority", "resource", "steps")
 """Options that are arguments of some operations, under the same name."""
 
 

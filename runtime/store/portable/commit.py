@@ -17,7 +17,7 @@ from runtime.store.transactions import transacted
 from runtime.store.values import NewEvent, Outcome
 
 POSITIONS = """
-SELECT id, epoch, version, event_seq, pause_requested FROM roost_workitem
+SELECT id, epoch, version, event_seq, pause_requested, steps_total + 1 >= pause_at_step FROM roost_workitem
 WHERE id IN ({ids}) AND state = 'running'
 """
 
@@ -32,8 +32,10 @@ ON CONFLICT (work_item_id, version) DO NOTHING
 
 ITEM = """
 UPDATE roost_workitem SET
-    state = %s, reason = %s, paused_from = %s, pause_requested = 0, away_since = %s, finished_at = %s,
-    run_at = coalesce(%s, run_at), step_label = coalesce(%s, step_label), result = coalesce(%s, result),
+    state = %s, reason = %s, paused_from = %s, pause_requested = 0,
+    pause_at_step = CASE WHEN %s AND steps_total + 1 >= pause_at_step THEN NULL ELSE pause_at_step END,
+    away_since = %s, finished_at = %s, run_at = coalesce(%s, run_at),
+    step_label = coalesce(%s, step_label), result = coalesce(%s, result),
     last_error = CASE WHEN %s THEN %s ELSE last_error END, fingerprint = CASE WHEN %s THEN %s ELSE fingerprint END,
     attempt = %s, deaths = CASE WHEN %s THEN 0 ELSE deaths END,
     version = version + %s, steps_total = steps_total + %s, duration_total = duration_total + %s,
@@ -58,16 +60,14 @@ ON CONFLICT (work_item_id, version, name) DO UPDATE SET
     metadata = excluded.metadata, row_version = roost_artifact.row_version + 1
 """
 
-PAUSED = NewEvent(kind=EventKind.PAUSED, reason=Reason.OPERATOR)
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An outcome that passed its fence, and what becomes of it."""
+    """An outcome that passed its fence, and what becomes of it: `stop` is the reason for which it is paused."""
 
     outcome: Outcome
     seq: int
-    paused: bool
+    stop: str
 
     @property
     def version(self) -> int:
@@ -82,7 +82,7 @@ class Accepted:
     @property
     def state(self) -> str:
         """The item's state afterwards."""
-        return State.PAUSED.value if self.paused else str(self.outcome.state)
+        return State.PAUSED.value if self.stop else str(self.outcome.state)
 
     @property
     def paused_from(self) -> str:
@@ -94,7 +94,9 @@ class Accepted:
     @property
     def events(self) -> tuple[NewEvent, ...]:
         """The events to append."""
-        return (*self.outcome.events, PAUSED) if self.paused else self.outcome.events
+        if not self.stop:
+            return self.outcome.events
+        return (*self.outcome.events, NewEvent(kind=EventKind.PAUSED, reason=self.stop))
 
 
 def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
@@ -135,11 +137,19 @@ def _accepted(using: str, outcomes: Sequence[Outcome]) -> list[Accepted]:
     found = {row[0]: row[1:] for row in rows(using, POSITIONS.format(ids=places(ids)), ids)}
     accepted: list[Accepted] = []
     for outcome in outcomes:
-        epoch, version, seq, pause = found.get(outcome.item.hex, (None, None, 0, False))
+        epoch, version, seq, pause, quota = found.get(outcome.item.hex, (None, None, 0, False, False))
         if (epoch, version) == (outcome.epoch, outcome.version):
-            paused = bool(pause) and outcome.state in (State.RUNNING, State.QUEUED, State.WAITING)
-            accepted.append(Accepted(outcome, seq, paused))
+            stop = _stop(outcome, requested=bool(pause), used_up=bool(quota))
+            accepted.append(Accepted(outcome, seq, stop))
     return accepted
+
+
+def _stop(outcome: Outcome, *, requested: bool, used_up: bool) -> str:
+    if outcome.state not in (State.RUNNING, State.QUEUED, State.WAITING):
+        return ""
+    if requested:
+        return Reason.OPERATOR.value
+    return Reason.STEP_QUOTA.value if used_up and outcome.advance else ""
 
 
 def _write_items(using: str, accepted: Sequence[Accepted], now: dt.datetime) -> None:
@@ -153,11 +163,12 @@ def _item(using: str, one: Accepted, now: dt.datetime, moment: str | None) -> tu
     outcome, state = one.outcome, one.state
     away = state in (State.WAITING, State.PAUSED)
     error_known = outcome.advance or outcome.error is not None
-    due = stored(using, later(now, outcome.delay)) if one.paused or state == State.QUEUED else None
+    due = stored(using, later(now, outcome.delay)) if one.stop or state == State.QUEUED else None
     return (
         state,
-        Reason.OPERATOR.value if one.paused else outcome.reason,
+        one.stop or outcome.reason,
         one.paused_from,
+        outcome.advance,
         moment if away else None,
         moment if state in TERMINAL else None,
         due,

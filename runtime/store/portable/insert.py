@@ -17,13 +17,13 @@ CHUNK = 500
 INSERT = """
 INSERT INTO roost_workitem (
     id, namespace, engine, engine_version, pool, payload, config, priority, fair_key, resources, limited,
-    run_at, deadline_at, max_attempts, max_steps, step_timeout, item_timeout,
+    run_at, deadline_at, max_attempts, max_steps, pause_at_step, step_timeout, item_timeout,
     parent_id, relation, idempotency_key, created_at, updated_at,
     state, reason, paused_from, pause_requested, step_label, attempt, deaths, fingerprint, acknowledged_by,
     row_version, event_seq, version, epoch, steps_total, duration_total, away_total, tokens_total, cost_total
 ) VALUES (
     %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-    %s, %s, %s, %s, %s, %s,
+    %s, %s, %s, %s, %s, %s, %s,
     %s, %s, %s, %s, %s,
     'queued', 'new', '', 0, '', 0, 0, '', '',
     1, 1, 0, 0, 0, 0.0, 0.0, 0, 0
@@ -83,6 +83,7 @@ def _row(using: str, item: NewItem, now: dt.datetime) -> tuple[Any, ...]:
         stored(using, item.deadline_at),
         item.max_attempts,
         item.max_steps,
+        item.pause_at_step,
         item.step_timeout,
         item.item_timeout,
         item.parent_id.hex if item.parent_id else None,

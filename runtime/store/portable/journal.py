@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from runtime import clock
 from runtime.journal.entries import FENCED, Answer, Begin, Entry, Found, Place, Write, judge
+from runtime.store import quotas
 from runtime.store.portable.statements import rows, stored, write_many
 from runtime.store.transactions import transacted
 
@@ -39,12 +40,12 @@ def journal(using: str, writes: Sequence[Write]) -> list[Found]:
     """Write what the fences and the entries allow; return the answers in the order of the writes. One transaction."""
     if not writes:
         return []
+    return transacted(using, lambda: quotas.within(using, writes, _journal))
 
-    def whole() -> list[Found]:
-        moment = stored(using, clock.now(using))
-        return [_write(using, write, moment) for write in writes]
 
-    return transacted(using, whole)
+def _journal(using: str, writes: Sequence[Write]) -> list[Found]:
+    moment = stored(using, clock.now(using))
+    return [_write(using, write, moment) for write in writes]
 
 
 def _write(using: str, write: Write, moment: str | None) -> Found:

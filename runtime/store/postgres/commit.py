@@ -39,19 +39,24 @@ WITH o AS MATERIALIZED (
     LIMIT %s::int
 ), locked AS MATERIALIZED (
     SELECT o.*, w.stop FROM o, LATERAL (
-        SELECT id, pause_requested AND o.state IN ('running', 'queued', 'waiting') AS stop FROM roost_workitem
+        SELECT id, CASE
+            WHEN o.state NOT IN ('running', 'queued', 'waiting') THEN NULL
+            WHEN pause_requested THEN 'operator'
+            WHEN o.advance AND steps_total + 1 >= pause_at_step THEN 'step_quota'
+        END AS stop FROM roost_workitem
         WHERE id = o.item AND state = 'running' AND epoch = o.epoch AND version = o.version
         FOR NO KEY UPDATE
     ) w
 ), written AS (
     UPDATE roost_workitem w SET
-        state = CASE WHEN o.stop THEN 'paused' ELSE o.state END,
-        reason = CASE WHEN o.stop THEN 'operator' ELSE o.reason END,
-        paused_from = CASE WHEN o.state = 'waiting' AND o.stop THEN 'waiting'
-            WHEN o.stop OR o.state = 'paused' THEN 'queued' ELSE '' END,
+        state = CASE WHEN o.stop IS NOT NULL THEN 'paused' ELSE o.state END,
+        reason = coalesce(o.stop, o.reason),
+        paused_from = CASE WHEN o.state = 'waiting' AND o.stop IS NOT NULL THEN 'waiting'
+            WHEN o.stop IS NOT NULL OR o.state = 'paused' THEN 'queued' ELSE '' END,
         pause_requested = false,
-        away_since = CASE WHEN o.stop OR o.state IN ('waiting', 'paused') THEN statement_timestamp() END,
-        run_at = CASE WHEN o.stop OR o.state = 'queued'
+        pause_at_step = CASE WHEN o.advance AND w.steps_total + 1 >= w.pause_at_step THEN NULL ELSE w.pause_at_step END,
+        away_since = CASE WHEN o.stop IS NOT NULL OR o.state IN ('waiting', 'paused') THEN statement_timestamp() END,
+        run_at = CASE WHEN o.stop IS NOT NULL OR o.state = 'queued'
             THEN statement_timestamp() + {seconds("o.delay")} ELSE w.run_at END,
         finished_at = CASE WHEN o.state IN ('done', 'failed', 'cancelled') THEN statement_timestamp() END,
         step_label = CASE WHEN o.advance THEN o.label ELSE w.step_label END,
@@ -63,14 +68,14 @@ WITH o AS MATERIALIZED (
         version = w.version + o.advance::int,
         steps_total = w.steps_total + o.advance::int,
         duration_total = w.duration_total + o.duration,
-        event_seq = w.event_seq + o.told + o.stop::int,
+        event_seq = w.event_seq + o.told + (o.stop IS NOT NULL)::int,
         row_version = w.row_version + 1,
         updated_at = statement_timestamp()
     FROM locked o
     WHERE w.id = o.item
     RETURNING w.id, w.state, w.epoch, w.version, w.event_seq, w.attempt,
         o.worker, o.told, o.stop, o.advance, o.data, o.initial, o.label,
-        w.limited AND o.stop AND NOT %s::bool AS fenced
+        w.limited AND o.stop IS NOT NULL AND NOT %s::bool AS fenced
 ), kept AS (
     INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
     SELECT id, version, epoch, data::jsonb, label, statement_timestamp() FROM written WHERE advance
@@ -88,13 +93,13 @@ WITH o AS MATERIALIZED (
     INSERT INTO roost_event (
         work_item_id, seq, kind, version, epoch, attempt, worker, actor, reason, data, duration, created_at
     )
-    SELECT o.id, o.event_seq - o.told - o.stop::int + e.ordinal, e.kind, o.version, o.epoch, o.attempt, o.worker,
-        '', e.reason, e.data::jsonb, e.duration, statement_timestamp()
+    SELECT o.id, o.event_seq - o.told - (o.stop IS NOT NULL)::int + e.ordinal, e.kind, o.version, o.epoch, o.attempt,
+        o.worker, '', e.reason, e.data::jsonb, e.duration, statement_timestamp()
     FROM written o JOIN unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::float8[])
         AS e(item, ordinal, kind, reason, data, duration) ON e.item = o.id
     UNION ALL
-    SELECT id, event_seq, 'paused', version, epoch, attempt, worker, '', 'operator', NULL, NULL, statement_timestamp()
-    FROM written WHERE stop
+    SELECT id, event_seq, 'paused', version, epoch, attempt, worker, '', stop, NULL, NULL, statement_timestamp()
+    FROM written WHERE stop IS NOT NULL
 )
 SELECT id, state, fenced FROM written
 """

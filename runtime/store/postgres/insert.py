@@ -29,6 +29,7 @@ COLUMNS = {
     "deadline_at": plain,
     "max_attempts": plain,
     "max_steps": plain,
+    "pause_at_step": plain,
     "step_timeout": plain,
     "item_timeout": plain,
     "parent_id": plain,
@@ -43,16 +44,16 @@ WITH n AS (
     SELECT n.* FROM {GUARD}, unnest(
         %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
         %s::text[], %s::bool[], %s::float8[], %s::timestamptz[], %s::timestamptz[], %s::int[], %s::bigint[],
-        %s::float8[], %s::float8[], %s::uuid[], %s::text[], %s::text[], %s::text[]
+        %s::bigint[], %s::float8[], %s::float8[], %s::uuid[], %s::text[], %s::text[], %s::text[]
     ) AS n(
         id, namespace, engine, engine_version, pool, payload, config, priority, fair_key,
-        resources, limited, delay, run_at, deadline_at, max_attempts, max_steps,
+        resources, limited, delay, run_at, deadline_at, max_attempts, max_steps, pause_at_step,
         step_timeout, item_timeout, parent_id, relation, idempotency_key, actor
     )
 ), inserted AS (
     INSERT INTO roost_workitem (
         id, namespace, engine, engine_version, pool, payload, config, priority, fair_key,
-        resources, limited, run_at, deadline_at, max_attempts, max_steps,
+        resources, limited, run_at, deadline_at, max_attempts, max_steps, pause_at_step,
         step_timeout, item_timeout, parent_id, relation, idempotency_key,
         state, reason, paused_from, pause_requested, step_label, attempt, deaths, fingerprint, acknowledged_by,
         row_version, event_seq, version, epoch, steps_total, duration_total, away_total, tokens_total, cost_total,
@@ -61,7 +62,8 @@ WITH n AS (
     SELECT
         id, namespace, engine, engine_version, pool, payload::jsonb, config::jsonb, priority, fair_key,
         resources::jsonb, limited, coalesce(run_at, statement_timestamp() + {seconds("delay")}),
-        deadline_at, max_attempts, max_steps, step_timeout, item_timeout, parent_id, relation, idempotency_key,
+        deadline_at, max_attempts, max_steps, pause_at_step, step_timeout, item_timeout, parent_id, relation,
+        idempotency_key,
         'queued', 'new', '', false, '', 0, 0, '', '',
         1, 1, 0, 0, 0, 0, 0, 0, 0,
         statement_timestamp(), statement_timestamp()

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 from runtime.choices import JournalState
 from runtime.journal.entries import BUSY, FENCED, WRITTEN, Answer, Begin, End, Entry, Found, Write, judge
+from runtime.store import quotas
 from runtime.store.postgres.arrays import plain, slices, texts
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
+from runtime.store.transactions import transacted
 
 # A begin says nothing but `started`, an end anything else. An entry is begun once: by INSERT where there is none, by
 # UPDATE where its rules allow it; what the lock on the item let in between is left to the look.
@@ -79,6 +81,12 @@ def journal(using: str, writes: Sequence[Write]) -> list[Found]:
 
     Each part of at most 16 MiB is a transaction of its own, unless the caller has one. Raises Django's database errors.
     """
+    if quotas.apply_to(writes):
+        return transacted(using, lambda: quotas.within(using, writes, _journal))
+    return _journal(using, writes)
+
+
+def _journal(using: str, writes: Sequence[Write]) -> list[Found]:
     answers: dict[uuid.UUID, Found] = {}
     for part in slices(writes, _size, max(len(writes), 1)):
         answers |= _write(using, part)

@@ -71,6 +71,13 @@ def test_pause_and_resume() -> None:
     assert state(item) == "queued"
 
 
+def test_resume_gives_a_number_of_steps() -> None:
+    item = rows.item()
+    run("pause", item.pk)
+    run("resume", item.pk, "--steps", 4)
+    assert WorkItem.objects.get(pk=item.pk).pause_at_step == item.steps_total + 4
+
+
 def test_pause_waits_for_the_step_unless_told_now() -> None:
     by = rows.worker()
     gentle, hard = rows.running(by), rows.running(by)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
 from runtime import clock
 from runtime.choices import EventKind, Reason, State
-from runtime.exceptions import Conflict
+from runtime.exceptions import Conflict, InvalidInput
 from runtime.models import Lease
 from runtime.operations.pause import pause
 from runtime.operations.resume import resume
@@ -128,6 +129,31 @@ def test_a_pause_that_is_still_to_come_can_be_taken_back() -> None:
     stored = fresh(item)
     assert (stored.state, stored.epoch, stored.pause_requested) == (State.RUNNING, item.epoch, False)
     assert last_event(item).data == {"withdrawn": True}
+
+
+def test_a_resumed_item_may_be_told_to_pause_again_after_some_steps() -> None:
+    item = WorkItemFactory(paused=True, reason=Reason.STEP_QUOTA, version=4, steps_total=6)
+    resume(item.pk, steps=3)
+    assert fresh(item).pause_at_step == 9
+    assert last_event(item).data == {"steps": 3}
+
+
+def test_a_pause_after_steps_that_is_still_to_come_survives_a_pause_by_an_operator() -> None:
+    item = WorkItemFactory(version=1, pause_at_step=5)
+    pause(item.pk)
+    resume(item.pk)
+    assert fresh(item).pause_at_step == 5
+
+
+@pytest.mark.scenario("L15")
+@pytest.mark.parametrize("steps", [0, -1, True, 1.5, "3", 2**63])
+def test_a_number_of_steps_that_is_none_is_refused(steps: Any) -> None:
+    item = WorkItemFactory(paused=True)
+    before = values(item)
+    with pytest.raises(InvalidInput) as caught:
+        resume(item.pk, steps=steps)
+    assert caught.value.field == "steps"
+    assert values(item) == before
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "waiting", "done", "failed", "cancelled"])

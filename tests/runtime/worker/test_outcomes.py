@@ -14,7 +14,7 @@ import pytest
 
 from runtime.choices import State
 from runtime.engine import Complete, Continue, Engine, Fail, Item, Snapshot, StepContext, Wait
-from runtime.exceptions import PermanentError, RetryableError
+from runtime.exceptions import Declined, InvalidInput, PermanentError, RetryableError
 from runtime.retry import RetryPolicy
 from runtime.store.values import Claimed, Outcome
 from runtime.worker import execute, outcomes
@@ -161,6 +161,38 @@ def test_retry_after_replaces_the_backoff() -> None:
         raise RetryableError("slow down", retry_after=17)
 
     assert outcome_of(raises).delay == 17.0
+
+
+def test_an_error_may_bring_a_policy_of_its_own() -> None:
+    def raises(snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        raise RetryableError("slow down", policy=RetryPolicy.fixed(90, 5))
+
+    outcome = outcome_of(raises, attempt=3)
+    assert (outcome.state, outcome.delay, outcome.attempt) == (State.QUEUED, 90.0, 4)
+    last = outcome_of(raises, attempt=4)
+    assert (last.state, last.reason) == (State.FAILED, "attempts_exhausted")
+
+
+@pytest.mark.scenario("S3")
+@pytest.mark.parametrize(
+    ("error", "category", "reason"),
+    [
+        (TimeoutError("slow"), "transient", "retry"),
+        (ValueError("odd"), "unknown", "retry"),
+        (PermissionError("no"), "permission", "permanent_error"),
+        (InvalidInput("wrong"), "validation", "permanent_error"),
+        (Declined("closed"), "business", "permanent_error"),
+    ],
+)
+def test_an_error_that_a_retry_cannot_mend_goes_to_the_dead_letters_at_once(
+    error: Exception, category: str, reason: str
+) -> None:
+    def raises(snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        raise error
+
+    outcome = outcome_of(raises)
+    assert (outcome.reason, error_of(outcome)["category"]) == (reason, category)
+    assert outcome.state == (State.QUEUED if reason == "retry" else State.FAILED)
 
 
 @pytest.mark.scenario("S4")
