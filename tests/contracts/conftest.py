@@ -13,6 +13,7 @@ ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
 # What holds on one database alone is collected there alone.
 ON_POSTGRES = [
     "test_postgres_store.py",
+    "test_read_plans.py",
     "test_store_interleavings.py",
     "test_store_plans.py",
     "test_store_roomy.py",
