@@ -28,6 +28,7 @@ PR_SET_PDEATHSIG = 1
 CONFIGURATION = """
 listen_addresses = ''
 max_connections = 200
+max_prepared_transactions = 5
 shared_buffers = 128MB
 log_min_messages = warning
 """

@@ -17,7 +17,7 @@ from runtime.queries import limits
 from runtime.store import work_database
 
 EDITED = (
-    *("name", "namespace", "engine", "fair_key", "concurrency"),
+    *("name", "namespace", "engine", "fair_key", "pool", "concurrency"),
     *("rate", "per_seconds", "burst", "enabled", "note"),
 )
 
@@ -47,7 +47,10 @@ class LimitAdmin(ConfigurationAdmin):
 
     form = LimitForm
     edited = EDITED
-    list_display = ("name", "enabled", "namespace", "engine", "fair_key", "concurrency", "rate", "per_seconds", "note")
+    list_display = (
+        *("name", "enabled", "namespace", "engine", "fair_key", "pool"),
+        *("concurrency", "rate", "per_seconds", "note"),
+    )
     list_filter = ("enabled",)
     search_help_text = _("A limit's whole name.")
     find_by = ("name",)

@@ -13,6 +13,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='limit',
+            name='pool',
+            field=models.CharField(blank=True, db_default='', default='', help_text='Any pool if empty.', max_length=100, verbose_name='worker pool'),
+        ),
+        migrations.AddField(
             model_name='workitem',
             name='asked',
             field=models.BooleanField(db_default=False, editable=False, verbose_name='has waits that no step has consumed'),

@@ -12,9 +12,9 @@ from runtime.models.versioned import Versioned
 class Limit(Versioned):
     """A cap on running items, a rate of steps, or both, for the items that it covers; the row that claimers lock.
 
-    An empty namespace, engine or fairness key covers any. Running items are counted from their leases at each claim;
-    only the rate's bucket is kept here: `tokens` as of `refilled_at`, on the database's clock, full while that is
-    None. `row_version` counts an operator's edits; claims that take tokens leave it alone.
+    An empty namespace, engine, fairness key or worker pool covers any. Running items are counted from their leases at
+    each claim; only the rate's bucket is kept here: `tokens` as of `refilled_at`, on the database's clock, full while
+    that is None. `row_version` counts an operator's edits; claims that take tokens leave it alone.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -25,6 +25,9 @@ class Limit(Versioned):
     engine = models.CharField(_("engine"), max_length=100, default="", blank=True, help_text=_("Any engine if empty."))
     fair_key = models.CharField(
         _("fairness key"), max_length=200, default="", blank=True, help_text=_("Any fairness key, or none, if empty.")
+    )
+    pool = models.CharField(
+        _("worker pool"), max_length=100, default="", db_default="", blank=True, help_text=_("Any pool if empty.")
     )
     concurrency = models.PositiveIntegerField(
         _("running at once"), null=True, blank=True, help_text=_("Items at most; 0 lets none start.")

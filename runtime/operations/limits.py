@@ -18,7 +18,7 @@ from runtime.store import work_database
 from runtime.store.transactions import transacted
 
 MAX_NOTE = 500
-_SCOPE = {"namespace": 100, "engine": 100, "fair_key": 200}
+_SCOPE = {"namespace": 100, "engine": 100, "fair_key": 200, "pool": 100}
 
 
 class LimitOptions(TypedDict, total=False):
@@ -27,6 +27,7 @@ class LimitOptions(TypedDict, total=False):
     namespace: str
     engine: str
     fair_key: str
+    pool: str
     concurrency: int | None
     rate: int | None
     per_seconds: float

@@ -10,6 +10,7 @@
     feed       a cursor over the events of all items, for live pages
     verify     the invariants that must hold, item by item
     doctor     is this installation able to work
+    vacuum     who keeps PostgreSQL from removing dead rows
 
 Every function takes `using`, the alias of the work database, by default the one Roost writes to.
 """

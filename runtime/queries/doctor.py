@@ -22,7 +22,7 @@ from runtime import artifacts, clock
 from runtime.choices import PARKED, State
 from runtime.conf import settings as roost
 from runtime.models import Lease, WorkItem
-from runtime.queries import workers
+from runtime.queries import vacuum, workers
 from runtime.queries.words import span
 from runtime.store import work_database
 
@@ -104,6 +104,16 @@ def _journal_mode(using: str) -> Iterator[Finding]:
         yield Finding(check="sqlite", level="warning", text=f"SQLite's journal mode is {mode}, not wal.", hint=hint)
 
 
+def _vacuum(using: str) -> Iterator[Finding]:
+    if connections[using].vendor != "postgresql":
+        return
+    found = vacuum.holders(using)
+    for holder in found:
+        yield Finding(check="vacuum", level="warning", text=holder.text, hint=holder.ending)
+    if not found:
+        yield Finding(check="vacuum", level="ok", text="Nobody holds back vacuum.")
+
+
 def _workers(using: str) -> Iterator[Finding]:
     views = workers.views(using=using)
     alive = [view for view in views if view.takes_work]
@@ -180,6 +190,7 @@ def _storage() -> Finding:
 _TABLES: tuple[Callable[[str], Iterator[Finding]], ...] = (
     _clock,
     _journal_mode,
+    _vacuum,
     _workers,
     _leases,
     _due,

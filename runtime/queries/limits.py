@@ -12,6 +12,8 @@ from runtime.store.limits import Bound
 from runtime.store.turns import Lane
 from runtime.store.values import ClaimRequest
 
+WORDS = {"namespace": "namespace", "engine": "engine", "fair_key": "fairness key", "pool": "worker pool"}
+"""What people call the columns that say what a limit covers."""
 SEEN = 1000
 """Items that the forecast of a claim goes through to find whether one has its turn."""
 NOBODY = uuid.UUID(int=0)
@@ -49,6 +51,12 @@ class Standing:
 
     obstacles: tuple[Obstacle, ...] = ()
     behind: bool = False
+
+
+def covered(limit: Limit) -> str:
+    """Say in words what a limit covers."""
+    named = [f"{words} {value}" for name, words in WORDS.items() if (value := getattr(limit, name))]
+    return ", ".join(named) or "everything"
 
 
 def views(*, using: str | None = None) -> list[LimitView]:

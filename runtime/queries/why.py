@@ -156,15 +156,18 @@ def _limits(item: WorkItem, using: str) -> Iterator[Cause]:
     for obstacle in found.obstacles:
         name, before = obstacle.limit.name, obstacle.before
         first = f", and {before} due before it have the rest" if before else ""
-        facts = {"limit": name, "running": obstacle.running, "before": before}
+        what = limits.covered(obstacle.limit)
+        facts = {"limit": name, "covers": what, "running": obstacle.running, "before": before}
         if obstacle.full:
             most = obstacle.limit.concurrency
-            text = f"The limit {name!r} lets {most} run at once: {obstacle.running} run{first}."
+            some = f"{most} run at once" if most else "nothing start"
+            text = f"The limit {name!r} ({what}) lets {some}: {obstacle.running} run{first}."
             yield Cause(code="limit", text=text, data={**facts, "concurrency": most})
         else:
             rate, period = obstacle.limit.rate, span(obstacle.limit.per_seconds)
             text = (
-                f"The limit {name!r} allows {rate} steps in {period}, the next in {span(obstacle.next_step_in)}{first}."
+                f"The limit {name!r} ({what}) allows {rate} steps in {period}, "
+                f"the next in {span(obstacle.next_step_in)}{first}."
             )
             yield Cause(code="rate", text=text, data={**facts, "rate": rate, "next_in": obstacle.next_step_in})
     if found.behind:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from runtime.store.turns import Head, Lane
 
+SCOPE = ("namespace", "engine", "fair_key", "pool")
+"""The columns that say what a limit covers; an empty one covers any."""
+
 
 @dataclass(slots=True)
 class Bound:
@@ -27,6 +30,7 @@ class Bound:
     namespace: str
     engine: str
     fair_key: str
+    pool: str
     ours: bool
     concurrency: int | None
     tokens: float | None
@@ -40,6 +44,7 @@ class Bound:
             self.namespace in ("", lane.namespace)
             and self.engine in ("", lane.engine)
             and self.fair_key in ("", lane.fair_key)
+            and self.pool in ("", lane.pool)
         )
 
     @property

@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime.store.turns import Lane
+
 if TYPE_CHECKING:
     from runtime.store.limits import Bound
 
@@ -35,6 +37,7 @@ class Claimed(NamedTuple):
     config: str | None
     priority: int
     fair_key: str
+    pool: str
     resources: str
     limited: bool
     epoch: int
@@ -54,6 +57,11 @@ class Claimed(NamedTuple):
     data: str | None
     answers: str | None = None
     rated: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """Where the item stood in the queue."""
+        return Lane(self.fair_key, self.engine, self.namespace, self.pool)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,14 @@ from runtime.models import Limit
 from tests.console.conftest import Page
 from tests.factories import ResourceFactory
 
-VALUES = {"name": "pages", "engine": "watchlist", "concurrency": "5", "per_seconds": "1", "enabled": "on"}
+VALUES = {
+    "name": "pages",
+    "engine": "watchlist",
+    "pool": "far",
+    "concurrency": "5",
+    "per_seconds": "1",
+    "enabled": "on",
+}
 
 
 def address(page: str, *arguments: Any) -> str:
@@ -29,7 +36,8 @@ def errors(client: Client, url: str, values: dict[str, str]) -> str:
 def test_a_limit_is_added_edited_and_deleted_with_a_log_entry_each(boss: Client) -> None:
     assert boss.post(address("add"), VALUES).status_code == 302
     limit = Limit.objects.get()
-    assert (limit.name, limit.engine, limit.concurrency, limit.enabled) == ("pages", "watchlist", 5, True)
+    assert (limit.name, limit.engine, limit.pool, limit.concurrency) == ("pages", "watchlist", "far", 5)
+    assert limit.enabled
     Limit.objects.update(tokens=3.5)
     values = {**VALUES, "concurrency": "7", "shown_version": "1"}
     assert boss.post(address("change", limit.pk), values).status_code == 302

@@ -14,6 +14,7 @@ ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
 ON_POSTGRES = [
     "test_journal_interleavings.py",
     "test_postgres_store.py",
+    "test_read_plans.py",
     "test_store_interleavings.py",
     "test_store_plans.py",
     "test_store_roomy.py",

@@ -132,6 +132,49 @@ def test_the_narrowest_of_several_limits_decides(worker: Hand) -> None:
     assert {one.namespace for one in claimed} == {"default"}
 
 
+def test_a_limit_on_a_pool_stops_that_pool_alone(worker: Hand) -> None:
+    limit(pool="far", concurrency=0)
+    for key in ("", "a"):
+        put(pool="far", fair_key=key)
+    put(pool="far", resources=["one"])
+    near = [put(), put(fair_key="a"), put(resources=["two"])]
+    assert sorted(ids(worker.claim())) == sorted(near)
+    assert worker.claim() == []
+
+
+def test_a_limit_on_a_pool_counts_what_runs_in_that_pool(worker: Hand, other: Hand) -> None:
+    limit(pool="far", concurrency=2)
+    limit(pool="far", engine="hop", concurrency=1)
+    for pool in ("far", "default"):
+        backlog(3, pool=pool)
+        backlog(2, pool=pool, engine="hop")
+    running = worker.claim()
+    assert Counter((one.pool, one.engine) for one in running)["default", "counter"] == 3
+    assert Counter(one.pool for one in running) == {"default": 5, "far": 2}
+    assert other.claim() == []
+    ended = next(one for one in running if one.pool == "far" and one.engine == "counter")
+    worker.commit(ended, State.DONE)
+    assert [one.pool for one in other.claim()] == ["far"]
+
+
+def test_a_suspect_of_a_pool_that_is_stopped_does_not_start(worker: Hand) -> None:
+    pk = put(pool="far")
+    for _ in range(2):
+        worker.take()
+        worker.die()
+    row = limit(pool="far", concurrency=0)
+    assert worker.claim(alone=True) == []
+    row.compare_and_set(enabled=False)
+    assert ids(worker.claim(alone=True)) == [pk]
+
+
+def test_a_rate_of_a_pool_counts_the_steps_of_that_pool(worker: Hand) -> None:
+    limit(pool="far", rate=2, per_seconds=3600)
+    backlog(3, pool="far")
+    put()
+    assert Counter((one.pool, one.rated) for one in worker.claim()) == {("far", True): 2, ("default", False): 1}
+
+
 def test_a_limit_that_is_disabled_or_removed_lets_go(worker: Hand) -> None:
     row = limit(concurrency=0)
     pk = put()

@@ -69,6 +69,17 @@ def test_a_cap_with_room_for_all_claimers_is_not_counted_item_by_item(strictly: 
     assert strictly == []
 
 
+@pytest.mark.parametrize("spare", [9, 10])
+def test_a_wide_cap_on_a_pool_counts_that_pool_alone(strictly: list[int], spare: int) -> None:
+    Limit.objects.create(name="wide", pool="far", concurrency=MARGIN + spare)
+    backlog(10, pool="far")
+    backlog(31)
+    assert len(Hand().claim(limit=40)) == 40
+    assert len(Hand().claim(limit=1)) == 1
+    assert strictly == []
+    assert get_store().turns.roomy(shared=True) == (spare == 10), "ten run in the pool beside what others may start"
+
+
 def test_a_claim_asks_for_no_more_than_its_slot_allows(strictly: list[int]) -> None:
     Limit.objects.create(name="wide", concurrency=MARGIN)
     backlog(100)

@@ -17,7 +17,7 @@ from runtime.store.overdue_waits import notice_children
 from runtime.store.postgres import session
 from tests.contracts.asking import ends, park, signal, wait_for, waiting, with_children
 from tests.contracts.builders import Hand, after, put
-from tests.contracts.test_store_plans import fill, read_whole
+from tests.contracts.plans import fill, read_whole
 from tests.factories import now
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

@@ -30,6 +30,7 @@ ITEMS = st.fixed_dictionaries(
     {
         "engine": ENGINES,
         "namespace": SPACES,
+        "pool": st.sampled_from(["default", "default", "far"]),
         "fair_key": KEYS,
         "priority": st.integers(0, 1),
         "delay": st.sampled_from([0.0, 0.0, 0.0, 600.0]),
@@ -41,6 +42,7 @@ LIMITS = st.fixed_dictionaries(
         "namespace": st.sampled_from(["", "", "elsewhere"]),
         "engine": st.sampled_from(["", "counter", "hop"]),
         "fair_key": st.sampled_from(["", "a"]),
+        "pool": st.sampled_from(["", "", "far"]),
         "enabled": st.sampled_from([True, True, True, False]),
     },
 ).flatmap(

@@ -16,7 +16,6 @@ from runtime.queries.limits import LimitView
 from runtime.queries.words import span
 
 SHAPE = shapes.columns(Limit, "id", "tokens", "refilled_at")
-SCOPE = {"namespace": "namespace", "engine": "engine", "fair_key": "fairness key"}
 NUMBERS = {
     "concurrency": "Items that may run at once; 0 lets none start.",
     "rate": "Steps per period.",
@@ -31,7 +30,7 @@ def register(commands: Commands) -> None:
     group.add("list", list_limits, about="List limits, with what runs under them.")
     parser = group.add("set", change, about="Make a limit, or change one; it holds from the next claim on.")
     parser.add_argument("name", metavar="NAME", help="The limit's name.")
-    for name, words in SCOPE.items():
+    for name, words in limits.WORDS.items():
         parser.add_argument(_option(name), dest=name, metavar="TEXT", help=f"Only this {words}; '' for any.")
     _numbers(parser)
     parser.add_argument("--per-seconds", dest="per_seconds", type=float, metavar="SECONDS", help="The rate's period.")
@@ -48,13 +47,15 @@ def list_limits(call: Call) -> None:
         {**shapes.row(view.limit, SHAPE), "running": view.running, "steps_allowed_now": view.tokens} for view in views
     ]
     call.printer.document({"limits": document})
-    rows = ((view.limit.name, _covers(view.limit), _running(view), _rate(view), view.limit.note) for view in views)
+    rows = (
+        (view.limit.name, limits.covered(view.limit), _running(view), _rate(view), view.limit.note) for view in views
+    )
     call.printer.table(("name", "covers", "running", "rate", "note"), rows, empty="No limit is set.")
 
 
 def change(call: Call) -> None:
     """Make or change a limit; options that are left out stay as they are."""
-    names = (*SCOPE, *NUMBERS, "per_seconds", "note", "enabled")
+    names = (*limits.WORDS, *NUMBERS, "per_seconds", "note", "enabled")
     given: dict[str, Any] = {name: call.options[name] for name in names if call.options[name] is not None}
     given |= {name: None for name in NUMBERS if given.get(name) == NONE}
     limit = set_limit(call.options["name"], using=call.using, **given)
@@ -85,11 +86,6 @@ def _number(text: str) -> int | str:
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _covers(limit: Limit) -> str:
-    scope = [f"{words} {getattr(limit, name)}" for name, words in SCOPE.items() if getattr(limit, name)]
-    return ", ".join(scope) or "everything"
 
 
 def _running(view: LimitView) -> str:

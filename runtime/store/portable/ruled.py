@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 from runtime import clock
 from runtime.models import Limit
-from runtime.store.limits import Bound, Gate, admit
+from runtime.store.limits import SCOPE, Bound, Gate, admit
 from runtime.store.portable.due import (
     ABOVE_ALL,
     DUE_COLUMNS,
@@ -58,7 +58,7 @@ RUNNING = """
 SELECT w.fair_key, w.engine, w.namespace, w.pool, count(*)
 FROM roost_lease l JOIN roost_workitem w ON w.id = l.work_item_id GROUP BY 1, 2, 3, 4
 """
-_COVERED = "(%s IN ('', namespace) AND %s IN ('', engine) AND %s IN ('', fair_key))"
+_COVERED = "(" + " AND ".join(f"%s IN ('', {name})" for name in SCOPE) + ")"
 
 
 class Rules:
@@ -103,9 +103,7 @@ class Rules:
 
     def told(self, claimed: Sequence[Claimed]) -> list[Claimed]:
         """Return the items with what the limits say about their next steps."""
-        return [
-            one._replace(rated=self.gate.rated(Lane(one.fair_key, one.engine, one.namespace, ""))) for one in claimed
-        ]
+        return [one._replace(rated=self.gate.rated(one.lane)) for one in claimed]
 
     def _due(self, priority: int, found: Sequence[Lane], room: int) -> Iterator[Due]:
         """Yield the items among which the choice is made."""
@@ -118,7 +116,7 @@ class Rules:
         mine, params = serves(self.request)
         closed = self.gate.closed()
         outside = "".join(f" AND NOT {_COVERED}" for _ in closed)
-        names = [name for bound in closed for name in (bound.namespace, bound.engine, bound.fair_key)]
+        names = [getattr(bound, name) for bound in closed for name in SCOPE]
         query = OTHERS.format(lane=SUSPECT if self.request.alone else LIMITED, mine=mine, open=outside)
         yield from map(Due._make, rows(self.using, query, [priority, now, *params, *names, each]))
 
@@ -179,5 +177,5 @@ def _bound(limit: Limit, now: dt.datetime) -> Bound:
         since = now if limit.refilled_at is None else limit.refilled_at
         grown = max(0.0, (now - since).total_seconds()) * limit.rate / limit.per_seconds
         tokens = most if limit.refilled_at is None else min(most, limit.tokens + grown)
-    names = (limit.namespace, limit.engine, limit.fair_key)
-    return Bound(limit.pk, limit.name, *names, True, limit.concurrency, tokens, now)
+    scope = (limit.namespace, limit.engine, limit.fair_key, limit.pool)
+    return Bound(limit.pk, limit.name, *scope, True, limit.concurrency, tokens, now)

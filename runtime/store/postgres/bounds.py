@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.store.limits import Bound, Gate
+from runtime.store.limits import SCOPE, Bound, Gate
 from runtime.store.postgres.arrays import plain, texts
+from runtime.store.postgres.due import covers
 from runtime.store.postgres.session import rows
 from runtime.store.turns import Lane
 
@@ -14,16 +15,12 @@ _TOKENS = """CASE WHEN rate IS NULL THEN NULL WHEN refilled_at IS NULL THEN coal
     tokens + greatest(0, extract(epoch FROM statement_timestamp() - refilled_at)) * rate / per_seconds
 ) END::float8"""
 
-_CONCERNED = """
+_CONCERNED = f"""
 WITH lanes AS MATERIALIZED (
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS lane(fair_key, engine, namespace)
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS lane({", ".join(Lane._fields)})
 ), concerned AS (
     SELECT m.* FROM roost_limit m
-    WHERE enabled AND (%s::bool OR EXISTS (
-        SELECT FROM lanes
-        WHERE m.namespace IN ('', lanes.namespace) AND m.engine IN ('', lanes.engine)
-            AND m.fair_key IN ('', lanes.fair_key)
-    ))
+    WHERE enabled AND (%s::bool OR EXISTS (SELECT FROM lanes WHERE {covers("m", "lanes")}))
 )"""
 
 # Values come from the locked rows: what another claimer took since this statement began is gone from them.
@@ -34,8 +31,8 @@ _LOCK = f"""
     ORDER BY m.id
     FOR NO KEY UPDATE {{passing}}
 )
-SELECT c.id, c.name, c.namespace, c.engine, c.fair_key, ours.id IS NOT NULL, ours.concurrency, ours.tokens,
-    statement_timestamp()
+SELECT c.id, c.name, c.namespace, c.engine, c.fair_key, c.pool, ours.id IS NOT NULL, ours.concurrency,
+    ours.tokens, statement_timestamp()
 FROM concerned c LEFT JOIN ours ON ours.id = c.id
 ORDER BY c.id
 """
@@ -45,16 +42,16 @@ LOCK = _LOCK.format(passing="SKIP LOCKED")
 
 LOOK = f"""
 {_CONCERNED}
-SELECT id, name, namespace, engine, fair_key, true, concurrency, {_TOKENS}, statement_timestamp()
+SELECT id, name, namespace, engine, fair_key, pool, true, concurrency, {_TOKENS}, statement_timestamp()
 FROM concerned ORDER BY id
 """
 
 # Of an array the planner expects few items: told how many leases there may be, it would compile the query first.
-RUNNING = """
+RUNNING = f"""
 SELECT m.id, count(*)
 FROM roost_workitem w, roost_limit m
 WHERE w.id = ANY (ARRAY(SELECT work_item_id FROM roost_lease)) AND m.id = ANY (%s::bigint[])
-    AND m.namespace IN ('', w.namespace) AND m.engine IN ('', w.engine) AND m.fair_key IN ('', w.fair_key)
+    AND {covers("m", "w")}
 GROUP BY m.id
 """
 
@@ -72,7 +69,7 @@ def gate(using: str, of: Sequence[Lane] | None, *, lock: bool = True, wait: bool
     to `wait` for them.
     """
     statement = (LOCK_WAITING if wait else LOCK) if lock else LOOK
-    covered = [texts(column) for column in list(zip(*of, strict=True))[:3]] if of else ["{}", "{}", "{}"]
+    covered = [texts(column) for column in zip(*of, strict=True)] if of else ["{}"] * len(Lane._fields)
     bounds = [Bound(*row) for row in rows(using, statement, [*covered, of is None])]
     counted = [bound.id for bound in bounds if bound.ours and bound.concurrency is not None]
     running: dict[int, int] = dict(rows(using, RUNNING, [plain(counted)])) if counted else {}
@@ -84,7 +81,7 @@ def gate(using: str, of: Sequence[Lane] | None, *, lock: bool = True, wait: bool
 def shut(of: Gate) -> list[str]:
     """Return the parameters of `due.OPEN`."""
     closed = of.closed()
-    return [texts([getattr(bound, name) for bound in closed]) for name in ("namespace", "engine", "fair_key")]
+    return [texts([getattr(bound, name) for bound in closed]) for name in SCOPE]
 
 
 def take_tokens(using: str, of: Gate) -> None:

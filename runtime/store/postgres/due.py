@@ -6,6 +6,7 @@ much there is of it; without the priority, every item that waits for its time wo
 
 from __future__ import annotations
 
+from runtime.store.limits import SCOPE
 from runtime.store.postgres.arrays import texts
 from runtime.store.postgres.session import rows
 from runtime.store.values import ClaimRequest
@@ -22,10 +23,14 @@ MINE = "(%s::text[] IS NULL OR engine = ANY (%s::text[])) AND (%s::text[] IS NUL
 """The engines and pools asked for. Parameters: `mine(request)`."""
 
 
-OPEN = """NOT EXISTS (
-    SELECT FROM unnest(%s::text[], %s::text[], %s::text[]) AS closed(namespace, engine, fair_key)
-    WHERE closed.namespace IN ('', w.namespace) AND closed.engine IN ('', w.engine)
-        AND closed.fair_key IN ('', w.fair_key)
+def covers(limit: str, of: str) -> str:
+    """Return the condition that a limit covers an item or a lane, both named by their aliases."""
+    return " AND ".join(f"{limit}.{name} IN ('', {of}.{name})" for name in SCOPE)
+
+
+OPEN = f"""NOT EXISTS (
+    SELECT FROM unnest({", ".join(["%s::text[]"] * len(SCOPE))}) AS closed({", ".join(SCOPE)})
+    WHERE {covers("closed", "w")}
 )"""
 """That no closed limit covers the item `w`; for lanes with few items, since it reads past those that stay behind.
 Parameters: `bounds.shut(gate)`."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import OperationalError, connections
 
-from runtime.store.postgres.due import KEYED, LIMITED, PLAIN, ranks
+from runtime.store.postgres.due import KEYED, LIMITED, PLAIN, covers, ranks
 from runtime.store.postgres.mark import Taken
 from runtime.store.postgres.session import Rows, rows_of_each
 from runtime.store.postgres.unruled import marked, take_unruled
@@ -53,11 +53,11 @@ SELECT slot FROM generate_series(1, {SLOTS}) slot WHERE pg_try_advisory_xact_loc
 """
 
 # As in `bounds.RUNNING`, an array keeps the planner from expecting many leases.
-RUNNING = """
+RUNNING = f"""
 SELECT m.id, count(*)
 FROM roost_workitem w, roost_limit m
 WHERE w.id = ANY (ARRAY(SELECT work_item_id FROM roost_lease)) AND m.enabled AND m.concurrency IS NOT NULL
-    AND m.namespace IN ('', w.namespace) AND m.engine IN ('', w.engine) AND m.fair_key IN ('', w.fair_key)
+    AND {covers("m", "w")}
 GROUP BY m.id
 """
 

@@ -100,7 +100,7 @@ class Ruled:
         if not self.rates:
             return list(claimed)
         rates = Gate(self.rates)
-        return [one._replace(rated=rates.rated(Lane(one.fair_key, one.engine, one.namespace, ""))) for one in claimed]
+        return [one._replace(rated=rates.rated(one.lane)) for one in claimed]
 
     def _take_waiting(self, levels: Sequence[Level]) -> list[Taken]:
         """Wait a little for limits that another claimer has, and leave them to whoever has them longer."""

@@ -27,6 +27,13 @@ def test_a_limit_is_set_listed_changed_and_removed() -> None:
     assert "No limit is set." in run("limits", "list")
 
 
+def test_a_pool_is_capped_and_stopped() -> None:
+    run("limits", "set", "gpus", "--pool", "gpu", "--concurrency", 0)
+    assert "worker pool gpu" in run("limits", "list")
+    put(pool="gpu"), put()
+    assert [one.pool for one in Hand().claim()] == ["default"]
+
+
 def test_the_list_counts_what_runs() -> None:
     run("limits", "set", "all", "--concurrency", 3, "--rate", 100, "--burst", 50)
     put()

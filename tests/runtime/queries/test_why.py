@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runtime.choices import EventKind, Reason, State, WorkerState
-from runtime.models import WorkItem
+from runtime.models import Limit, WorkItem
 from runtime.queries.why import why
 from tests.runtime.queries import rows
 
@@ -78,6 +78,15 @@ def test_a_due_item_whose_resource_is_taken_says_so_before_any_worker_looked() -
     holder = rows.running(by)
     rows.claim(holder, "page", held=True)
     assert codes(rows.item(limited=True, resources=[rows.ask("page")])) == ("due", "resource")
+
+
+def test_an_item_of_a_pool_that_is_stopped_names_the_limit_and_what_it_covers() -> None:
+    rows.worker(pools=[])
+    Limit.objects.create(name="night", pool="gpu", concurrency=0)
+    found = why(rows.item(pool="gpu"))
+    assert found.codes == ("due", "limit")
+    assert "The limit 'night' (worker pool gpu) lets nothing start: 0 run." in found.text
+    assert codes(rows.item()) == ("due",)
 
 
 @pytest.mark.parametrize(

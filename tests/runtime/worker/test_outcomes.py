@@ -50,6 +50,7 @@ def claimed(**changes: Any) -> Claimed:
         "config": None,
         "priority": 0,
         "fair_key": "",
+        "pool": "default",
         "resources": "[]",
         "limited": False,
         "epoch": 1,
