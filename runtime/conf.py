@@ -76,8 +76,9 @@ class Settings:
     MAX_PAYLOAD_BYTES: int = 1024 * 1024
     MAX_STATE_BYTES: int = 8 * 1024 * 1024
     MAX_RESULT_BYTES: int = 8 * 1024 * 1024
-    MAX_TOOL_BYTES: int = 256 * 1024
     MAX_JSON_DEPTH: int = 100
+    # Arguments of a tool call, and its result; what is larger is told as a result.
+    MAX_TOOL_BYTES: int = 256 * 1024
     MAX_ARTIFACT_BYTES: int = 512 * 1024 * 1024
     # Resources one item may ask for, and items one bulk enqueue may take.
     MAX_RESOURCES: int = 32

@@ -13,7 +13,8 @@ from it and says what comes next. Roost owns everything around the step.
 
 A step may return `Continue`, `Complete`, `Wait`, `WaitFor`, `Fail`, or a `Snapshot` (made by `snapshot.next()` or
 `snapshot.finish()`); it may ask for people, signals, children and times by `ctx.ask()`; it may raise `RetryableError`
-or `PermanentError`. Any other exception is retried by the engine's policy. Guarantees:
+or `PermanentError`. Any other exception is retried by the engine's policy, if it may pass by itself (see
+`runtime.errors`). Guarantees:
 
 * `def step` runs inside a transaction on the work database: the rows it writes commit together with its snapshot,
   exactly once. Keep it short, and keep the network out of it.

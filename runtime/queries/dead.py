@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Count, Max, Min, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
-from runtime.choices import Reason, State
+from runtime.choices import ErrorCategory, Reason, State
 from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
 from runtime.queries.items import HEAVY
@@ -26,12 +26,18 @@ class DeadFilter:
     engine: str = ""
     reason: str = ""
     fingerprint: str = ""
+    category: str = ""
     acknowledged: bool | None = None
 
     def __post_init__(self) -> None:
         if self.reason and self.reason not in Reason.values:
             raise InvalidInput(
                 f"There is no reason {self.reason!r}. Reasons: {', '.join(Reason.values)}.", field="reason"
+            )
+        if self.category and self.category not in ErrorCategory.values:
+            raise InvalidInput(
+                f"There is no category {self.category!r}. Categories: {', '.join(ErrorCategory.values)}.",
+                field="category",
             )
 
     @property
@@ -60,6 +66,8 @@ def matching(wanted: DeadFilter, *, using: str | None = None) -> QuerySet[WorkIt
     for column in ("namespace", "engine", "reason", "fingerprint"):
         if value := getattr(wanted, column):
             found = found.filter(**{column: value})
+    if wanted.category:
+        found = found.filter(last_error__category=wanted.category)
     if wanted.acknowledged is not None:
         found = found.filter(acknowledged_at__isnull=not wanted.acknowledged)
     return found.order_by("-id")

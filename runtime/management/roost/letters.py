@@ -16,7 +16,7 @@ from runtime.operations.redrive import redrive
 from runtime.queries import dead, items
 from runtime.queries.words import moment
 
-FILTERS = ("namespace", "engine", "reason", "fingerprint")
+FILTERS = ("namespace", "engine", "reason", "fingerprint", "category")
 SHAPE = [*shapes.HEAD, "last_error", "fingerprint", "acknowledged_at", "acknowledged_by"]
 
 
@@ -99,8 +99,8 @@ def _ids(call: Call) -> Iterator[uuid.UUID | str]:
     filtered = wanted != dead.DeadFilter(acknowledged=False)
     if bool(named) + everything + filtered != 1:
         raise InvalidInput(
-            "Say which dead letters: ids, or a filter (--engine, --namespace, --fingerprint, --failed-because), "
-            "or --all for every one. Just one of the three.",
+            "Say which dead letters: ids, or a filter (--engine, --namespace, --fingerprint, --category, "
+            "--failed-because), or --all for every one. Just one of the three.",
             field="items",
         )
     if named:

@@ -158,9 +158,10 @@ def test_dead_list_shows_what_failed_and_groups_it() -> None:
         ("--namespace", "other", {"namespace": "other"}),
         ("--fingerprint", "f2", {"fingerprint": "f2"}),
         ("--failed-because", "poison", {"reason": Reason.POISON}),
+        ("--category", "business", {"last_error": {"message": "no", "category": "business"}}),
     ],
 )
-def test_a_filter_treats_what_it_matches_and_nothing_else(option: str, value: str, values: dict[str, str]) -> None:
+def test_a_filter_treats_what_it_matches_and_nothing_else(option: str, value: str, values: dict[str, Any]) -> None:
     other, match = letter(), letter(**values)
     assert [item["id"] for item in document("dead", "list", option, value)["items"]] == [str(match.pk)]
     run("dead", "redrive", option, value)

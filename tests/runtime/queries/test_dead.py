@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtime.choices import Reason, State
+from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
 from runtime.queries import dead
 from runtime.queries.dead import DeadFilter
@@ -31,9 +34,10 @@ def test_only_failed_items_are_dead_letters() -> None:
         (DeadFilter(namespace="other"), {"namespace": "other"}),
         (DeadFilter(reason="poison"), {"reason": Reason.POISON}),
         (DeadFilter(fingerprint="f2"), {"fingerprint": "f2"}),
+        (DeadFilter(category="business"), {"last_error": {"message": "no", "category": "business"}}),
     ],
 )
-def test_each_filter_narrows(wanted: DeadFilter, values: dict[str, str]) -> None:
+def test_each_filter_narrows(wanted: DeadFilter, values: dict[str, Any]) -> None:
     letter()
     match = letter(**values)
     assert [item.pk for item in dead.page(wanted).rows] == [match.pk]
@@ -60,3 +64,9 @@ def test_letters_are_grouped_by_what_went_wrong_the_largest_group_first() -> Non
     assert large.first is not None
     assert large.last is not None
     assert large.first < large.last
+
+
+@pytest.mark.scenario("L15")
+def test_a_category_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match=r"no category 'odd'. Categories: transient"):
+        DeadFilter(category="odd")

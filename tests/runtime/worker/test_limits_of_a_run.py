@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from runtime.asks import Approval
 from runtime.choices import EventKind, Reason, State
-from runtime.engine import Continue, Engine, Item, Snapshot, StepContext
+from runtime.engine import Continue, Engine, Item, Snapshot, StepContext, WaitFor
 from runtime.exceptions import Conflict, RetryableError
 from runtime.models import Event, WorkItem
+from runtime.operations.approve import approve
 from runtime.operations.enqueue import enqueue
 from runtime.operations.redrive import redrive
 from runtime.operations.resume import resume
@@ -39,10 +41,20 @@ class Atomic(Endless):
         return Continue(snapshot.data + 1)
 
 
+class Asking(Engine):
+    """Waits for an approval between its steps, and tells how many steps it has made."""
+
+    def init_snapshot(self, item: Item) -> Any:
+        return 0
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        return WaitFor([Approval(f"go {snapshot.data}")], state=snapshot.data + 1)
+
+
 @pytest.fixture(autouse=True)
 def engines(settings: Any) -> None:
     """Register the engines of this file."""
-    settings.ROOST_ENGINES = {name.lower(): f"{__name__}.{name}" for name in ("Endless", "Atomic")}
+    settings.ROOST_ENGINES = {name.lower(): f"{__name__}.{name}" for name in ("Endless", "Atomic", "Asking")}
 
 
 def look(item: WorkItem) -> WorkItem:
@@ -101,3 +113,55 @@ def test_a_pause_for_the_step_quota_takes_no_time_from_the_timeout() -> None:
         assert (after - before).total_seconds() == pytest.approx(3600, abs=30)
         assert drain() == 1
     assert look(item).state == State.PAUSED
+
+
+@pytest.mark.scenario("S5")
+def test_a_step_that_uses_up_the_quota_and_asks_is_paused_and_waits_once_it_is_resumed() -> None:
+    item = enqueue("asking", pause_after=2)
+    drain()
+    assert look(item).state == State.WAITING
+    approve(item.pk, actor="ann")
+    drain()
+    paused = look(item)
+    assert (paused.state, paused.reason, paused.paused_from) == (State.PAUSED, Reason.STEP_QUOTA, State.WAITING)
+    resume(item.pk, steps=1)
+    assert (look(item).state, look(item).reason) == (State.WAITING, Reason.APPROVAL)
+    approve(item.pk, actor="ann")
+    drain()
+    assert (look(item).state, look(item).version) == (State.PAUSED, 3)
+
+
+@pytest.mark.scenario("S5")
+def test_an_answer_that_comes_while_the_item_is_paused_for_its_steps_is_kept() -> None:
+    item = enqueue("asking", pause_after=1)
+    drain()
+    approve(item.pk, actor="ann")
+    assert look(item).state == State.PAUSED
+    resume(item.pk)
+    assert look(item).state == State.QUEUED
+    drain()
+    assert (look(item).state, look(item).version) == (State.WAITING, 2)
+
+
+@pytest.mark.scenario("L10")
+def test_max_steps_counts_the_steps_on_both_sides_of_a_wait() -> None:
+    item = enqueue("asking", max_steps=3)
+    for _ in range(2):
+        drain()
+        assert look(item).state == State.WAITING
+        approve(item.pk, actor="ann")
+    drain()
+    ended = look(item)
+    assert (ended.state, ended.reason, ended.steps_total) == (State.FAILED, Reason.MAX_STEPS, 3)
+
+
+@pytest.mark.scenario("B20")
+def test_waiting_for_people_takes_no_time_from_the_timeout() -> None:
+    item = enqueue("asking", item_timeout=60)
+    drain()
+    with advance(3600):
+        get_store().sweep(batch=100)
+        assert look(item).state == State.WAITING
+        approve(item.pk, actor="ann")
+        drain()
+        assert (look(item).state, look(item).version) == (State.WAITING, 2)
