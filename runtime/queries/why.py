@@ -218,6 +218,9 @@ def _running(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
         yield Cause(code="lease_expired", text="The lease has expired: the next sweep takes the item back.", data=facts)
     if item.pause_requested:
         yield Cause(code="pause_requested", text="It pauses at the end of the running step.")
+    if item.pause_at_step is not None:
+        text = f"It pauses after {item.pause_at_step} steps; it has made {item.steps_total}."
+        yield Cause(code="pause_after", text=text, data={"pause_at_step": item.pause_at_step})
 
 
 def _waiting(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

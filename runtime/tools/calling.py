@@ -110,17 +110,13 @@ def _invalid(tool: Tool, error: InvalidInput) -> ToolResult:
 
 
 def _approve(ctx: StepContext, made: ToolCall) -> ToolResult | None:
-    """Wait until a person has approved the call; return the result of one that is not to be made.
-
-    An approval is for these arguments and no others: the ask carries their hash.
-    """
+    """Wait until a person has approved the call; return the result of one that is not to be made."""
     tool = made.tool
     if not tool.needs_approval(made.given):
         return None
-    digest = input_hash(made.key, made.given)[:16]
     answer = ctx.ask(
         Approval(
-            f"tool:{made.key}:{digest}",
+            approval_key(made.key, made.given),
             prompt=f"Call the tool {tool.name}?",
             data={"tool": tool.name, "arguments": made.given},
             expires_in=tool.confirm_within,
@@ -128,6 +124,11 @@ def _approve(ctx: StepContext, made: ToolCall) -> ToolResult | None:
         )
     )
     return None if answer.approved else _rejected(tool, answer)
+
+
+def approval_key(key: str, given: Mapping[str, Any]) -> str:
+    """Return the key under which a call asks: with the hash of its arguments, since it is approved for no others."""
+    return f"tool:{key}:{input_hash(key, given)[:16]}"
 
 
 def _rejected(tool: Tool, answer: Answer) -> ToolResult:

@@ -113,6 +113,11 @@ class ToolRegistry:
         """Do what `call()` does from an async step: await it. Calls are counted in the order of `acall()`."""
         return calling.acall(self, ctx, name, arguments, key)
 
+    @staticmethod
+    def approval_key(name: str, arguments: Mapping[str, Any], *, key: str = "1") -> str:
+        """Return the key under which a call asks for its approval; `key` is the call's own, or its number."""
+        return calling.approval_key(f"{name}:{key}", dict(arguments))
+
     def _free(self, name: str) -> str:
         if not isinstance(name, str) or not _NAME.match(name):
             raise InvalidInput(

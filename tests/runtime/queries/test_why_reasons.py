@@ -73,3 +73,9 @@ def test_an_item_paused_for_its_steps_says_how_it_goes_on_and_blames_nobody() ->
     told = why(item).text
     assert "Paused: its step quota is used up." in told.replace(f" since {item.away_since}", "")
     assert f"roost resume {item.pk}" in told
+
+
+def test_a_running_item_that_is_to_pause_says_after_how_many_steps() -> None:
+    item = rows.running(rows.worker(), pause_at_step=5, steps_total=3)
+    assert why(item).codes == ("running", "pause_after")
+    assert "It pauses after 5 steps; it has made 3." in why(item).text
