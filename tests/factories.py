@@ -25,8 +25,10 @@ from runtime.models import (
     Event,
     JournalEntry,
     Lease,
+    Mailbox,
     Resource,
     ResourceClaim,
+    Signal,
     Snapshot,
     Wait,
     Worker,
@@ -244,6 +246,44 @@ class WaitFactory(DjangoModelFactory[Wait]):
     kind = "approval"
     signal_name = factory.LazyAttribute(lambda wait: wait.key if wait.kind == "signal" else "")
     created_at = factory.LazyFunction(now)
+
+
+class SignalFactory(DjangoModelFactory[Signal]):
+    """A signal that nobody has taken."""
+
+    class Meta:
+        model = Signal
+
+    namespace = "default"
+    name = "go"
+    created_at = factory.LazyFunction(now)
+
+
+class MailboxFactory(DjangoModelFactory[Mailbox]):
+    """A name that signals are sent to."""
+
+    class Meta:
+        model = Mailbox
+
+    namespace = "default"
+    name = factory.Sequence(lambda number: f"name-{number}")
+
+
+class JournalEntryFactory(DjangoModelFactory[JournalEntry]):
+    """A recorded call that succeeded."""
+
+    class Meta:
+        model = JournalEntry
+
+    work_item = factory.SubFactory(WorkItemFactory)
+    base_version = 0
+    key = "call"
+    input_hash = "0" * 64
+    idempotency_key = "key"
+    state = "succeeded"
+    epoch = 1
+    started_at = factory.LazyFunction(now)
+    ended_at = factory.LazyFunction(now)
 
 
 class ArtifactFactory(DjangoModelFactory[Artifact]):
