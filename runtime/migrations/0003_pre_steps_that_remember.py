@@ -37,6 +37,22 @@ class Migration(migrations.Migration):
             name='reason',
             field=models.CharField(blank=True, choices=[('new', 'not started yet'), ('continue', 'between two steps'), ('delay', 'the step asked for a delay'), ('retry', 'waits for its next attempt'), ('resource', 'a resource it needs is held by others'), ('limit', 'a limit is reached'), ('recovered', 'taken back from a worker that is gone'), ('requeued', 'put back by an operator'), ('redriven', 'brought back from the dead letters'), ('released', 'given back by its worker'), ('answered', 'what it waited for has come'), ('operator', 'paused by an operator'), ('budget', 'its budget is used up'), ('step_quota', 'its step quota is used up'), ('approval', 'waits for an approval'), ('input', 'waits for an input'), ('signal', 'waits for a signal'), ('children', 'waits for its children'), ('timer', 'waits for a time'), ('attempts_exhausted', 'its last attempt failed'), ('permanent_error', 'an error that a retry cannot mend'), ('deadline', 'its deadline passed'), ('timeout', 'it ran longer than its timeout'), ('wait_expired', 'nobody answered in time'), ('max_steps', 'it made more steps than allowed'), ('poison', 'it killed its workers'), ('unknown_engine', 'no such engine'), ('rejected', 'rejected by a person'), ('forced', 'failed by an operator'), ('child_failed', 'a child it waited for failed')], default='new', max_length=30, verbose_name='reason'),
         ),
+        migrations.AddIndex(
+            model_name='workitem',
+            index=models.Index(fields=['state', 'id'], name='roost_item_state'),
+        ),
+        migrations.AddIndex(
+            model_name='workitem',
+            index=models.Index(fields=['engine', 'id'], name='roost_item_engine'),
+        ),
+        migrations.AddIndex(
+            model_name='workitem',
+            index=models.Index(condition=models.Q(('attempt__gt', 0), ('state', 'queued')), fields=['id'], name='roost_item_retry'),
+        ),
+        migrations.AddIndex(
+            model_name='workitem',
+            index=models.Index(condition=models.Q(('deaths__gte', 2)), fields=['id'], name='roost_item_deaths'),
+        ),
         migrations.CreateModel(
             name='Mailbox',
             fields=[

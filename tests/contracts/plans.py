@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -72,14 +73,22 @@ def explain(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any], *, r
     return plan
 
 
-def watch_store(monkeypatch: pytest.MonkeyPatch) -> Plans:
-    """Return a mapping that collects the plan of each statement that the store sends by itself."""
+_WRITES = re.compile(r"\b(UPDATE roost|INSERT INTO|DELETE FROM)")
+
+
+def watch_store(monkeypatch: pytest.MonkeyPatch, *, run_reads: bool = False) -> Plans:
+    """Return a mapping that collects the plan of each statement that the store sends by itself.
+
+    With `run_reads` they are the plans of those that only read, as they were carried out.
+    """
     found: Plans = {}
     send, send_each = session._send, session.rows_of_each
 
     def note(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> None:
+        if run_reads and _WRITES.search(text):
+            return
         if text.lstrip().startswith(("WITH", "SELECT", "DELETE", "UPDATE", "INSERT", "(")):
-            found[text] = explain(wrapper, text, params)
+            found[text] = explain(wrapper, text, params, run=run_reads)
 
     def explained(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> session.Rows:
         note(wrapper, text, params)
@@ -102,7 +111,7 @@ def watched_reads() -> Iterator[Plans]:
 
     def explained(execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
         if text.startswith("SELECT"):
-            found[text % params if params else text] = explain(connection, text, params, run=True)
+            found[text % tuple(params or ())] = explain(connection, text, params, run=True)
         return execute(text, params, many, context)
 
     with connection.execute_wrapper(explained):

@@ -22,6 +22,7 @@ from runtime.management.roost import (
     lists,
     looks,
     moves,
+    resources,
     stories,
     upkeep,
 )
@@ -30,7 +31,7 @@ from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
-    *(moves, answers, letters, limits, upkeep, demo),
+    *(moves, answers, letters, limits, resources, upkeep, demo),
 )
 
 

@@ -1,4 +1,4 @@
-"""`roost list`, `events`, `history`, `workers`, `resources`: look at many rows."""
+"""`roost list`, `events`, `history`, `workers`: look at many rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.management.roost.looks import EVENT_HEADERS, event_cells
 from runtime.management.roost.printer import pretty
-from runtime.queries import items, resources, timeline
+from runtime.queries import items, timeline
 from runtime.queries import workers as worker_queries
-from runtime.queries.resources import ClaimView
 from runtime.queries.words import moment, span
 from runtime.queries.workers import WorkerView
 
@@ -21,20 +20,16 @@ def register(commands: Commands) -> None:
     _declare_list(commands.add("list", list_items, about="List items, newest first."))
     parser = commands.add("events", events, about="Show what happened to an item.")
     item_argument(parser)
-    _paging(parser, "--after", "SEQ", 0, 100)
+    paging(parser, "--after", "SEQ", 0, 100)
     parser = commands.add("history", history, about="Show an item's state after each step.")
     item_argument(parser)
-    _paging(parser, "--after", "VERSION", -1, 20)
+    paging(parser, "--after", "VERSION", -1, 20)
     parser = commands.add("workers", workers, about="List worker processes.")
     parser.add_argument("--all", action="store_true", help="Those that have stopped too.")
-    parser = commands.add("resources", list_resources, about="Show who holds which resource and who waits for it.")
-    parser.add_argument("--namespace", default="")
-    parser.add_argument("--key", default="", help="Only this one.")
-    parser.add_argument("--all", action="store_true", help="Those that nobody holds or wants too.")
-    _paging(parser, "--after", "ROW", 0, 50)
 
 
-def _paging(parser: CommandParser, option: str, metavar: str, default: int, limit: int) -> None:
+def paging(parser: CommandParser, option: str, metavar: str, default: int, limit: int) -> None:
+    """Declare the options that page through a list."""
     parser.add_argument(option, type=int, default=default, metavar=metavar, help="Page on from here.")
     parser.add_argument("--limit", type=int, default=limit, metavar="N", help=f"At most N rows (default {limit}).")
 
@@ -79,7 +74,7 @@ def list_items(call: Call) -> None:
     )
     headers = ("id", "state", "reason", "engine", "version", "step", "priority", "due")
     call.printer.table(headers, rows, empty="No item matches.")
-    _more(call, last, "--before")
+    more(call, last, "--before")
 
 
 def events(call: Call) -> None:
@@ -89,7 +84,7 @@ def events(call: Call) -> None:
     last = page.rows[-1].seq if page.more else None
     call.printer.document({"events": [shapes.row(event, shapes.EVENT) for event in page.rows], "next": last})
     call.printer.table(EVENT_HEADERS, (event_cells(event) for event in page.rows), empty="No events here.")
-    _more(call, last, "--after")
+    more(call, last, "--after")
 
 
 def history(call: Call) -> None:
@@ -104,7 +99,7 @@ def history(call: Call) -> None:
         call.printer.line(pretty(one.data))
     if not page.rows:
         call.printer.line("No snapshots here.")
-    _more(call, last, "--after")
+    more(call, last, "--after")
 
 
 def workers(call: Call) -> None:
@@ -132,29 +127,7 @@ def _worker_state(view: WorkerView) -> str:
     return f"{view.worker.state}, silent" if quiet else view.worker.state
 
 
-def list_resources(call: Call) -> None:
-    """List resources with holders and waiters."""
-    given = call.options
-    page = resources.page(
-        namespace=given["namespace"],
-        key=given["key"],
-        after=given["after"],
-        limit=given["limit"],
-        busy=not given["all"],
-        using=call.using,
-    )
-    last = given["after"] + given["limit"] if page.more else None
-    call.printer.document({"resources": shapes.plain(page.rows), "next": last})
-    rows = ((one.namespace, one.key, _claims(one.holders), _claims(one.waiters)) for one in page.rows)
-    call.printer.table(("namespace", "resource", "held by", "wanted by"), rows, empty="No resource is held or wanted.")
-    _more(call, last, "--after")
-
-
-def _claims(claims: tuple[ClaimView, ...]) -> str:
-    shown = [f"{claim.item}{f' on {claim.worker_name}' if claim.worker_name else ''}" for claim in claims[:3]]
-    return ", ".join([*shown, f"{len(claims) - 3} more"] if len(claims) > 3 else shown)
-
-
-def _more(call: Call, last: object, option: str) -> None:
+def more(call: Call, last: object, option: str) -> None:
+    """Say how to see what follows."""
     if last is not None:
         call.printer.line(f"more: {option} {last}")

@@ -1,0 +1,52 @@
+"""Say how many units of a resource there are: configuration, not work, which an operator edits while workers run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.models import Resource
+from runtime.operations import fields
+from runtime.operations.base import check_permission
+from runtime.operations.resources import MAX_KEY
+from runtime.store import resources, work_database
+from runtime.store.resources import Key
+from runtime.store.transactions import transacted
+
+CAPACITY = (0, fields.INT[1])
+
+
+class SetCapacity:
+    """Set how many units of a resource may be held at once; one that nobody has claimed yet is made.
+
+    What is held stays held, also if it is more than that now. Waiters that fit are woken by the sweep of any worker,
+    within a second. `by` is a Django user whose permission is checked, or None for trusted code.
+    """
+
+    def __init__(
+        self, key: str, capacity: int, *, namespace: str = "default", by: Any = None, using: str | None = None
+    ) -> None:
+        self.key = Key(fields.name(namespace, "namespace"), fields.text(key, "key", limit=MAX_KEY))
+        self.capacity = fields.whole(capacity, "capacity", CAPACITY)
+        self.by = by
+        self.using = using or work_database()
+
+    def check(self) -> None:
+        """Raise `Forbidden` unless it would be done now. Changes nothing."""
+        check_permission(self.by, "change_resource", "set the capacity of resources")
+
+    def execute(self) -> Resource:
+        """Do it and return the resource. One transaction; joins the caller's."""
+        self.check()
+
+        def once() -> Resource:
+            row = resources.lock(self.using, [self.key])[self.key]
+            return row if row.capacity == self.capacity else row.compare_and_set(capacity=self.capacity)
+
+        return transacted(self.using, once)
+
+
+def set_capacity(
+    key: str, capacity: int, *, namespace: str = "default", by: Any = None, using: str | None = None
+) -> Resource:
+    """Set the capacity of a resource and return it. Raises `InvalidInput`, `Forbidden`."""
+    return SetCapacity(key, capacity, namespace=namespace, by=by, using=using).execute()
