@@ -269,23 +269,6 @@ class MailboxFactory(DjangoModelFactory[Mailbox]):
     name = factory.Sequence(lambda number: f"name-{number}")
 
 
-class JournalEntryFactory(DjangoModelFactory[JournalEntry]):
-    """A recorded call that succeeded."""
-
-    class Meta:
-        model = JournalEntry
-
-    work_item = factory.SubFactory(WorkItemFactory)
-    base_version = 0
-    key = "call"
-    input_hash = "0" * 64
-    idempotency_key = "key"
-    state = "succeeded"
-    epoch = 1
-    started_at = factory.LazyFunction(now)
-    ended_at = factory.LazyFunction(now)
-
-
 class ArtifactFactory(DjangoModelFactory[Artifact]):
     """A file whose bytes (`content`) are in the artifact storage."""
 
