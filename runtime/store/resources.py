@@ -159,6 +159,40 @@ def judge(using: str, candidates: Sequence[Candidate], locked: Mapping[Key, Reso
     return verdict
 
 
+class Foresight:
+    """Tells who would get its resources, one after the other, by the rule of `judge`. Locks and writes nothing."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._rows: dict[Key, int] = {}
+        self._held: defaultdict[int, list[Holder]] = defaultdict(list)
+        self._capacities: dict[int, int] = {}
+
+    def granted(self, candidates: Sequence[Candidate]) -> set[uuid.UUID]:
+        """Return who of these would get all of its claims; a grant counts for all that are asked about later."""
+        self._read({key for candidate in candidates for key in candidate.asks} - self._rows.keys())
+        items = [candidate.item for candidate in candidates]
+        fenced = set(Lease.objects.using(self._using).filter(pk__in=items).values_list("pk", flat=True))
+        granted: set[uuid.UUID] = set()
+        for candidate in candidates:
+            asks = {self._rows[key]: ask for key, ask in candidate.asks.items()}
+            if candidate.item not in fenced and fits(candidate.item, asks, self._held, self._capacities):
+                granted.add(candidate.item)
+                for row, ask in asks.items():
+                    self._held[row].append(Holder(candidate.item, ask.mode, ask.units))
+        return granted
+
+    def _read(self, keys: Collection[Key]) -> None:
+        found = find(self._using, sorted(keys))
+        held, capacities = holders(self._using, [row.pk for row in found.values()])
+        self._held |= held
+        self._capacities |= capacities
+        for number, key in enumerate(sorted(keys), start=len(self._rows) + 1):
+            # A resource that nobody has claimed yet has no row, and the capacity that its row will have.
+            self._rows[key] = found[key].pk if key in found else -number
+            self._capacities.setdefault(self._rows[key], Resource(key=key.key).capacity)
+
+
 def holders(using: str, ids: Collection[int]) -> tuple[defaultdict[int, list[Holder]], dict[int, int]]:
     """Return who holds these resources, whatever the epoch of the claim, and their capacities."""
     held: defaultdict[int, list[Holder]] = defaultdict(list)

@@ -102,7 +102,8 @@ def _take_ruled(using: str, request: ClaimRequest, rules: Rules, now: dt.datetim
         _mark(using, request.worker, granted, now, alone=request.alone)
         rules.started(found, granted)
         taken += [due.id for due in granted]
-        rank = highest_priority(using, request, below=rank)
+        if len(granted) == len(found):
+            rank = highest_priority(using, request, below=rank)
     rules.take_tokens()
     return taken
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 
 from runtime import clock
@@ -25,6 +25,7 @@ from runtime.store.portable.due import (
     serves,
 )
 from runtime.store.portable.statements import rows, stored
+from runtime.store.resources import Candidate, Foresight
 from runtime.store.turns import MOST_LANES, Head, Lane, Turns, in_turn
 from runtime.store.values import Claimed, ClaimRequest, Forecast
 
@@ -77,11 +78,11 @@ class Rules:
         [(limits, keyed)] = rows(using, ANY, [ABOVE_ALL])
         return cls(using, request, turns, now) if limits or keyed else None
 
-    def choose(self, priority: int, room: int) -> list[Due]:
-        """Return which items of that priority to take, at most `room`, and count them as started."""
+    def choose(self, priority: int, room: int, *, passed: Collection[str] = ()) -> list[Due]:
+        """Return which items of that priority to take, at most `room` and none of `passed`; count them as started."""
         last = self.turns.last(priority)
         found = [] if self.request.alone else self._lanes(priority, last)
-        due = {one.id: one for one in self._due(priority, found, room)}
+        due = {one.id: one for one in self._due(priority, found, room) if one.id not in passed}
         chosen = admit(in_turn(map(_head, due.values()), last), self.gate, room)
         if chosen:
             self.turns.served(priority, chosen[-1].lane.fair_key)
@@ -145,12 +146,21 @@ def forecast(using: str, request: ClaimRequest, turns: Turns) -> Forecast:
     rules = Rules.apply_to(using, request, turns.copy(), clock.now(using))
     if rules is None:
         return Forecast(ruled=False)
-    chosen: list[Due] = []
+    taken: list[Due] = []
+    passed: set[str] = set()
+    resources = Foresight(using)
     rank = highest_priority(using, request)
-    while rank is not None and len(chosen) < request.limit:
-        chosen += rules.choose(rank, request.limit - len(chosen))
-        rank = highest_priority(using, request, below=rank)
-    return Forecast(ruled=True, items=tuple(uuid.UUID(due.id) for due in chosen), limits=tuple(rules.gate.bounds))
+    while rank is not None and len(taken) < request.limit:
+        found = rules.choose(rank, request.limit - len(taken), passed=passed)
+        candidates = [Candidate.of(uuid.UUID(due.id), due.namespace, due.resources) for due in found if due.limited]
+        had = resources.granted(candidates)
+        granted = [due for due in found if not due.limited or uuid.UUID(due.id) in had]
+        rules.started(found, granted)
+        taken += granted
+        passed |= {due.id for due in found}
+        if len(granted) == len(found):
+            rank = highest_priority(using, request, below=rank)
+    return Forecast(ruled=True, items=tuple(uuid.UUID(due.id) for due in taken), limits=tuple(rules.gate.bounds))
 
 
 def _lane(due: Due) -> Lane:

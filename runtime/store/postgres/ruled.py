@@ -7,8 +7,8 @@ claimers the second sees what the first has started, or leaves the limit alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from django.db import OperationalError, connections
 
@@ -20,7 +20,7 @@ from runtime.store.postgres.limited import take_candidates, take_suspect_with_re
 from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.roomy import PATIENCE_MS
 from runtime.store.postgres.session import GUARD, lock_timeout, rows
-from runtime.store.resources import Candidate
+from runtime.store.resources import Candidate, Foresight
 from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.turns import HEADS_SPARE, MOST_LANES, Head, Lane, Turns, in_turn
 from runtime.store.values import Claimed, ClaimRequest, Forecast
@@ -132,15 +132,30 @@ class Ruled:
         gate = self._gate(None if level.needing else list(found))
         self.turns.seen(level.priority, _open_keys(found, gate))
         order = in_turn(_heads(self.using, self.request, level, found, gate, each), last)
-        chosen = admit(order, gate, room)
-        taken = self._mark_free(chosen, _spare(order, chosen, gate), gate) + self._mark_bound(chosen, gate)
+        taken, key = self._mark(order, gate, room)
         if self.limits:
             bounds.take_tokens(self.using, gate)
-        if chosen:
-            self.turns.served(level.priority, chosen[-1].lane.fair_key)
+        if key is not None:
+            self.turns.served(level.priority, key)
         elif len(found) == MOST_LANES:
             self.turns.served(level.priority, next(reversed(found)).fair_key)
         return taken
+
+    def _mark(self, order: Sequence[Head], gate: Gate, room: int) -> tuple[list[Taken], str | None]:
+        """Mark up to `room` of these; return them, and the key whose turn was last.
+
+        The places of those that could not be had, for a resource or another claimer, go to who comes next.
+        """
+        taken: list[Taken] = []
+        key: str | None = None
+        while chosen := admit(order, gate, room - len(taken)):
+            got = self._mark_free(chosen, _spare(order, chosen, gate), gate) + self._mark_bound(chosen, gate)
+            key = chosen[-1].lane.fair_key
+            taken += got
+            if len(got) >= len(chosen):
+                break
+            order = _without(order, [*(head.item for head in chosen), *(item for item, *_ in got)])
+        return taken, key
 
     def _gate(self, found: Sequence[Lane] | None) -> Gate:
         gate = bounds.gate(self.using, found, wait=self.wait) if self.limits else Gate()
@@ -161,7 +176,7 @@ class Ruled:
         bound = [head for head in chosen if head.resources is not None]
         if not bound:
             return []
-        wanted = [Candidate.of(head.item, head.lane.namespace, head.resources or "[]") for head in bound]
+        wanted = [_candidate(head) for head in bound]
         taken = take_candidates(self.using, self.request, wanted, len(wanted), alone=False)
         _take_back(bound, taken, gate)
         return taken
@@ -187,6 +202,7 @@ def forecast(using: str, request: ClaimRequest, turns: Turns) -> Forecast:
     if not (gate.bounds or any(level.keyed for level in levels)):
         return Forecast(ruled=False)
     order: list[Head] = []
+    resources = Foresight(using)
     for level in levels:
         room = request.limit - len(order)
         if room < 1:
@@ -195,8 +211,31 @@ def forecast(using: str, request: ClaimRequest, turns: Turns) -> Forecast:
         turns.seen(level.priority, _open_keys(lanes.look(using, request, level.priority, last, 1), gate))
         each = turns.heads(level.priority, room)
         found = lanes.look(using, request, level.priority, last, each)
-        order += admit(in_turn(_heads(using, request, level, found, gate, each), last), gate, room)
+        order += _foreseen(in_turn(_heads(using, request, level, found, gate, each), last), gate, room, resources)
     return Forecast(ruled=True, items=tuple(head.item for head in order), limits=tuple(gate.bounds))
+
+
+def _foreseen(order: Sequence[Head], gate: Gate, room: int, resources: Foresight) -> list[Head]:
+    """Return which of these `Ruled._mark` would take, were it alone."""
+    taken: list[Head] = []
+    while chosen := admit(order, gate, room - len(taken)):
+        bound = [_candidate(head) for head in chosen if head.resources is not None]
+        had = {head.item for head in chosen if head.resources is None} | resources.granted(bound)
+        _take_back(chosen, [(item,) for item in had], gate)
+        taken += [head for head in chosen if head.item in had]
+        if len(had) == len(chosen):
+            break
+        order = _without(order, [head.item for head in chosen])
+    return taken
+
+
+def _without(order: Sequence[Head], items: Iterable[Any]) -> list[Head]:
+    gone = set(items)
+    return [head for head in order if head.item not in gone]
+
+
+def _candidate(head: Head) -> Candidate:
+    return Candidate.of(head.item, head.lane.namespace, head.resources or "[]")
 
 
 def _open_keys(found: lanes.Heads, gate: Gate) -> int:
@@ -219,7 +258,7 @@ def _spare(order: Sequence[Head], chosen: Sequence[Head], gate: Gate) -> list[He
 
 def _take_back(chosen: Sequence[Head], taken: Sequence[Taken], gate: Gate) -> None:
     """Take back from the limits what was counted for items that could not be had after all."""
-    had = {item for item, _ in taken}
+    had = {item for item, *_ in taken}
     for head in chosen:
         if head.item not in had:
             gate.start(head.lane, -1)
