@@ -88,6 +88,7 @@ def test_no_statement_about_waits_reads_a_large_table(whole: dict[str, Any]) -> 
     late = waiting(hand, wait_for("late", "approval", expires_in=60))
     waiting(hand, wait_for("fresh"))
     hand.store.signal(signal("fresh"))
+    hand.commit(hand.take(), State.DONE, asked=True)
     hand.store.signal(signal("name 8", target=late))
     parent, children = with_children(hand, 2)
     ends(hand, children[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     consumes,
+    initialize,
     invariant,
     multiple,
     rule,
@@ -69,6 +71,15 @@ VERBS = {
 }
 
 
+STORIES = [
+    ("pause", "approve", "approve too", "resume"),
+    ("approve", "approve too"),
+    ("pause", "reject", "resume", "redrive"),
+    ("cancel", "requeue", "approve"),
+]
+"""Moves that say more one after the other than each for itself."""
+
+
 class WaitsMachine(RuleBasedStateMachine):
     """Two workers, people, senders of signals and a sweeper."""
 
@@ -83,6 +94,10 @@ class WaitsMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.hand = Hand()
 
+    @initialize(target=items, count=st.integers(1, 3))
+    def begin(self, count: int) -> Any:
+        return multiple(*[self.enqueue_one() for _ in range(count)])
+
     def teardown(self) -> None:
         """Put the clock back and leave nothing for the next run."""
         self.clock.close()
@@ -91,6 +106,9 @@ class WaitsMachine(RuleBasedStateMachine):
 
     @rule(target=items)
     def enqueue(self) -> uuid.UUID:
+        return self.enqueue_one()
+
+    def enqueue_one(self) -> uuid.UUID:
         one = new_item()
         self.store.insert([one])
         return one.id
@@ -100,14 +118,18 @@ class WaitsMachine(RuleBasedStateMachine):
         return multiple(*self.hand.claim(limit, alone=alone))
 
     @rule(
-        grip=consumes(grips),
         asks=st.lists(ASKS, min_size=1, max_size=3),
         mode=st.sampled_from(["all", "any"]),
         advance=st.booleans(),
         spawned=st.integers(0, 2),
         target=items,
     )
-    def ask(self, grip: Claimed, asks: list[Any], mode: str, advance: bool, spawned: int) -> Any:
+    def ask(self, asks: list[Any], mode: str, advance: bool, spawned: int) -> Any:
+        """Claim an item, and let its step ask."""
+        claimed = self.hand.claim(1)
+        if not claimed:
+            return multiple()
+        grip = claimed[0]
         waits = tuple(_wait(f"{kind} {n}", kind, mode, given) for n, (kind, given) in enumerate(asks))
         kids = tuple(new_item(parent_id=grip.id, relation="child") for _ in range(spawned))
         done = self._commit(grip, State.WAITING, reason=waits[0].kind, waits=waits, advance=advance, children=kids)
@@ -127,12 +149,19 @@ class WaitsMachine(RuleBasedStateMachine):
             values["initial"] = '{"count": 0}' if grip.data is None else None
         return self.hand.commit(grip, state, events=(NewEvent(kind=EventKind.LOG),), **values)
 
-    @rule(pk=items, verb=st.sampled_from(sorted(VERBS)))
-    def move(self, pk: uuid.UUID, verb: str) -> None:
-        try:
-            VERBS[verb](pk)
-        except RoostError:
+    @rule(
+        number=st.integers(0, 50), verbs=st.one_of(st.tuples(st.sampled_from(sorted(VERBS))), st.sampled_from(STORIES))
+    )
+    def move(self, number: int, verbs: tuple[str, ...]) -> None:
+        """Do one thing after another to an item that has asked, whatever of it its state allows."""
+        asking = list(WorkItem.objects.filter(asked=True).order_by("pk").values_list("pk", flat=True))
+        if not asking:
             return
+        pk = asking[number % len(asking)]
+        for verb in verbs:
+            with contextlib.suppress(RoostError):
+                VERBS[verb](pk)
+            self.what_must_hold_holds()
 
     @rule(pk=items, named=st.booleans())
     def send(self, pk: uuid.UUID, named: bool) -> None:
