@@ -175,6 +175,22 @@ class WaitState(models.TextChoices):
     WITHDRAWN = "withdrawn", pgettext_lazy("wait state", "withdrawn")
 
 
+class ScheduleKind(models.TextChoices):
+    """How a schedule says when it fires."""
+
+    CRON = "cron", _("by a cron text")
+    INTERVAL = "interval", _("every so many seconds")
+    ONCE = "once", _("once")
+
+
+class CatchUp(models.TextChoices):
+    """What a schedule does about the times that passed while no worker looked."""
+
+    NONE = "none", _("leave them out")
+    LAST = "last", _("make up for the last one")
+    ALL = "all", _("make up for all of them")
+
+
 TRANSITIONS: dict[str, frozenset[str]] = {
     State.QUEUED: frozenset({State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED, State.QUEUED}),
     State.RUNNING: frozenset(

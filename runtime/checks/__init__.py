@@ -19,6 +19,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.unknown_setting,
     configuration.engine_not_found,
     databases.database_alias_missing,
+    databases.tables_split_over_databases,
     databases.sqlite_without_wal,
     databases.pooled_database_without_a_direct_one,
     surroundings.package_shadowed,

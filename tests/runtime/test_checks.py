@@ -287,3 +287,16 @@ def test_channel_layer_in_memory(settings: Any) -> None:
     only(surroundings.channel_layer_in_memory(), "roost.I001", "RedisChannelLayer")
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
     assert surroundings.channel_layer_in_memory() == []
+
+
+class SchedulesElsewhere:
+    """A router that keeps one table of Roost off the default database."""
+
+    def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **_hints: Any) -> bool | None:
+        return False if (db, app_label, model_name) == ("default", "roost", "schedule") else None
+
+
+def test_tables_split_over_databases() -> None:
+    with override_settings(DATABASE_ROUTERS=[SchedulesElsewhere()]):
+        only(databases.tables_split_over_databases(), "roost.E008", "Schedule", "default", "router")
+    assert databases.tables_split_over_databases() == []
