@@ -41,6 +41,7 @@ class Reason(models.TextChoices):
     REDRIVEN = "redriven", _("brought back from the dead letters")
     RELEASED = "released", _("given back by its worker")
     ANSWERED = "answered", _("what it waited for has come")
+    FOLLOW_UP = "follow_up", _("reopened with new input")
 
     OPERATOR = "operator", _("paused by an operator")
     BUDGET = "budget", _("its budget is used up")
@@ -110,6 +111,8 @@ class EventKind(models.TextChoices):
     CALL_FAILED = "call_failed", _("call failed")
     IN_DOUBT = "in_doubt", _("call in doubt")
     JOURNAL_RESET = "journal_reset", _("recorded call forgotten")
+    FOLLOWED_UP = "followed_up", _("reopened with new input")
+    TRIGGER_FAILED = "trigger_failed", _("trigger could not fire")
 
 
 class WorkerState(models.TextChoices):
