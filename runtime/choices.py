@@ -178,6 +178,13 @@ class WaitState(models.TextChoices):
     WITHDRAWN = "withdrawn", pgettext_lazy("wait state", "withdrawn")
 
 
+class TriggerEvent(models.TextChoices):
+    """The end that a trigger waits for."""
+
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+
+
 class ScheduleKind(models.TextChoices):
     """How a schedule says when it fires."""
 

@@ -33,6 +33,7 @@ from runtime.engine import Decision, Engine, Item, Snapshot, StepContext, _curre
 from runtime.exceptions import RoostError
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
+from runtime.operations import triggering
 from runtime.store import get_store, work_database
 from runtime.store.base import Store
 from runtime.store.values import ClaimRequest, Outcome
@@ -181,6 +182,7 @@ def drain(
     released. `skip_delays` moves the clock (inside the call) to whatever is due next: delays and backoffs pass at
     once. Raises `RoostError` after 10,000 steps if `max_steps` was not given.
     """
+    triggering.forget()
     return _Inline(get_store(using), engines).run(max_steps, until or (lambda: False), skip_delays)
 
 

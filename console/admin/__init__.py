@@ -1,11 +1,33 @@
 """Roost's tables in Django's admin, one module for each model.
 
-Work is read-only, every change of it a verb (console.actions). Limits, schedules and how much room a resource has, are
-configuration and edited here.
+Work is read-only, every change of it a verb (console.actions). Limits, schedules, triggers and how much room a
+resource has are configuration, and edited here.
 """
 
 from __future__ import annotations
 
-from console.admin import artifacts, events, leases, limits, resources, schedules, snapshots, work_items, workers
+from console.admin import (
+    artifacts,
+    events,
+    leases,
+    limits,
+    resources,
+    schedules,
+    snapshots,
+    triggers,
+    work_items,
+    workers,
+)
 
-__all__ = ["artifacts", "events", "leases", "limits", "resources", "schedules", "snapshots", "work_items", "workers"]
+__all__ = [
+    "artifacts",
+    "events",
+    "leases",
+    "limits",
+    "resources",
+    "schedules",
+    "snapshots",
+    "triggers",
+    "work_items",
+    "workers",
+]

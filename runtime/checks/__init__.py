@@ -18,6 +18,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.lease_shorter_than_three_heartbeats,
     configuration.unknown_setting,
     configuration.engine_not_found,
+    configuration.trigger_makes_no_sense,
     databases.database_alias_missing,
     databases.tables_split_over_databases,
     databases.sqlite_without_wal,

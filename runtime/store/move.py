@@ -17,7 +17,7 @@ from runtime import clock
 from runtime.choices import TERMINAL, Reason, State, may_follow
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import Lease, Snapshot, WorkItem
-from runtime.store import waking
+from runtime.store import triggered, waking
 from runtime.store.history import next_event, write_events
 from runtime.store.resources import Key
 from runtime.store.transactions import transacted
@@ -88,6 +88,8 @@ def apply(
     counted = {"event_seq": item.event_seq, "row_version": item.row_version, "updated_at": now}
     WorkItem.objects.using(using).filter(pk=item.pk).update(**changes, **counted)
     write_events(using, [event])
+    if item.state in triggered.ENDED and before != item.state:
+        triggered.follow(using, [item])
     if parked and not is_parked(item):
         drop_wanted(using, item.pk)
     if move.free:

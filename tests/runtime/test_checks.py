@@ -300,3 +300,18 @@ def test_tables_split_over_databases() -> None:
     with override_settings(DATABASE_ROUTERS=[SchedulesElsewhere()]):
         only(databases.tables_split_over_databases(), "roost.E008", "Schedule", "default", "router")
     assert databases.tables_split_over_databases() == []
+
+
+def test_trigger_makes_no_sense() -> None:
+    good = {"engine": "counter", "target": "watchlist"}
+    for wrong, word in (
+        ({**good, "condition": "1 +"}, "condition"),
+        ({**good, "target": "nobody"}, "nobody"),
+        ({**good, "when": 1}, "when"),
+        ({**good, "target": "counter"}, "for ever"),
+        ("counter", "mapping"),
+    ):
+        with override_settings(ROOST_TRIGGERS={"good": good, "odd": wrong}):
+            only(configuration.trigger_makes_no_sense(), "roost.E009", "odd", word)
+    with override_settings(ROOST_TRIGGERS={"good": good}):
+        assert configuration.trigger_makes_no_sense() == []

@@ -21,6 +21,7 @@ from runtime.management.roost import (
     looks,
     moves,
     schedules,
+    triggers,
     upkeep,
 )
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
@@ -28,7 +29,7 @@ from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, files, moves, letters),
-    *(limits, schedules, upkeep, demo),
+    *(limits, schedules, triggers, upkeep, demo),
 )
 
 
