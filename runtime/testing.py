@@ -5,6 +5,7 @@
     drain(skip_delays=True)                  … and what is due later, by moving the clock
     advance(60)                              move the database's clock for a block
     expire_leases()                          play the death of every worker
+    fire_schedules()                         fire the schedules that are due
     assert_enqueued("mail", payload__contains={"to": "ann"})
 
 The pytest plugin (`runtime.pytest_plugin`) offers them as fixtures. For tests only: `drain` runs one item at a time,
@@ -33,7 +34,7 @@ from runtime.engine import Decision, Engine, Item, Snapshot, StepContext, _curre
 from runtime.exceptions import RoostError
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
-from runtime.operations import triggering
+from runtime.operations import firing, triggering
 from runtime.store import get_store, work_database
 from runtime.store.base import Store
 from runtime.store.values import ClaimRequest, Outcome
@@ -283,6 +284,11 @@ def advance(seconds: float) -> Iterator[None]:
     """Move the database's clock, as this process sees it, forward while the block runs."""
     with clock.shifted(dt.timedelta(seconds=seconds)):
         yield
+
+
+def fire_schedules(*, using: str | None = None) -> int:
+    """Fire the schedules that are due now, as a worker would; return how many items that made."""
+    return firing.fire_due(get_store(using), registry.names())
 
 
 class Clock:

@@ -141,7 +141,8 @@ class Tally(Engine):
         if ctx.attempt == 1 and answer is not None:
             raise RetryableError("once more")
         total = snapshot.data["sum"] + (answer.value if answer is not None else 0)
-        return Complete({"sum": total}) if snapshot.data.get("last") else Continue({"sum": total, "last": True})
+        state = {"sum": total, "last": True}
+        return Complete({"sum": total}, state) if snapshot.data.get("last") else Continue(state)
 
 
 @pytest.mark.skipif(not hasattr(StepContext, "answers"), reason="steps have no answers yet")
