@@ -74,7 +74,7 @@ class ScheduleAdmin(ConfigurationAdmin):
 
     form = ScheduleForm
     edited = EDITED
-    list_display = ("name", "namespace", "engine", "times", "enabled", "next_run", "last_run", "trouble")
+    list_display = ("name", "namespace", "engine", "times", "enabled", "next_run", "last_run", "error")
     list_filter = ("enabled", "kind")
     search_help_text = _("A schedule's whole name.")
     find_by = ("name",)
