@@ -14,7 +14,10 @@ class RuntimeConfig(AppConfig):
     verbose_name = "Roost"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and let triggers follow the ends of items."""
         from runtime import checks
+        from runtime.operations import triggering
+        from runtime.store import triggered
 
         checks.register_all()
+        triggered.connect(triggering)

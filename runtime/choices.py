@@ -41,6 +41,7 @@ class Reason(models.TextChoices):
     REDRIVEN = "redriven", _("brought back from the dead letters")
     RELEASED = "released", _("given back by its worker")
     ANSWERED = "answered", _("what it waited for has come")
+    FOLLOW_UP = "follow_up", _("reopened with new input")
 
     OPERATOR = "operator", _("paused by an operator")
     BUDGET = "budget", _("its budget is used up")
@@ -110,6 +111,8 @@ class EventKind(models.TextChoices):
     CALL_FAILED = "call_failed", _("call failed")
     IN_DOUBT = "in_doubt", _("call in doubt")
     JOURNAL_RESET = "journal_reset", _("recorded call forgotten")
+    FOLLOWED_UP = "followed_up", _("reopened with new input")
+    TRIGGER_FAILED = "trigger_failed", _("trigger could not fire")
 
 
 class WorkerState(models.TextChoices):
@@ -187,6 +190,29 @@ class WaitState(models.TextChoices):
     EXPIRED = "expired", pgettext_lazy("wait state", "expired")
     CONSUMED = "consumed", pgettext_lazy("wait state", "consumed")
     WITHDRAWN = "withdrawn", pgettext_lazy("wait state", "withdrawn")
+
+
+class TriggerEvent(models.TextChoices):
+    """The end that a trigger waits for."""
+
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+
+
+class ScheduleKind(models.TextChoices):
+    """How a schedule says when it fires."""
+
+    CRON = "cron", _("by a cron text")
+    INTERVAL = "interval", _("every so many seconds")
+    ONCE = "once", _("once")
+
+
+class CatchUp(models.TextChoices):
+    """What a schedule does about the times that passed while no worker looked."""
+
+    NONE = "none", _("leave them out")
+    LAST = "last", _("make up for the last one")
+    ALL = "all", _("make up for all of them")
 
 
 TRANSITIONS: dict[str, frozenset[str]] = {

@@ -72,6 +72,14 @@ class Settings:
     # Seconds an approval or an input waits for people before its default is taken or the item fails.
     WAIT_SECONDS: float = 24 * 3600.0
 
+    # Triggers of the product's code: name → {"engine", "on", "target"} and what else `set_trigger` takes.
+    TRIGGERS: dict[str, dict[str, Any]] = {}
+
+    # Firings that a schedule with catch-up "all" makes up for after an outage, and seconds after which a firing is
+    # too late for one with catch-up "none".
+    SCHEDULE_CATCH_UP: int = 100
+    SCHEDULE_GRACE_SECONDS: float = 60.0
+
     # Limits on what is stored, in bytes of UTF-8 JSON; nesting depth.
     MAX_PAYLOAD_BYTES: int = 1024 * 1024
     MAX_STATE_BYTES: int = 8 * 1024 * 1024

@@ -35,6 +35,7 @@ PLACES = {
     "acknowledge": "claims of items that were taken away are freed",
     "sweep": "items of lost workers are taken back",
     "move": "an operator's move is written",
+    "fire": "a schedule's items are enqueued and its next run is written",
     "signal": "a signal is kept",
 }
 """What happens between the points `<place>.before` and `<place>.after`."""

@@ -6,6 +6,7 @@
     answer("refund", True)                   an answer for RecordingContext(given=[…])
     advance(60)                              move the database's clock for a block
     expire_leases()                          play the death of every worker
+    fire_schedules()                         fire the schedules that are due
     assert_enqueued("mail", payload__contains={"to": "ann"})
 
 The pytest plugin (`runtime.pytest_plugin`) offers them as fixtures. For tests only: `drain` runs one item at a time,
@@ -37,6 +38,7 @@ from runtime.journal.memory import MemoryJournal
 from runtime.journal.outside import Journal
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
+from runtime.operations import firing, triggering
 from runtime.store import get_store, work_database
 from runtime.store.base import Store
 from runtime.store.overdue_waits import expire, next_timer_in
@@ -218,6 +220,7 @@ def drain(
     whatever is due next: delays, backoffs and timers pass at once, but not the patience with people. Raises
     `RoostError` after 10,000 steps if `max_steps` was not given.
     """
+    triggering.forget()
     return _Inline(get_store(using), engines).run(max_steps, until or (lambda: False), skip_delays)
 
 
@@ -320,6 +323,11 @@ def advance(seconds: float) -> Iterator[None]:
     """Move the database's clock, as this process sees it, forward while the block runs."""
     with clock.shifted(dt.timedelta(seconds=seconds)):
         yield
+
+
+def fire_schedules(*, using: str | None = None) -> int:
+    """Fire the schedules that are due now, as a worker would; return how many items that made."""
+    return firing.fire_due(get_store(using), registry.names())
 
 
 class Clock:

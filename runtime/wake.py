@@ -18,6 +18,7 @@ from django.db import DatabaseError, connections
 
 CHANNEL = "roost_wake"
 RECALL = "recall:"
+SCHEDULES = "schedules"
 COALESCE_SECONDS = 0.005
 LINGER_SECONDS = 0.05
 
@@ -84,6 +85,11 @@ def hint(using: str) -> None:
 def recall(using: str, item: uuid.UUID) -> None:
     """Tell the worker that holds the item to look at its leases now. Call after the commit."""
     notify(using, f"{RECALL}{item}")
+
+
+def reschedule(using: str) -> None:
+    """Tell workers to look at the schedules: one was set. Call after the commit."""
+    notify(using, SCHEDULES)
 
 
 def listen_locally(listener: Callable[[str], None]) -> Callable[[], None]:

@@ -35,3 +35,11 @@ def test_folder() -> Iterator[None]:
     settings.TEST_FOLDER.mkdir(parents=True, exist_ok=True)
     yield
     shutil.rmtree(settings.TEST_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def triggers_of_this_test_alone() -> None:
+    """Forget the triggers that another test's database had."""
+    from runtime.operations import triggering
+
+    triggering.forget()

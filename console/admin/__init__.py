@@ -1,12 +1,25 @@
 """Roost's tables in Django's admin, one module for each model.
 
-Work is read-only, every change of it a verb (console.actions). Limits, and how much room a resource has, are
-configuration and edited here.
+Work is read-only, every change of it a verb (console.actions). Limits, schedules, triggers and how much room a
+resource has are configuration, and edited here.
 """
 
 from __future__ import annotations
 
-from console.admin import artifacts, events, journal, leases, limits, resources, snapshots, waits, work_items, workers
+from console.admin import (
+    artifacts,
+    events,
+    journal,
+    leases,
+    limits,
+    resources,
+    schedules,
+    snapshots,
+    triggers,
+    waits,
+    work_items,
+    workers,
+)
 
 __all__ = [
     "artifacts",
@@ -15,7 +28,9 @@ __all__ = [
     "leases",
     "limits",
     "resources",
+    "schedules",
     "snapshots",
+    "triggers",
     "waits",
     "work_items",
     "workers",

@@ -15,6 +15,7 @@ from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
 from runtime.exceptions import RoostError
+from runtime.operations import triggers
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
 BEATS_IN_A_LEASE = 3
@@ -106,6 +107,24 @@ def _exists(module: str) -> bool:
         return module in sys.modules or find_spec(module) is not None
     except (ImportError, ValueError, AttributeError):
         return False
+
+
+@check
+def trigger_makes_no_sense(**_options: Any) -> Found:
+    """Find triggers of the settings that could not fire, or would for ever."""
+    for name, given in sorted(roost.TRIGGERS.items()):
+        if wrong := _wrong_with(name, given):
+            yield Error(wrong, hint=f"Correct or remove ROOST_TRIGGERS[{name!r}].", id="roost.E009")
+
+
+def _wrong_with(name: str, given: Any) -> str:
+    try:
+        values = triggers.checked(name, given)
+        triggers.refuse_rings(values, triggers.edges_of_settings(but=name))
+    except RoostError as error:
+        return str(error)
+    missing = [values[end] for end in ("engine", "target") if values[end] not in registry.paths()]
+    return f"ROOST_TRIGGERS[{name!r}] names the engine {missing[0]!r}, which is not registered." if missing else ""
 
 
 @check

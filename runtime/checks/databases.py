@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Warning  # noqa: A004 - Django's names
-from django.db import connections
+from django.db import connections, router
 
 from runtime.checks.check import Found, check
 from runtime.choices import WorkerState
 from runtime.conf import PREFIX
 from runtime.conf import settings as roost
-from runtime.models import Worker
+from runtime.models import Worker, WorkItem
 from runtime.store import work_database
 
 WAL = 2
@@ -32,6 +33,22 @@ def database_alias_missing(**_options: Any) -> Found:
                 hint=f"Use one of {', '.join(map(repr, settings.DATABASES))}, or add DATABASES[{alias!r}].",
                 id="roost.E006",
             )
+
+
+@check
+def tables_split_over_databases(**_options: Any) -> Found:
+    """Find tables that a router keeps off the work database: a schedule could not fire in one transaction there."""
+    alias = _work_alias()
+    if alias is None or not router.allow_migrate_model(alias, WorkItem):
+        return
+    models = apps.get_app_config(WorkItem._meta.app_label).get_models()
+    away = sorted(model.__name__ for model in models if not router.allow_migrate_model(alias, model))
+    if away:
+        yield Error(
+            f"A database router keeps {', '.join(away)} off {alias!r}, where the work items are.",
+            hint=f"Let the router answer the same for every model of the app {WorkItem._meta.app_label!r}.",
+            id="roost.E008",
+        )
 
 
 @check

@@ -10,6 +10,8 @@
         ├──< Wait >── Signal     what it waits for, and the mailbox of signals that answer it
         └──< WorkItem            children
 
+    Schedule                     what is enqueued by the clock, and when
+    Trigger                      what is enqueued when an item of some engine ends, as its child
     Limit                        how many of which items may run at once, and how often; claims look it up
 
 A worker owns an item through its lease. Every write of a step carries the epoch it was claimed with; whatever takes
@@ -26,7 +28,9 @@ from runtime.models.journal import JournalEntry
 from runtime.models.lease import Lease
 from runtime.models.limit import Limit
 from runtime.models.resource import Resource, ResourceClaim
+from runtime.models.schedule import Schedule
 from runtime.models.snapshot import Snapshot
+from runtime.models.trigger import Trigger
 from runtime.models.wait import Mailbox, Signal, Wait
 from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
@@ -41,8 +45,10 @@ __all__ = [
     "Mailbox",
     "Resource",
     "ResourceClaim",
+    "Schedule",
     "Signal",
     "Snapshot",
+    "Trigger",
     "Wait",
     "WorkItem",
     "Worker",

@@ -155,6 +155,7 @@ class WorkItem(Versioned):
             ("cancel_workitem", "Can cancel work items"),
             ("requeue_workitem", "Can requeue work items"),
             ("redrive_workitem", "Can redrive dead letters"),
+            ("follow_up_workitem", "Can reopen ended work items with new input"),
             ("pause_workitem", "Can pause work items"),
             ("resume_workitem", "Can resume work items"),
             ("release_workitem", "Can release leases and claims"),

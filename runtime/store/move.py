@@ -14,7 +14,7 @@ from django.db import connections
 from runtime.choices import TERMINAL, Reason, State, may_follow
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import JournalEntry, Lease, Snapshot, WorkItem
-from runtime.store import waits, waking
+from runtime.store import triggered, waits, waking
 from runtime.store.history import next_event, write_events
 from runtime.store.values import Move
 from runtime.store.waking import Freeing, drop_wanted
@@ -58,6 +58,8 @@ def apply(
         JournalEntry.objects.using(using).filter(work_item=item.pk, pk__in=move.forget).delete()
     if item.asked and (move.restore is not None or item.state in TERMINAL):
         _end_waits(using, item, restored=move.restore is not None)
+    if item.state in triggered.ENDED and before != item.state:
+        triggered.follow(using, [item])
     if parked and not is_parked(item):
         drop_wanted(using, item.pk)
     if move.free:

@@ -123,5 +123,7 @@ class Crew:
     def _hear(self, payload: str) -> None:
         if payload.startswith(wake.RECALL):
             self.housekeeping.look_now(payload.removeprefix(wake.RECALL))
+        elif payload == wake.SCHEDULES:
+            self.housekeeping.schedules.look_now()
         else:
             self._drain.post("wake")

@@ -19,6 +19,7 @@ from runtime.choices import Reason, WorkerState
 from runtime.conf import settings as roost
 from runtime.store.values import Held
 from runtime.worker import execute, outcomes, takeover
+from runtime.worker.punctual import Punctual
 from runtime.worker.run import Run
 from runtime.worker.storage_care import StorageCare
 
@@ -57,6 +58,7 @@ class Housekeeping(threading.Thread):
         self._sweep_at = self._turned_at = _now()
         self._thorough_at = _now() + THOROUGH_SECONDS
         self._storage = StorageCare(drain.store.using)
+        self.schedules = Punctual(drain)
         self.desired_state: str = WorkerState.ONLINE
 
     def look_now(self, item: str) -> None:
@@ -79,7 +81,7 @@ class Housekeeping(threading.Thread):
         """Do what is due, until stopped. A database error costs a turn, never the thread."""
         while not self._ending:
             self._let_others_beat_after_a_stall()
-            for duty in (self._beat, self._watch, self._sweep, self._storage.start_if_due):
+            for duty in (self._beat, self._watch, self._sweep, self.schedules.fire_if_due, self._storage.start_if_due):
                 try:
                     duty()
                 except DatabaseError as error:

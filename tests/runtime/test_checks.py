@@ -287,3 +287,31 @@ def test_channel_layer_in_memory(settings: Any) -> None:
     only(surroundings.channel_layer_in_memory(), "roost.I001", "RedisChannelLayer")
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
     assert surroundings.channel_layer_in_memory() == []
+
+
+class SchedulesElsewhere:
+    """A router that keeps one table of Roost off the default database."""
+
+    def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **_hints: Any) -> bool | None:
+        return False if (db, app_label, model_name) == ("default", "roost", "schedule") else None
+
+
+def test_tables_split_over_databases() -> None:
+    with override_settings(DATABASE_ROUTERS=[SchedulesElsewhere()]):
+        only(databases.tables_split_over_databases(), "roost.E008", "Schedule", "default", "router")
+    assert databases.tables_split_over_databases() == []
+
+
+def test_trigger_makes_no_sense() -> None:
+    good = {"engine": "counter", "target": "watchlist"}
+    for wrong, word in (
+        ({**good, "condition": "1 +"}, "condition"),
+        ({**good, "target": "nobody"}, "nobody"),
+        ({**good, "when": 1}, "when"),
+        ({**good, "target": "counter"}, "for ever"),
+        ("counter", "mapping"),
+    ):
+        with override_settings(ROOST_TRIGGERS={"good": good, "odd": wrong}):
+            only(configuration.trigger_makes_no_sense(), "roost.E009", "odd", word)
+    with override_settings(ROOST_TRIGGERS={"good": good}):
+        assert configuration.trigger_makes_no_sense() == []

@@ -17,9 +17,20 @@ from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Sna
 from runtime.exceptions import CallFailed, InvalidInput, PermanentError, RetryableError, RoostError
 from runtime.models import Artifact, Event, JournalEntry, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
+from runtime.operations.schedules import set_schedule
 from runtime.store import blobs, get_store
 from runtime.store.values import ClaimRequest
-from runtime.testing import RecordingContext, answer, assert_enqueued, drain, expire_leases, make_item, run_step
+from runtime.testing import (
+    RecordingContext,
+    advance,
+    answer,
+    assert_enqueued,
+    drain,
+    expire_leases,
+    fire_schedules,
+    make_item,
+    run_step,
+)
 from tests.factories import WorkerFactory
 
 
@@ -308,3 +319,13 @@ def test_what_was_not_enqueued_fails_the_test_and_names_what_there_is() -> None:
 def test_a_retryable_error_of_a_step_reaches_the_test() -> None:
     with pytest.raises(RetryableError):
         run_step(Counter(), {"count_to": 1, "fail_at": 1})
+
+
+@pytest.mark.django_db
+def test_schedules_fire_when_a_test_says_so() -> None:
+    set_schedule("pulse", engine="counter", payload={"count_to": 1}, every=60)
+    assert fire_schedules() == 0
+    with advance(61):
+        assert fire_schedules() == 1
+        assert drain() == 1
+    assert_enqueued("counter", state=State.DONE)

@@ -23,7 +23,9 @@ from runtime.management.roost import (
     looks,
     moves,
     resources,
+    schedules,
     stories,
+    triggers,
     upkeep,
 )
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
@@ -31,7 +33,7 @@ from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
-    *(moves, answers, letters, limits, resources, upkeep, demo),
+    *(moves, answers, letters, limits, resources, schedules, triggers, upkeep, demo),
 )
 
 

@@ -1,4 +1,4 @@
-"""`roost cancel`, `requeue`, `redrive`, `pause`, `resume`, `release`, `prioritise`: move items."""
+"""`roost cancel`, `requeue`, `redrive`, `follow-up`, `pause`, `resume`, `release`, `prioritise`: move items."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from django.core.management.base import CommandError, CommandParser
 
 from runtime.exceptions import RoostError
 from runtime.management.roost.call import Call, Commands, exit_code
+from runtime.management.roost.enqueue import payload
 from runtime.models import WorkItem
 from runtime.operations.cancel import cancel
+from runtime.operations.follow_up import follow_up
 from runtime.operations.pause import pause
 from runtime.operations.prioritise import prioritise
 from runtime.operations.redrive import redrive
@@ -30,6 +32,9 @@ def register(commands: Commands) -> None:
     parser = _declare(commands, "redrive", redrive, "Bring dead letters back; they go on from their last snapshot.")
     parser.add_argument("--from-version", type=int, metavar="K", help="Go on from snapshot K instead.")
     parser.add_argument("--max-steps", type=int, metavar="N", help="A new limit, for items that used up their steps.")
+    parser = _declare(commands, "follow-up", follow_up, "Reopen items that have ended, with new input and kept state.")
+    parser.add_argument("--input", dest="follow_up_input", metavar="JSON|@FILE|-", help="What their next step gets.")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="A new limit, for items that used up their steps.")
     parser = _declare(commands, "pause", pause, "Pause items at the end of their running step.")
     parser.add_argument("--now", action="store_true", default=None, help="Do not wait for the step: fence it off.")
     parser = _declare(commands, "resume", resume, "Let paused items go on.")
@@ -47,6 +52,8 @@ EXTRA = ("from_version", "max_steps", "now", "priority", "resource", "steps")
 def _declare(commands: Commands, verb: str, operation: Operation, about: str) -> CommandParser:
     def run(call: Call) -> None:
         extra = {name: call.options[name] for name in EXTRA if call.options.get(name) is not None}
+        if call.options.get("follow_up_input") is not None:
+            extra["input"] = payload(call.options["follow_up_input"])
         each(call, verb, operation, call.options["items"], **extra)
 
     parser = commands.add(verb, run, about=about)

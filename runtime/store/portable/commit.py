@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, Reason, State
-from runtime.store import following, waking
+from runtime.store import following, triggered, waking
 from runtime.store.portable.insert import insert
 from runtime.store.portable.statements import later, places, rows, stored, write_many
 from runtime.store.transactions import transacted
@@ -127,6 +127,7 @@ def _write(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     insert(using, [child for one in accepted for child in one.outcome.children])
     if freeing is not None:
         waking.finish(freeing, ended)
+    triggered.follow_ids(using, [one.outcome.item for one in accepted if one.state in triggered.ENDED])
     states = {one.outcome.item: one.state for one in accepted}
     return states if locked is None else states | following.follow(locked, states)
 

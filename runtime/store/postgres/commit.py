@@ -16,7 +16,7 @@ from django.db import connections, transaction
 
 from runtime.choices import State
 from runtime.conf import settings as roost
-from runtime.store import following, waking
+from runtime.store import following, triggered, waking
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
@@ -146,7 +146,7 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
         return transacted(using, lambda: _commit_freeing(using, outcomes))
     large = sum(map(_size, outcomes)) > MOST_TEXT
-    if large or any(outcome.artifacts or outcome.children for outcome in outcomes):
+    if large or any(outcome.artifacts or outcome.children for outcome in outcomes) or _may_trigger(using, outcomes):
         return transacted(using, lambda: _commit_all(using, outcomes))
     return _write(using, outcomes)
 
@@ -179,7 +179,12 @@ def _commit_all(using: str, outcomes: Sequence[Outcome], *, freeing: bool = Fals
     accepted = [outcome for outcome in outcomes if outcome.item in states]
     write_artifacts(using, accepted)
     insert(using, [child for outcome in accepted for child in outcome.children])
+    triggered.follow_ids(using, [item for item, state in states.items() if state in triggered.ENDED])
     return states
+
+
+def _may_trigger(using: str, outcomes: Sequence[Outcome]) -> bool:
+    return any(outcome.state in triggered.ENDED for outcome in outcomes) and triggered.active(using)
 
 
 def _write(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) -> dict[uuid.UUID, str]:

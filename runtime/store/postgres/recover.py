@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from runtime.choices import State
 from runtime.conf import settings as roost
-from runtime.store import waits, waking
+from runtime.store import triggered, waits, waking
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import Found
@@ -125,6 +125,7 @@ def _recover_bound(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) 
 def _write(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:
     items, epochs = plain([item for item, _ in held]), plain([epoch for _, epoch in held])
     written = rows(using, RECOVER, [items, epochs, str(len(held)), plain(dead), str(roost.MAX_DEATHS)])
+    triggered.follow_ids(using, [item for item, state in written if state == State.FAILED])
     if failed := [item for item, state in written if state == State.FAILED]:
         waits.withdraw(using, failed)
     return written

@@ -1,0 +1,138 @@
+"""Schedules among several workers, an operator and crashes: each intended time fires once, whatever happens between."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.db import connection, transaction
+
+from runtime import faults
+from runtime.faults import InjectedFault, Plan
+from runtime.models import Event, Schedule, WorkItem
+from runtime.operations import firing
+from runtime.operations.schedule_moves import pause_schedule, run_schedule
+from runtime.operations.schedules import set_schedule
+from runtime.store import get_store
+from runtime.testing import advance
+from tests.contracts.builders import Together, until, waiting_for_locks
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ENGINES = ["counter"]
+PAYLOAD = {"count_to": 1}
+
+
+def fire() -> int:
+    return firing.fire_due(get_store(), ENGINES)
+
+
+def pulse(name: str = "pulse", **values: object) -> Schedule:
+    return set_schedule(name, engine="counter", payload=PAYLOAD, every=60, catch_up="all", **values)  # type: ignore[arg-type]
+
+
+def keys() -> list[str]:
+    return sorted(str(key) for key in WorkItem.objects.values_list("idempotency_key", flat=True))
+
+
+def expected(made: Schedule, count: int) -> list[str]:
+    assert made.next_run is not None
+    times = [made.next_run + dt.timedelta(seconds=60 * number) for number in range(count)]
+    return sorted(f"schedule:{made.pk}:{moment.isoformat()}" for moment in times)
+
+
+@pytest.mark.scenario("S9", "B13")
+def test_five_workers_at_once_fire_each_time_once() -> None:
+    schedules = [pulse(f"pulse {number}") for number in range(6)]
+    with advance(200):
+        made = Together([fire] * 5).results()
+    assert sum(made) == 18
+    assert keys() == sorted(key for one in schedules for key in expected(one, 3))
+    assert Event.objects.count() == 18
+
+
+@pytest.mark.scenario("S9")
+@pytest.mark.parametrize("point", ["insert.before", "insert.after", "fire.before", "fire.after"])
+def test_a_crash_anywhere_in_a_firing_neither_loses_nor_doubles_it(point: str) -> None:
+    made = pulse()
+    with advance(61):
+        with faults.planned(Plan(point=point, action="raise")), pytest.raises(InjectedFault):
+            _fire_with_points()
+        assert WorkItem.objects.count() == (1 if point == "fire.after" else 0)
+        fire()
+        assert fire() == 0
+    assert keys() == expected(made, 1)
+
+
+def _fire_with_points() -> int:
+    from runtime.store.faulty import with_points
+
+    store = get_store()
+    return firing.fire_due(with_points(type(store)(store.using)), ENGINES)
+
+
+@pytest.mark.scenario("S9")
+def test_a_firing_that_is_rolled_back_leaves_nothing_and_is_made_again() -> None:
+    made = pulse()
+    with advance(61):
+        with transaction.atomic():
+            assert fire() == 1
+            transaction.set_rollback(True)
+        assert not WorkItem.objects.exists()
+        assert fire() == 1
+    assert keys() == expected(made, 1)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+@pytest.mark.scenario("S9", "B13")
+def test_a_worker_passes_over_a_schedule_that_another_is_firing() -> None:
+    first, second = pulse("first"), pulse("second")
+    store = get_store()
+    with advance(61):
+        with transaction.atomic():
+            assert firing.fire(store, [first.pk]) == 1
+            assert Together([fire]).results() == [1]
+        assert fire() == 0
+    assert keys() == sorted(expected(first, 1) + expected(second, 1))
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+def test_an_operator_waits_for_a_firing_and_then_changes_what_it_left() -> None:
+    made = pulse()
+    with advance(61):
+        with transaction.atomic():
+            assert fire() == 1
+            editing = Together([lambda: set_schedule("pulse", note="edited")])
+            until(lambda: waiting_for_locks() > 0, "a wait for the firing")
+        [edited] = editing.results()
+    assert (edited.fired_total, edited.note) == (1, "edited")
+    row = Schedule.objects.get()
+    assert row.next_run == made.anchor + dt.timedelta(seconds=120)  # type: ignore[operator]
+    assert keys() == expected(made, 1)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+def test_a_pause_that_came_first_keeps_it_from_firing() -> None:
+    made = pulse()
+    with advance(61):
+        ripe, _ = firing.outlook(get_store(), ENGINES)
+        assert ripe == [made.pk]
+        with transaction.atomic():
+            pause_schedule("pulse")
+            assert Together([lambda: firing.fire(get_store(), ripe)]).results() == [0]
+        assert firing.fire(get_store(), ripe) == 0
+    assert not WorkItem.objects.exists()
+
+
+def test_two_who_set_the_same_new_schedule_make_one() -> None:
+    Together([pulse] * 4).results()
+    assert Schedule.objects.count() == 1
+
+
+@pytest.mark.scenario("S9")
+def test_running_it_by_hand_at_the_same_moment_takes_nothing_from_its_own_time() -> None:
+    made = pulse()
+    with advance(61):
+        Together([fire, lambda: run_schedule("pulse")]).results()
+        fire()
+    assert WorkItem.objects.count() == 2
+    assert [key for key in keys() if "manual" not in key] == expected(made, 1)
