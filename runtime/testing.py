@@ -32,13 +32,14 @@ from runtime import clock, registry
 from runtime.artifacts import Prepared, prepare
 from runtime.asks import Answer
 from runtime.choices import Reason, State
-from runtime.engine import Decision, Engine, Item, Snapshot, StepContext, _current, takes
+from runtime.engine import Decision, Engine, Item, Snapshot, takes
 from runtime.exceptions import RoostError
 from runtime.journal.memory import MemoryJournal
 from runtime.journal.outside import Journal
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import firing, triggering
+from runtime.step import StepContext, _current
 from runtime.store import get_store, work_database
 from runtime.store.base import Store
 from runtime.store.overdue_waits import expire, next_timer_in

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.payload import check_fields, check_integer, check_number
-from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot, current_context
+from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot
 from runtime.exceptions import InvalidInput, PermanentError, RetryableError
+from runtime.step import current_context
 
 MOST = 1_000_000_000
 LONGEST = 86_400.0

@@ -13,8 +13,9 @@ import httpx
 
 from engines.payload import check_fields, check_integer, check_text, check_url
 from runtime.asks import Approval, AwaitChildren, AwaitSignal
-from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot, StepContext, WaitFor
+from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot, WaitFor
 from runtime.journal import CallPolicy
+from runtime.step import StepContext
 
 
 async def post(url: str, body: dict[str, Any], *, idempotency_key: str) -> Any:

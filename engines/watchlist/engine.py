@@ -14,7 +14,8 @@ from typing import Any
 
 from engines.payload import check_fields, check_integer, check_number, check_text, check_url
 from engines.watchlist.fetch import observe
-from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot, current_context
+from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot
+from runtime.step import current_context
 
 CHECKS = 3
 MOST_CHECKS = 1000

@@ -13,9 +13,9 @@ from runtime import jsondata
 from runtime.asks import Answer, Approval
 from runtime.choices import ErrorCategory
 from runtime.conf import settings as roost
-from runtime.engine import StepContext
 from runtime.exceptions import CallFailed, InvalidInput, NotJSON, QuotaExceeded, TooLarge
 from runtime.journal.call import input_hash
+from runtime.step import StepContext
 from runtime.tools.arguments import GIVEN
 from runtime.tools.result import ToolResult
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from runtime.engine import StepContext
 from runtime.exceptions import InvalidInput
 from runtime.journal import CallPolicy, Quota
+from runtime.step import StepContext
 from runtime.tools import calling
 from runtime.tools.arguments import Arguments, arguments_of
 from runtime.tools.result import ToolResult

@@ -10,13 +10,13 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from runtime.asks import Input
-from runtime.engine import StepContext
 from runtime.exceptions import InvalidInput, RoostError
 from runtime.journal import drive
 from runtime.journal.call import Call
 from runtime.journal.drive import Surroundings
 from runtime.journal.entries import WHOLE_RUN, Found, Place, Write
 from runtime.jsondata import dumps
+from runtime.step import StepContext
 from runtime.store.guard import refusing_writes
 from runtime.store.values import NewEvent
 from runtime.worker.run import Recorder, Run

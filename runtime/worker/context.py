@@ -1,4 +1,4 @@
-"""What a step sees of Roost while it runs: the implementation of `runtime.engine.StepContext`."""
+"""What a step sees of Roost while it runs: the implementation of `runtime.step.StepContext`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from runtime import artifacts
 from runtime.asks import Answer
 from runtime.choices import EventKind
-from runtime.engine import StepContext
 from runtime.exceptions import InvalidInput
 from runtime.journal import CallPolicy
 from runtime.journal.call import Scope, prepare
 from runtime.jsondata import dumps
 from runtime.operations.spec import build
+from runtime.step import StepContext
 from runtime.store import blobs
 from runtime.store.values import NewArtifact, NewEvent, NewItem
 from runtime.worker.calls import StepCalls

@@ -13,9 +13,10 @@ import uuid
 from typing import Any
 
 from runtime.conf import settings as roost
-from runtime.engine import Snapshot, Suspend, _current
+from runtime.engine import Snapshot
 from runtime.exceptions import RoostError, StepTimeout, UnstorableOutcome
 from runtime.jsondata import dumps, loads
+from runtime.step import Suspend, _current
 from runtime.store.values import Outcome
 from runtime.worker import outcomes
 from runtime.worker.context import Context

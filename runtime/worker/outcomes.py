@@ -16,7 +16,7 @@ from typing import Any
 
 from runtime.choices import EventKind, Reason, State
 from runtime.conf import settings as roost
-from runtime.engine import Complete, Continue, Fail, Snapshot, Suspend, Wait, WaitFor
+from runtime.engine import Complete, Continue, Fail, Snapshot, Wait, WaitFor
 from runtime.errors import Verdict, classify
 from runtime.exceptions import (
     NotJSON,
@@ -29,6 +29,7 @@ from runtime.exceptions import (
 )
 from runtime.jsondata import clean, dumps
 from runtime.retry import RetryPolicy
+from runtime.step import Suspend
 from runtime.store.values import NewEvent, NewWait, Outcome
 from runtime.worker.asking import new_waits
 from runtime.worker.context import Context

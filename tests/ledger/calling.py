@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runtime.engine import Complete, Engine, Item, Snapshot, StepContext
+from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.journal import CallPolicy
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 
 
 class Caller(Engine):

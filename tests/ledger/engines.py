@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from runtime.asks import AwaitChildren, AwaitSignal, Timer
-from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext
+from runtime.engine import Complete, Continue, Engine, Item, Snapshot
 from runtime.exceptions import RetryableError
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 from tests.ledger import PADDING
 from tests.ledger.models import Entry
 

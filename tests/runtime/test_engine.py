@@ -7,21 +7,10 @@ from typing import Any
 
 import pytest
 
-from runtime.engine import (
-    Complete,
-    Continue,
-    Engine,
-    FunctionEngine,
-    Item,
-    Snapshot,
-    StepContext,
-    Wait,
-    current_context,
-    engine,
-    takes,
-)
+from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, Wait, engine, takes
 from runtime.exceptions import Cancelled, RoostError
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext, current_context
 from runtime.testing import RecordingContext, run_step
 
 POLICY = RetryPolicy(max_attempts=2, base=1, cap=1, jitter=0)

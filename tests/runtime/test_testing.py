@@ -13,11 +13,12 @@ from engines.counter import Counter
 from runtime import clock
 from runtime.asks import Approval
 from runtime.choices import EventKind, State
-from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, StepContext, Suspend, engine
+from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, engine
 from runtime.exceptions import CallFailed, InvalidInput, PermanentError, RetryableError, RoostError
 from runtime.models import Artifact, Event, JournalEntry, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.operations.schedules import set_schedule
+from runtime.step import StepContext, Suspend
 from runtime.store import blobs, get_store
 from runtime.store.values import ClaimRequest
 from runtime.testing import (

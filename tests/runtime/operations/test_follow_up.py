@@ -8,12 +8,13 @@ import pytest
 from django.db import connection, transaction
 
 from runtime.choices import EventKind, Reason, State, WaitState
-from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext
+from runtime.engine import Complete, Continue, Engine, Item, Snapshot
 from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, RetryableError
 from runtime.models import Wait
 from runtime.operations.enqueue import enqueue
 from runtime.operations.follow_up import follow_up
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 from runtime.testing import drain
 from tests.contracts.builders import until, waiting_for_locks
 from tests.factories import WorkItemFactory

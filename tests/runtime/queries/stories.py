@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext
+from runtime.engine import Complete, Continue, Engine, Item, Snapshot
 from runtime.exceptions import Declined, RetryableError
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 
 
 class Eventful(Engine):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from runtime.engine import Complete, Engine, Item, Snapshot, StepContext
+from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.exceptions import Declined, InvalidData, RetryableError
 from runtime.journal import CallPolicy
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 from runtime.tools.registry import ToolRegistry
 from runtime.tools.result import ToolResult
 

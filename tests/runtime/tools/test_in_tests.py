@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from runtime.engine import Complete, Engine, Item, Snapshot, StepContext, Suspend
+from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.exceptions import InvalidInput
+from runtime.step import StepContext, Suspend
 from runtime.testing import RecordingContext, answer, run_step
 from tests.runtime.tools import shop
 from tests.runtime.tools.shop import Atomic, Calling, tools

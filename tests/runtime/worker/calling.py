@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext, Wait
+from runtime.engine import Complete, Continue, Engine, Item, Snapshot, Wait
 from runtime.models import Event, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 from runtime.store import get_store
 from runtime.worker.drain import Drain
 from runtime.worker.options import WorkerOptions

@@ -12,10 +12,11 @@ from django.db import OperationalError, connection, connections, transaction
 
 from runtime import artifacts, clock
 from runtime.choices import State
-from runtime.engine import Complete, Engine, Item, Snapshot, current_context
+from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.exceptions import PermanentError
 from runtime.models import Artifact, Blob
 from runtime.operations.enqueue import enqueue
+from runtime.step import current_context
 from runtime.store import blobs
 from runtime.testing import drain
 from tests.runtime.places import contents

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from runtime.choices import State
-from runtime.engine import Complete, Engine, Item, Snapshot, StepContext
+from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.models import Event, Lease, ResourceClaim, WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
+from runtime.step import StepContext
 from runtime.store import get_store
 from runtime.tasks import drain_here
 from runtime.worker import outcomes

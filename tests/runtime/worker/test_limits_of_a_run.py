@@ -8,13 +8,14 @@ import pytest
 
 from runtime.asks import Approval
 from runtime.choices import EventKind, Reason, State
-from runtime.engine import Continue, Engine, Item, Snapshot, StepContext, WaitFor
+from runtime.engine import Continue, Engine, Item, Snapshot, WaitFor
 from runtime.exceptions import Conflict, RetryableError
 from runtime.models import Event, WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.enqueue import enqueue
 from runtime.operations.redrive import redrive
 from runtime.operations.resume import resume
+from runtime.step import StepContext
 from runtime.store import get_store
 from runtime.testing import advance, drain
 from tests.contracts.builders import Hand

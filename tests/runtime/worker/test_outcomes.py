@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from runtime.choices import State
-from runtime.engine import Complete, Continue, Engine, Fail, Item, Snapshot, StepContext, Wait
+from runtime.engine import Complete, Continue, Engine, Fail, Item, Snapshot, Wait
 from runtime.exceptions import Declined, InvalidInput, PermanentError, RetryableError
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 from runtime.store.values import Claimed, Outcome
 from runtime.worker import execute, outcomes
 from runtime.worker.run import Run

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.asks import Approval, AwaitChildren, AwaitSignal, Input, Timer
 from runtime.choices import EventKind, Reason, State, WaitState
-from runtime.engine import Complete, Continue, Engine, Item, Snapshot, StepContext, WaitFor
+from runtime.engine import Complete, Continue, Engine, Item, Snapshot, WaitFor
 from runtime.exceptions import Conflict
 from runtime.models import Artifact, Event, Lease, Signal, Wait, WorkItem
 from runtime.operations.approve import approve
@@ -20,6 +20,7 @@ from runtime.operations.reject import reject
 from runtime.operations.respond import respond
 from runtime.operations.resume import resume
 from runtime.operations.signal import send_signal
+from runtime.step import StepContext
 from runtime.testing import advance, drain
 from tests.ledger.models import Entry
 
