@@ -23,7 +23,7 @@ from runtime.models import WorkItem
 from runtime.store.base import Store
 from runtime.store.transactions import begin, lock_not_available, sqlstate
 from runtime.store.values import NewEvent, Outcome
-from runtime.worker.outcomes import MAX_MESSAGE
+from runtime.worker.description import MAX_MESSAGE
 
 logger = logging.getLogger("roost.worker")
 LONGEST_WAIT = 2.0

@@ -6,10 +6,8 @@ breaks the contract fails for good with a named error instead of harming its nei
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-import traceback
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -17,13 +15,12 @@ from typing import Any
 from runtime.choices import EventKind, Reason, State
 from runtime.conf import settings as roost
 from runtime.engine import Complete, Continue, Fail, Snapshot, Wait, WaitFor
-from runtime.errors import Verdict, classify
+from runtime.errors import classify
 from runtime.exceptions import (
     NotJSON,
     PermanentError,
     RetryableError,
     SnapshotMutated,
-    StepError,
     UnstorableOutcome,
     WrongOutcome,
 )
@@ -33,10 +30,9 @@ from runtime.step import Suspend
 from runtime.store.values import NewEvent, NewWait, Outcome
 from runtime.worker.asking import new_waits
 from runtime.worker.context import Context
+from runtime.worker.description import describe
 from runtime.worker.run import Run
 
-MAX_TRACEBACK = 20_000
-MAX_MESSAGE = 4_000
 MAX_LABEL = 200
 MOST_TOLD = 20
 LONGEST_DELAY = 10 * 365 * 86_400.0
@@ -264,41 +260,6 @@ def _policy(run: Run, error: BaseException) -> tuple[RetryPolicy, int]:
     if isinstance(own, RetryPolicy):
         return own, own.max_attempts
     return run.engine.retry or RetryPolicy.default(), run.claimed.max_attempts
-
-
-def describe(run: Run, error: BaseException, attempt: int, verdict: Verdict) -> tuple[str, str]:
-    """Return an error as JSON text for the item, and its fingerprint: the same for errors of one cause.
-
-    The fingerprint covers engine, exception type, code and the innermost frame, not the message, which often
-    carries ids and times.
-    """
-    name = type(error).__qualname__
-    code = verdict.code
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].name}" if frames else ""
-    fingerprint = hashlib.sha256(f"{run.claimed.engine}|{name}|{code}|{place}".encode()).hexdigest()[:16]
-    lines = "".join(traceback.format_exception(error))
-    details: Any = error.details if isinstance(error, StepError) else {}
-    entry = {
-        "type": name,
-        "code": clean(code),
-        "category": verdict.category,
-        "message": clean(_text(error))[:MAX_MESSAGE],
-        "traceback": clean(lines)[-MAX_TRACEBACK:],
-        "attempt": attempt,
-        "version": run.version,
-    }
-    try:
-        return dumps({**entry, "details": details}), fingerprint
-    except NotJSON:
-        return dumps({**entry, "details": {"unstorable": clean(repr(details))[:MAX_MESSAGE]}}), fingerprint
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure it stands for
-        return f"<{type(error).__name__} whose text cannot be read>"
 
 
 def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
