@@ -93,6 +93,7 @@ class EventKind(models.TextChoices):
     REDRIVEN = "redriven", _("redriven")
     ACKNOWLEDGED = "acknowledged", _("acknowledged")
     PRIORITY = "priority", _("priority changed")
+    FORKED = "forked", _("forked")
     ARTIFACT = "artifact", _("artifact stored")
     CHILD = "child", _("child spawned")
     LOG = "log", _("log line of the step")

@@ -91,3 +91,25 @@ def _check_text(text: str, path: str) -> None:
                 f"{path} holds a lone surrogate at position {error.start}, which is no valid text. Remove it.",
                 field=path,
             ) from None
+
+
+def same_json(left: Any, right: Any) -> bool:
+    """Say whether two JSON values are the same: true is not 1; 1.0 is 1, since databases write numbers their way."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return _same_number(left, right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same_json(value, right[key]) for key, value in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_json, left, right))
+    return type(left) is type(right) and bool(left == right)
+
+
+def _same_number(left: float, right: float) -> bool:
+    if isinstance(left, int) and isinstance(right, int):
+        return left == right
+    try:
+        return float(left) == float(right)  # jsonb writes 1e23 as a whole number that no float equals
+    except OverflowError:
+        return False

@@ -73,6 +73,16 @@ class WorkItem(Versioned):
         verbose_name=_("parent"),
     )
     relation = models.CharField(_("relation to the parent"), max_length=50, default="", blank=True)
+    forked_from = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="forks",
+        db_index=False,
+        verbose_name=_("forked from"),
+    )
+    forked_version = models.BigIntegerField(_("forked at version"), null=True, blank=True)
     idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, blank=True)
 
     result = models.JSONField(_("result"), null=True, blank=True)
@@ -144,6 +154,7 @@ class WorkItem(Versioned):
                 name="roost_item_dead",
             ),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
+            models.Index(fields=["forked_from"], condition=Q(forked_from__isnull=False), name="roost_item_forked"),
         ]
         permissions = [
             ("enqueue_workitem", "Can enqueue work items"),
@@ -152,6 +163,7 @@ class WorkItem(Versioned):
             ("redrive_workitem", "Can redrive dead letters"),
             ("pause_workitem", "Can pause work items"),
             ("resume_workitem", "Can resume work items"),
+            ("fork_workitem", "Can fork work items"),
             ("release_workitem", "Can release leases and claims"),
             ("acknowledge_workitem", "Can acknowledge dead letters"),
             ("prioritise_workitem", "Can change the priority of work items"),

@@ -10,11 +10,35 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from runtime.management.roost import demo, engines, enqueue, files, letters, limits, lists, looks, moves, upkeep
+from runtime.management.roost import (
+    demo,
+    engines,
+    enqueue,
+    files,
+    going_back,
+    letters,
+    limits,
+    lists,
+    looks,
+    moves,
+    upkeep,
+)
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
 from runtime.management.roost.printer import Printer
 
-GROUPS: tuple[ModuleType, ...] = (engines, enqueue, looks, lists, files, moves, letters, limits, upkeep, demo)
+GROUPS: tuple[ModuleType, ...] = (
+    engines,
+    enqueue,
+    looks,
+    lists,
+    files,
+    moves,
+    going_back,
+    letters,
+    limits,
+    upkeep,
+    demo,
+)
 
 
 class Command(BaseCommand):

@@ -11,9 +11,9 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from runtime.exceptions import Conflict, IdempotencyConflict
+from runtime.jsondata import same_json
 from runtime.models import Event, WorkItem
 from runtime.operations.enqueue import enqueue
-from runtime.operations.idempotency import same_json
 from tests.runtime.operations.looking import Caller, told, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
