@@ -153,6 +153,7 @@ class WorkItem(Versioned):
                 condition=Q(state=State.FAILED),
                 name="roost_item_dead",
             ),
+            models.Index(fields=["id"], condition=Q(state=State.PAUSED, reason=Reason.HELD), name="roost_item_held"),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
             models.Index(fields=["forked_from"], condition=Q(forked_from__isnull=False), name="roost_item_forked"),
         ]

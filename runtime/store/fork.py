@@ -20,8 +20,8 @@ from runtime.models import Snapshot, WorkItem
 from runtime.store.history import lock_items, next_event, write_events
 
 COPY = """
-INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
-SELECT %s, 0, 0, data, label, %s FROM roost_snapshot WHERE work_item_id = %s AND version = %s
+INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, created_at)
+SELECT %s, 0, 0, data, state_schema, label, %s FROM roost_snapshot WHERE work_item_id = %s AND version = %s
 """
 """Copies a snapshot's text inside the database, so that not a byte of the state changes."""
 

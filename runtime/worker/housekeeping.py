@@ -21,6 +21,7 @@ from runtime.store.values import Held
 from runtime.worker import execute, outcomes, takeover
 from runtime.worker.run import Run
 from runtime.worker.storage_care import StorageCare
+from runtime.worker.taking_up import TakingUp
 
 if TYPE_CHECKING:
     from runtime.worker.drain import Drain
@@ -54,6 +55,7 @@ class Housekeeping(threading.Thread):
         self._beat_at = _now() + roost.HEARTBEAT_SECONDS
         self._sweep_at = self._turned_at = _now()
         self._storage = StorageCare(drain.store.using)
+        self._taking_up = TakingUp(drain.store.using, drain.engines)
         self.desired_state: str = WorkerState.ONLINE
 
     def look_now(self, item: str) -> None:
@@ -76,7 +78,7 @@ class Housekeeping(threading.Thread):
         """Do what is due, until stopped. A database error costs a turn, never the thread."""
         while not self._ending:
             self._let_others_beat_after_a_stall()
-            for duty in (self._beat, self._watch, self._sweep, self._storage.start_if_due):
+            for duty in (self._beat, self._watch, self._sweep, self._taking_up.take_if_due, self._storage.start_if_due):
                 try:
                     duty()
                 except DatabaseError as error:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from runtime.choices import EventKind, Reason, State
+from runtime.compatibility import Incompatible
 from runtime.conf import settings as roost
 from runtime.engine import Complete, Continue, Fail, Snapshot, Wait
 from runtime.exceptions import (
@@ -167,6 +168,8 @@ def leave(outcome: Outcome) -> Outcome:
 
 def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
     """Return the outcome of a step that raised: a retry with backoff, or the dead letters. Never raises."""
+    if isinstance(error, Incompatible):
+        return _hold(worker, run, error)
     policy = run.engine.retry or RetryPolicy.default()
     attempt = run.attempt + 1
     permanent = isinstance(error, PermanentError | InvalidInput)
@@ -199,6 +202,12 @@ def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
         duration=duration,
         events=(NewEvent(kind=EventKind.RETRY, reason=Reason.RETRY, data=text, duration=duration),),
     )
+
+
+def _hold(worker: uuid.UUID, run: Run, error: Incompatible) -> Outcome:
+    """Return the outcome of an item that this code must not touch: paused, at no cost, until other code takes it up."""
+    told = NewEvent(kind=EventKind.HELD, reason=Reason.HELD, data=dumps({"code": error.code, "message": str(error)}))
+    return _outcome(worker, run, state=State.PAUSED, reason=Reason.HELD, attempt=run.attempt, events=(told,))
 
 
 def describe(run: Run, error: BaseException, attempt: int) -> tuple[str, str]:
@@ -250,6 +259,7 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         limited=claimed.limited,
         has_parent=claimed.parent_id is not None,
         initial=run.initial,
+        state_schema=run.engine.state_schema,
         **values,
     )
 

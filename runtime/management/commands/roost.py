@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from runtime.management.roost import (
     demo,
+    deploys,
     engines,
     enqueue,
     files,
@@ -37,6 +38,7 @@ GROUPS: tuple[ModuleType, ...] = (
     letters,
     limits,
     upkeep,
+    deploys,
     demo,
 )
 
