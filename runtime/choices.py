@@ -95,6 +95,7 @@ class EventKind(models.TextChoices):
     ACKNOWLEDGED = "acknowledged", _("acknowledged")
     PRIORITY = "priority", _("priority changed")
     FORKED = "forked", _("forked")
+    IMPORTED = "imported", _("imported")
     HELD = "held", _("held back: this code does not go on with it")
     ARTIFACT = "artifact", _("artifact stored")
     CHILD = "child", _("child spawned")

@@ -78,6 +78,8 @@ class Settings:
     MAX_RESULT_BYTES: int = 8 * 1024 * 1024
     MAX_JSON_DEPTH: int = 100
     MAX_ARTIFACT_BYTES: int = 512 * 1024 * 1024
+    # Largest document that a run is exported to or imported from.
+    MAX_EXPORT_BYTES: int = 256 * 1024 * 1024
     # Resources one item may ask for, and items one bulk enqueue may take.
     MAX_RESOURCES: int = 32
     MAX_BULK: int = 10_000

@@ -165,6 +165,7 @@ class WorkItem(Versioned):
             ("pause_workitem", "Can pause work items"),
             ("resume_workitem", "Can resume work items"),
             ("fork_workitem", "Can fork work items"),
+            ("import_workitem", "Can import runs"),
             ("release_workitem", "Can release leases and claims"),
             ("acknowledge_workitem", "Can acknowledge dead letters"),
             ("prioritise_workitem", "Can change the priority of work items"),

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from runtime.management.roost import (
+    carry,
     demo,
     deploys,
     engines,
@@ -35,6 +36,7 @@ GROUPS: tuple[ModuleType, ...] = (
     files,
     moves,
     going_back,
+    carry,
     letters,
     limits,
     upkeep,

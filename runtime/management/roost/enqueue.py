@@ -68,7 +68,7 @@ def json_option(text: str, what: str, most: int) -> Any:
 
     Reads about as much as `most` bytes of JSON may take when every character is escaped, and no more.
     """
-    source = _read(text, what, most * 8 + 1)
+    source = read_option(text, what, most * 8 + 1)
     try:
         return json.loads(source)
     except ValueError as error:
@@ -77,7 +77,8 @@ def json_option(text: str, what: str, most: int) -> Any:
         raise InvalidInput(f"The {what} is nested too deeply.", field=what) from None
 
 
-def _read(text: str, what: str, most: int) -> str:
+def read_option(text: str, what: str, most: int) -> str:
+    """Return the text that an option means, at most so many bytes of a file or of stdin. Raises `InvalidInput`."""
     if text != "-" and not text.startswith("@"):
         return text
     try:

@@ -60,3 +60,22 @@ def test_diff_refuses_what_are_no_versions() -> None:
     assert refused("diff", item.pk, "a", "b")[0] == 2
     assert refused("diff", item.pk, 1, 2, 3)[0] == 2
     assert refused("diff", item.pk, 0, 7)[0] == 3
+
+
+def test_export_prints_a_document_that_import_takes(tmp_path: Path) -> None:
+    item = WorkItemFactory(failed=True, version=2, payload={"count_to": 3, "é": "\u0085\u200b"})
+    text = run("export", item.pk)
+    assert text.isascii()
+    assert json.loads(text)["format"] == "roost-run"
+    file = tmp_path / "run.json"
+    file.write_text(text)
+    made = WorkItem.objects.get(pk=run("import", file, "--namespace", "support").strip())
+    assert (made.payload, made.namespace, made.state) == (item.payload, "support", "failed")
+    assert document("import", file)["state"] == "failed"
+
+
+def test_import_refuses_what_is_no_run(tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}")
+    assert refused("import", file)[0] == 2
+    assert refused("import", tmp_path / "missing")[0] == 2
