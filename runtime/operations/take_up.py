@@ -30,4 +30,5 @@ class TakeUp(Resume):
         """Say whether a pause was asked for while the step ran that held the item, and not taken back."""
         told = Event.objects.using(self.store.using).filter(work_item_id=item.pk, epoch=item.epoch)
         asked = told.filter(kind__in=[EventKind.PAUSED, EventKind.RESUMED]).order_by("-seq")
-        return asked.values_list("kind", flat=True).first() == EventKind.PAUSED
+        last = asked.values_list("data", flat=True).first()
+        return isinstance(last, dict) and bool(last.get("requested"))

@@ -79,3 +79,13 @@ def test_import_refuses_what_is_no_run(tmp_path: Path) -> None:
     file.write_text("{}")
     assert refused("import", file)[0] == 2
     assert refused("import", tmp_path / "missing")[0] == 2
+
+
+def test_trace_writes_one_file_and_replaces_none_unless_told(tmp_path: Path) -> None:
+    item = WorkItemFactory(failed=True, version=2)
+    file = tmp_path / "trace.html"
+    assert run("trace", item.pk, "--output", file).strip() == str(file)
+    assert str(item.pk) in file.read_text()
+    assert refused("trace", item.pk, "--output", file)[0] == 1
+    assert document("trace", item.pk, "--output", file, "--force")["bytes"] == file.stat().st_size
+    assert refused("trace", item.pk, "--output", tmp_path / "no" / "where.html")[0] == 2
