@@ -65,8 +65,7 @@ class Fork(ItemOperation):
     def check(self) -> None:
         """Raise unless the item could be forked now. Stores nothing."""
         self.check_permission()
-        with transaction.atomic(using=self.store.using):
-            self._plan(forks.lock_original(self.store.using, self.item_id))
+        transacted(self.store.using, lambda: self._plan(forks.lock_original(self.store.using, self.item_id)))
 
     def execute(self) -> WorkItem:
         """Store the fork, or find the one that has its key, and return it. One transaction; joins the caller's.

@@ -31,13 +31,20 @@ def page(
     engines: Collection[str], *, before: dt.datetime, after: uuid.UUID | None, limit: int, using: str | None = None
 ) -> list[HeldItem]:
     """Return held items of these engines that have been so since `before`, those with an id above `after`."""
-    rows: QuerySet[WorkItem] = WorkItem.objects.using(using or work_database())
+    found = waiting(engines, before, after, using=using or work_database())
+    return [HeldItem(*row) for row in found[:limit]]
+
+
+def waiting(
+    engines: Collection[str], before: dt.datetime, after: uuid.UUID | None, *, using: str
+) -> QuerySet[Any, Any]:
+    """Return the query behind `page`, for it and for the test of its plan."""
+    rows: QuerySet[WorkItem] = WorkItem.objects.using(using)
     found = rows.filter(state=State.PAUSED, reason=Reason.HELD, engine__in=engines, away_since__lte=before)
     if after is not None:
         found = found.filter(pk__gt=after)
     schema = Snapshot.objects.filter(work_item=OuterRef("pk"), version=OuterRef("version")).values("state_schema")
-    told = found.order_by("pk").values_list("pk", "engine", "engine_version", Subquery(schema))
-    return [HeldItem(*row) for row in told[:limit]]
+    return found.order_by("pk").values_list("pk", "engine", "engine_version", Subquery(schema))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from runtime import clock
 from runtime.choices import State
 from runtime.models import Limit
+from runtime.models.workitem import new_id
+from runtime.queries import held
 from runtime.store.postgres import roomy, session
 from runtime.store.postgres.due import DUE, mine
 from runtime.store.turns import Turns
@@ -173,3 +175,12 @@ def test_a_claim_under_a_wide_cap_costs_two_looks_more_than_one_without(
     assert len(plans) == 6
     assert {text: tables for text, plan in plans.items() if (tables := read_whole(plan))} == {}
     assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}
+
+
+def test_looking_for_held_items_reads_no_others() -> None:
+    fill(later=2)
+    now = clock.now("default")
+    for after in (None, new_id()):
+        plan = held.waiting(["counter"], now, after, using="default")[:500].explain()
+        assert "roost_item_held" in plan
+        assert "Seq Scan" not in plan
