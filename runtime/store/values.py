@@ -36,11 +36,11 @@ class Claimed(NamedTuple):
     config: str | None
     priority: int
     fair_key: str
+    state_schema: int | None
     resources: str
     limited: bool
     epoch: int
     version: int
-    state_schema: int | None
     attempt: int
     max_attempts: int
     deaths: int

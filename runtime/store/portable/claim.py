@@ -45,9 +45,10 @@ VALUES (%s, %s, 'claimed', %s, %s, %s, %s, '', '', %s)
 """
 
 READ = """
-SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload, w.config, w.priority, w.fair_key, w.resources,
-    w.limited, w.epoch, w.version, s.state_schema, w.attempt, w.max_attempts, w.deaths, w.step_label, w.steps_total,
-    w.max_steps, w.step_timeout, w.timeout_at, w.parent_id, w.created_at, w.deadline_at, NULL, s.data
+SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload, w.config, w.priority, w.fair_key,
+    s.state_schema, w.resources,
+    w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label, w.steps_total, w.max_steps,
+    w.step_timeout, w.timeout_at, w.parent_id, w.created_at, w.deadline_at, NULL, s.data
 FROM roost_workitem w
 LEFT JOIN roost_snapshot s ON s.work_item_id = w.id AND s.version = w.version
 WHERE w.id IN ({ids})

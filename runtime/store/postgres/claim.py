@@ -25,9 +25,9 @@ from runtime.store.values import Claimed, ClaimRequest
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload::text, w.config::text, w.priority, w.fair_key,
-    w.resources::text, w.limited, w.epoch, w.version, s.state_schema, w.attempt, w.max_attempts, w.deaths,
-    w.step_label, w.steps_total, w.max_steps, w.step_timeout,
-    extract(epoch FROM w.timeout_at - statement_timestamp())::float8,
+    s.state_schema,
+    w.resources::text, w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label,
+    w.steps_total, w.max_steps, w.step_timeout, extract(epoch FROM w.timeout_at - statement_timestamp())::float8,
     w.parent_id, w.created_at, w.deadline_at, statement_timestamp(), s.data::text
 FROM (SELECT * FROM unnest(%s::uuid[], %s::bigint[]) LIMIT %s::int) AS c(id, epoch)
 JOIN roost_workitem w ON w.id = c.id AND w.epoch = c.epoch
