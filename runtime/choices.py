@@ -46,6 +46,7 @@ class Reason(models.TextChoices):
     OPERATOR = "operator", _("paused by an operator")
     BUDGET = "budget", _("its budget is used up")
     STEP_QUOTA = "step_quota", _("its step quota is used up")
+    HELD = "held", _("held: no worker has code that goes on with it")
 
     APPROVAL = "approval", _("waits for an approval")
     INPUT = "input", _("waits for an input")
@@ -94,6 +95,9 @@ class EventKind(models.TextChoices):
     REDRIVEN = "redriven", _("redriven")
     ACKNOWLEDGED = "acknowledged", _("acknowledged")
     PRIORITY = "priority", _("priority changed")
+    FORKED = "forked", _("forked")
+    IMPORTED = "imported", _("imported")
+    HELD = "held", _("held back: this code does not go on with it")
     ARTIFACT = "artifact", _("artifact stored")
     CHILD = "child", _("child spawned")
     LOG = "log", _("log line of the step")

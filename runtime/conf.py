@@ -88,6 +88,8 @@ class Settings:
     # Arguments of a tool call, and its result; what is larger is told as a result.
     MAX_TOOL_BYTES: int = 256 * 1024
     MAX_ARTIFACT_BYTES: int = 512 * 1024 * 1024
+    # Largest document that a run is exported to or imported from.
+    MAX_EXPORT_BYTES: int = 256 * 1024 * 1024
     # Resources one item may ask for, and items one bulk enqueue may take.
     MAX_RESOURCES: int = 32
     MAX_BULK: int = 10_000

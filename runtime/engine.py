@@ -153,6 +153,10 @@ class Engine(ABC):
     """Name for logs; items carry the name under which the engine is registered."""
     version: str = "1"
     """Version of the engine's code, kept on each item."""
+    state_schema: int = 1
+    """Number of the shape that the engine's states have, kept on each snapshot. Raise it when the shape changes."""
+    upcasters: Mapping[int, Callable[[Any], Any]] = {}
+    """From the number of an older shape to the function that makes the next shape of a state of it."""
     retry: RetryPolicy | None = None
     """Policy for steps that fail; None takes the `ROOST_MAX_ATTEMPTS` and `ROOST_BACKOFF_*` settings."""
     step_timeout: float | None = None
@@ -181,6 +185,26 @@ class Engine(ABC):
     def check_payload(self, payload: Any) -> None:
         """Raise `InvalidInput` when `payload` is not one this engine can work on. Called at enqueue."""
 
+    def accepts(self, version: str) -> bool:
+        """Say whether this code goes on with items of that version of the engine. An item it does not is held."""
+        return True
+
+    def reads(self, schema: int) -> bool:
+        """Say whether this code can go on from a state of that shape: its own, or an older one it can upcast."""
+        if schema >= self.state_schema:
+            return schema == self.state_schema
+        own_way = type(self).upcast is not Engine.upcast
+        return own_way or all(number in self.upcasters for number in range(schema, self.state_schema))
+
+    def upcast(self, state: Any, from_schema: int) -> Any:
+        """Return a state of an older shape in today's, by way of `upcasters`. The stored snapshot stays as it is.
+
+        `state` is a copy that may be changed. What this raises is a failure of the step.
+        """
+        for number in range(from_schema, self.state_schema):
+            state = self.upcasters[number](state)
+        return state
+
 
 StepFunction = Callable[..., Decision | Awaitable[Decision]]
 
@@ -194,12 +218,16 @@ class FunctionEngine(Engine):
         *,
         init: Callable[[Item], Any] | None = None,
         version: str = "1",
+        state_schema: int = 1,
+        upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
         retry: RetryPolicy | None = None,
         step_timeout: float | None = None,
     ) -> None:
         self.function = function
         self.init = init
         self.version = version
+        self.state_schema = state_schema
+        self.upcasters = upcasters or {}
         self.retry = retry
         self.step_timeout = step_timeout
         self._with_context = takes(function, 2)
@@ -224,6 +252,8 @@ def engine(
     *,
     init: Callable[[Item], Any] | None = None,
     version: str = "1",
+    state_schema: int = 1,
+    upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
     retry: RetryPolicy | None = None,
     step_timeout: float | None = None,
 ) -> Callable[[StepFunction], FunctionEngine]:
@@ -233,7 +263,15 @@ def engine(
     """
 
     def make(function: StepFunction) -> FunctionEngine:
-        return FunctionEngine(function, init=init, version=version, retry=retry, step_timeout=step_timeout)
+        return FunctionEngine(
+            function,
+            init=init,
+            version=version,
+            state_schema=state_schema,
+            upcasters=upcasters,
+            retry=retry,
+            step_timeout=step_timeout,
+        )
 
     return make
 

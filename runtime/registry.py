@@ -63,4 +63,6 @@ def _load(name: str, path: str) -> Engine:
             f"{path!r} for engine {name!r} is a {type(found).__name__}; it must be an Engine class, an Engine "
             f"instance, or a function decorated with @engine()."
         )
+    if type(found.state_schema) is not int or not 1 <= found.state_schema < 2**31:
+        raise EngineLoadError(f"The state_schema of engine {name!r} is {found.state_schema!r}; it must be 1, 2, 3 ….")
     return found

@@ -21,6 +21,7 @@ class Snapshot(models.Model):
     version = models.BigIntegerField(_("version"))
     epoch = models.BigIntegerField(_("epoch"))
     data = models.JSONField(_("state"), null=True)
+    state_schema = models.IntegerField(_("shape of the state"), db_default=1)
     label = models.CharField(_("step"), max_length=200, default="", blank=True)
     restored_from = models.BigIntegerField(_("restored from version"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))

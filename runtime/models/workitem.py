@@ -73,6 +73,16 @@ class WorkItem(Versioned):
         verbose_name=_("parent"),
     )
     relation = models.CharField(_("relation to the parent"), max_length=50, default="", blank=True)
+    forked_from = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="forks",
+        db_index=False,
+        verbose_name=_("forked from"),
+    )
+    forked_version = models.BigIntegerField(_("forked at version"), null=True, blank=True)
     idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, blank=True)
 
     result = models.JSONField(_("result"), null=True, blank=True)
@@ -143,12 +153,14 @@ class WorkItem(Versioned):
                 condition=Q(state=State.FAILED),
                 name="roost_item_dead",
             ),
+            models.Index(fields=["id"], condition=Q(state=State.PAUSED, reason=Reason.HELD), name="roost_item_held"),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
             # For lists, newest first.
             models.Index(fields=["state", "id"], name="roost_item_state"),
             models.Index(fields=["engine", "id"], name="roost_item_engine"),
             models.Index(fields=["id"], condition=Q(state=State.QUEUED, attempt__gt=0), name="roost_item_retry"),
             models.Index(fields=["id"], condition=Q(deaths__gte=SUSPECT_DEATHS), name="roost_item_deaths"),
+            models.Index(fields=["forked_from"], condition=Q(forked_from__isnull=False), name="roost_item_forked"),
         ]
         permissions = [
             ("enqueue_workitem", "Can enqueue work items"),
@@ -158,6 +170,8 @@ class WorkItem(Versioned):
             ("follow_up_workitem", "Can reopen ended work items with new input"),
             ("pause_workitem", "Can pause work items"),
             ("resume_workitem", "Can resume work items"),
+            ("fork_workitem", "Can fork work items"),
+            ("import_workitem", "Can import runs"),
             ("release_workitem", "Can release leases and claims"),
             ("acknowledge_workitem", "Can acknowledge dead letters"),
             ("prioritise_workitem", "Can change the priority of work items"),

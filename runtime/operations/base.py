@@ -102,13 +102,17 @@ class ItemOperation:
         return item
 
     def _decide(self, item: WorkItem) -> Move | None:
+        self._require_unchanged(item)
+        return self.decide(item)
+
+    def _require_unchanged(self, item: WorkItem) -> None:
+        """Raise `StaleVersion` when the caller looked at an older row."""
         if self.row_version not in (None, item.row_version):
             raise StaleVersion(
                 f"Work item {item.pk} changed since version {self.row_version} was read; it is {item.state} now. "
                 f"Look at it again.",
                 state=item.state,
             )
-        return self.decide(item)
 
 
 def check_permission(by: Any, permission: str, verb: str) -> None:

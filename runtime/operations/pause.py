@@ -15,7 +15,8 @@ class Pause(ItemOperation):
     """Keep an item from going on until it is resumed.
 
     A queued or waiting item is paused at once. A running one is paused when its step has been committed; with `now`
-    it is taken from its worker, and the step runs again after `resume`.
+    it is taken from its worker, and the step runs again after `resume`. One that is held stays paused when code comes
+    that would take it up.
     """
 
     verb = "pause"
@@ -30,6 +31,10 @@ class Pause(ItemOperation):
         """Raise `Conflict` for an item that has ended, is paused, or is about to be."""
         if item.state in TERMINAL:
             raise self.conflict(item, "It has ended.")
+        if item.state == State.PAUSED and item.reason == Reason.HELD:
+            return Move(
+                kind=EventKind.PAUSED, reason=Reason.OPERATOR, data={"state": item.state, "reason": item.reason}
+            )
         if item.state == State.PAUSED:
             raise self.conflict(item, "It is paused already.")
         if item.state == State.RUNNING and not self.at_once:

@@ -34,7 +34,7 @@ def item(item_id: uuid.UUID, *, using: str | None = None) -> list[Problem]:
     Raises `StorageUnavailable` when the storage of its artifacts cannot be asked.
     """
     using = using or work_database()
-    with _one_moment(using):
+    with one_moment(using):
         found = list(WorkItem.objects.using(using).filter(pk=item_id))
         keys = ResourceClaim.objects.using(using).filter(work_item_id=item_id).values_list("resource_id", flat=True)
         return [*_check(found, using), *_capacity(list(keys), using)]
@@ -45,14 +45,14 @@ def everything(*, using: str | None = None) -> Iterator[Problem]:
     using = using or work_database()
     last: uuid.UUID | None = None
     while True:
-        with _one_moment(using):
+        with one_moment(using):
             found = list(_after(last, using)[:CHUNK])
             problems = _check(found, using)
         yield from problems
         if len(found) < CHUNK:
             break
         last = found[-1].pk
-    with _one_moment(using):
+    with one_moment(using):
         problems = list(_capacity(None, using))
     yield from problems
 
@@ -63,7 +63,8 @@ def _after(last: uuid.UUID | None, using: str) -> QuerySet[WorkItem]:
 
 
 @contextmanager
-def _one_moment(using: str) -> Iterator[None]:
+def one_moment(using: str) -> Iterator[None]:
+    """Let every statement of the block see the database as it is at one moment; on SQLite a transaction does."""
     connection = connections[using]
     outermost = not connection.in_atomic_block
     with transaction.atomic(using=using):

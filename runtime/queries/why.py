@@ -242,6 +242,9 @@ def _waits(item: WorkItem, using: str) -> Iterator[Cause]:
 
 
 def _paused(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
+    if item.reason == Reason.HELD:
+        yield _held(item, using)
+        return
     told = Event.objects.using(using).filter(work_item=item, kind=EventKind.PAUSED).order_by("-seq").first()
     by = f" by {told.actor}" if told and told.actor else ""
     note = f" ({told.reason})" if told and told.reason and told.reason != item.reason else ""
@@ -253,6 +256,18 @@ def _paused(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:
     )
     if item.paused_from == State.WAITING:
         yield from _waits(item, using)
+
+
+def _held(item: WorkItem, using: str) -> Cause:
+    """Tell what the worker that held it said: the code here may be other code."""
+    told = Event.objects.using(using).filter(work_item=item, kind=EventKind.HELD).order_by("-seq").first()
+    facts = (told.data if told else None) or {}
+    return Cause(
+        code="held",
+        text=f"Held since {moment(item.away_since)}: {facts.get('message', 'its code does not fit.')} "
+        f"A worker with code that fits takes it up; `roost preflight` says whether the code here does.",
+        data={"since": item.away_since, "engine_version": item.engine_version, "objection": facts.get("code", "")},
+    )
 
 
 def _ended(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

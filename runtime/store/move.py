@@ -23,8 +23,9 @@ AWAY: frozenset[str] = frozenset({State.WAITING, State.PAUSED})
 """States in which an item's timeout stands still."""
 
 RESTORE = """
-INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, restored_from, created_at)
-SELECT work_item_id, %s, %s, data, label, version, %s FROM roost_snapshot WHERE work_item_id = %s AND version = %s
+INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, restored_from, created_at)
+SELECT work_item_id, %s, %s, data, state_schema, label, version, %s
+FROM roost_snapshot WHERE work_item_id = %s AND version = %s
 """
 """Copies a snapshot's text inside the database, so that not a byte of the state changes."""
 

@@ -23,8 +23,9 @@ class Held(NamedTuple):
 class Claimed(NamedTuple):
     """An item as a worker gets it from `claim`, JSON still as text.
 
-    `version` and `data` belong together: `data` is the state of Snapshot `version`, None when no snapshot exists yet
-    (version 0 of an item whose first step never committed). `claimed_at` is the database's time of the claim.
+    `version`, `state_schema` and `data` belong together: `data` is the state of Snapshot `version`, of that shape; both
+    are None when no snapshot exists yet (version 0 of an item whose first step never committed).
+    `claimed_at` is the database's time of the claim.
     `answers` is the JSON of what was asked for from that version and answered, as `runtime.store.waits` writes it, None
     for an item without waits. `rated` items are under a rate limit: each of their steps takes a claim of its own.
     """
@@ -38,6 +39,7 @@ class Claimed(NamedTuple):
     priority: int
     fair_key: str
     pool: str
+    state_schema: int | None
     resources: str
     limited: bool
     epoch: int
@@ -183,8 +185,9 @@ class Outcome:
 
     `epoch` and `version` are the fence: the item's when the step began. `advance` writes Snapshot `version + 1` with
     `data` (JSON text; None with `advance` repeats nothing: it is an error) and moves the item's version; `initial`,
-    when not None, writes Snapshot 0 in the same go. `state` running keeps the lease; every other state ends it and
-    frees claims (scope step; on a terminal state, all). For state queued, the item is due in `delay` seconds.
+    when not None, writes Snapshot 0 in the same go; both have the shape `state_schema`. `state` running keeps the
+    lease; every other state ends it and frees claims (scope step; on a terminal state, all). For state queued, the
+    item is due in `delay` seconds.
     `advance` sets deaths back to 0 and clears the item's last error, unless the outcome brings one. `attempt` is
     written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
     signs it.
@@ -203,6 +206,7 @@ class Outcome:
     advance: bool = False
     data: str | None = None
     initial: str | None = None
+    state_schema: int = 1
     label: str = ""
     result: str | None = None
     error: str | None = None

@@ -12,6 +12,7 @@ import time
 import uuid
 from typing import Any
 
+from runtime import compatibility
 from runtime.conf import settings as roost
 from runtime.engine import Snapshot
 from runtime.exceptions import RoostError, StepTimeout, UnstorableOutcome
@@ -53,6 +54,7 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
     limit = time_limit(run)
     try:
         async with asyncio.timeout(limit):
+            compatibility.require(run.engine, run.item.engine_version, run.schema)
             if run.data is None:
                 first = run.engine.init_snapshot(run.item)
                 accept_first(run, await first if inspect.isawaitable(first) else first)
@@ -89,6 +91,7 @@ def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
     context = Context(run, using)
     token = _current.set(context)
     try:
+        compatibility.require(run.engine, run.item.engine_version, run.schema)
         if run.data is None:
             accept_first(run, run.engine.init_snapshot(run.item))
         snapshot = read(run)
@@ -111,9 +114,15 @@ def accept_first(run: Run, first: Any) -> None:
 
 
 def read(run: Run) -> Snapshot:
-    """Return the snapshot that the next step starts from: a fresh copy, so that no step shares its objects."""
+    """Return the snapshot that the next step starts from: a fresh copy, so that no step shares its objects.
+
+    A state of an older shape is upcast. From here on that is the run's state, so that it is done once.
+    """
     assert run.data is not None  # noqa: S101 - accept_first() came before
     data = loads(run.data)
+    if run.schema != run.engine.state_schema:
+        data = run.engine.upcast(data, run.schema)
+        run.schema = run.engine.state_schema
     if run.version == run.claimed.version and run.initial is None:
         run.data = dumps(data, what="snapshot")  # as we write it, to compare with after the step
     return Snapshot(data=data, version=run.version, label=run.item.step_label)

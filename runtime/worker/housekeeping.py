@@ -22,6 +22,7 @@ from runtime.worker import execute, outcomes, takeover
 from runtime.worker.punctual import Punctual
 from runtime.worker.run import Run
 from runtime.worker.storage_care import StorageCare
+from runtime.worker.taking_up import TakingUp
 
 if TYPE_CHECKING:
     from runtime.worker.drain import Drain
@@ -59,6 +60,11 @@ class Housekeeping(threading.Thread):
         self._thorough_at = _now() + THOROUGH_SECONDS
         self._storage = StorageCare(drain.store.using)
         self.schedules = Punctual(drain)
+        taking_up = TakingUp(drain.store.using, drain.engines)
+        self._duties = (
+            *(self._beat, self._watch, self._sweep),
+            *(self.schedules.fire_if_due, taking_up.take_if_due, self._storage.start_if_due),
+        )
         self.desired_state: str = WorkerState.ONLINE
 
     def look_now(self, item: str) -> None:
@@ -81,7 +87,7 @@ class Housekeeping(threading.Thread):
         """Do what is due, until stopped. A database error costs a turn, never the thread."""
         while not self._ending:
             self._let_others_beat_after_a_stall()
-            for duty in (self._beat, self._watch, self._sweep, self.schedules.fire_if_due, self._storage.start_if_due):
+            for duty in self._duties:
                 try:
                     duty()
                 except DatabaseError as error:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from runtime.choices import EventKind, Reason, State
+from runtime.compatibility import Incompatible
 from runtime.conf import settings as roost
 from runtime.engine import Complete, Continue, Fail, Snapshot, Wait, WaitFor
 from runtime.errors import classify
@@ -219,6 +220,8 @@ def leave(outcome: Outcome) -> Outcome:
 
 def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
     """Return the outcome of a step that raised: a retry with backoff, or the dead letters. Never raises."""
+    if isinstance(error, Incompatible):
+        return _hold(worker, run, error)
     verdict = classify(error)
     policy, most = _policy(run, error)
     attempt = run.attempt + 1
@@ -262,6 +265,12 @@ def _policy(run: Run, error: BaseException) -> tuple[RetryPolicy, int]:
     return run.engine.retry or RetryPolicy.default(), run.claimed.max_attempts
 
 
+def _hold(worker: uuid.UUID, run: Run, error: Incompatible) -> Outcome:
+    """Return the outcome of an item that this code must not touch: paused, at no cost, until other code takes it up."""
+    told = NewEvent(kind=EventKind.HELD, reason=Reason.HELD, data=dumps({"code": error.code, "message": str(error)}))
+    return _outcome(worker, run, state=State.PAUSED, reason=Reason.HELD, attempt=run.attempt, events=(told,))
+
+
 def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
     claimed = run.claimed
     return Outcome(
@@ -273,6 +282,7 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         has_parent=claimed.parent_id is not None,
         asked=run.asked,
         initial=run.initial,
+        state_schema=run.engine.state_schema,
         **values,
     )
 

@@ -59,6 +59,7 @@ class Run:
         "journal",
         "lost",
         "progress",
+        "schema",
         "since",
         "started",
         "steps_total",
@@ -75,6 +76,7 @@ class Run:
         self.attempt = claimed.attempt
         self.steps_total = claimed.steps_total
         self.data: str | None = claimed.data
+        self.schema = engine.state_schema if claimed.state_schema is None else claimed.state_schema
         self.initial: str | None = None
         self.item = _item(claimed)
         self.asked = claimed.answers is not None

@@ -11,6 +11,8 @@ from runtime import clock
 from runtime.choices import State
 from runtime.journal.entries import Answer
 from runtime.models import Limit
+from runtime.models.workitem import new_id
+from runtime.queries import held
 from runtime.store import get_store
 from runtime.store.postgres import roomy
 from runtime.store.postgres.due import DUE, mine
@@ -126,3 +128,12 @@ def test_a_claim_under_a_wide_cap_costs_two_looks_more_than_one_without(
     assert {roomy.LOCK_SHARED, roomy.RUNNING} < plans.keys()
     assert len(plans) == 6
     check(plans)
+
+
+def test_looking_for_held_items_reads_no_others() -> None:
+    fill(later=2)
+    now = clock.now("default")
+    for after in (None, new_id()):
+        plan = held.waiting(["counter"], now, after, using="default")[:500].explain()
+        assert "roost_item_held" in plan
+        assert "Seq Scan" not in plan

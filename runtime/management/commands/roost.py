@@ -12,10 +12,13 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from runtime.management.roost import (
     answers,
+    carry,
     demo,
+    deploys,
     engines,
     enqueue,
     files,
+    going_back,
     journal,
     letters,
     limits,
@@ -33,7 +36,7 @@ from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
-    *(moves, answers, letters, limits, resources, schedules, triggers, upkeep, demo),
+    *(moves, going_back, carry, answers, letters, limits, resources, schedules, triggers, upkeep, deploys, demo),
 )
 
 

@@ -61,39 +61,38 @@ def enqueue(call: Call) -> None:
 
 def payload(text: str | None) -> Any:
     """Return the payload that the option means. Raises `InvalidInput`."""
-    if text is None:
-        return None
-    source = _read(text)
+    return None if text is None else json_option(text, "payload", roost.MAX_PAYLOAD_BYTES)
+
+
+def json_option(text: str, what: str, most: int) -> Any:
+    """Return the JSON that an option means: itself, `@` and a file's name, or `-` for stdin. Raises `InvalidInput`.
+
+    Reads about as much as `most` bytes of JSON may take when every character is escaped, and no more.
+    """
+    source = read_option(text, what, most * 8 + 1)
     try:
         return json.loads(source)
     except ValueError as error:
-        raise InvalidInput(f"The payload is no JSON: {error}.", field="payload") from None
+        raise InvalidInput(f"The {what} is no JSON: {error}.", field=what) from None
     except RecursionError:
-        raise InvalidInput("The payload is nested too deeply.", field="payload") from None
+        raise InvalidInput(f"The {what} is nested too deeply.", field=what) from None
 
 
-def _read(text: str) -> str:
-    """Return the payload's text, reading no more than may be stored."""
+def read_option(text: str, what: str, most: int) -> str:
+    """Return the text that an option means, at most so many bytes of a file or of stdin. Raises `InvalidInput`."""
     if text != "-" and not text.startswith("@"):
         return text
     try:
         if text == "-":
-            source = sys.stdin.buffer.read(_most())
+            source = sys.stdin.buffer.read(most)
         else:
             with Path(text[1:]).open("rb") as file:
-                source = file.read(_most())
+                source = file.read(most)
         return source.decode()
     except OSError as error:
-        raise InvalidInput(
-            f"The payload cannot be read from {text[1:]!r}: {error.strerror}.", field="payload"
-        ) from None
+        raise InvalidInput(f"The {what} cannot be read from {text[1:]!r}: {error.strerror}.", field=what) from None
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"The payload is no UTF-8 text: {error}.", field="payload") from None
-
-
-def _most() -> int:
-    """Return how many bytes to read: JSON text may escape every character and still fit, but not be endless."""
-    return roost.MAX_PAYLOAD_BYTES * 8 + 1
+        raise InvalidInput(f"The {what} is no UTF-8 text: {error}.", field=what) from None
 
 
 def deadline(text: str) -> dt.datetime | dt.timedelta:

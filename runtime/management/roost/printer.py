@@ -24,6 +24,10 @@ class Printer:
         if self.as_json:
             self._out.write(json.dumps(data, ensure_ascii=False, indent=2))
 
+    def file(self, text: str) -> None:
+        """Write what is to be kept as a file, as it is; `text` holds ASCII alone."""
+        self._out.write(text)
+
     def line(self, text: str = "") -> None:
         """Write a line for people, at once: some commands tell how they are getting on."""
         if not self.as_json:

@@ -47,8 +47,8 @@ VALUES (%s, %s, 'claimed', %s, %s, %s, %s, '', '', %s)
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload, w.config, w.priority, w.fair_key, w.pool,
-    w.resources, w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label, w.steps_total,
-    w.max_steps, w.step_timeout, w.timeout_at, w.parent_id, w.created_at, w.deadline_at, NULL, s.data,
+    s.state_schema, w.resources, w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label,
+    w.steps_total, w.max_steps, w.step_timeout, w.timeout_at, w.parent_id, w.created_at, w.deadline_at, NULL, s.data,
     CASE WHEN w.asked THEN '' END
 FROM roost_workitem w
 LEFT JOIN roost_snapshot s ON s.work_item_id = w.id AND s.version = w.version

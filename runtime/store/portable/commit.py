@@ -22,11 +22,13 @@ WHERE id IN ({ids}) AND state = 'running'
 """
 
 SNAPSHOT = """
-INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at) VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 
 FIRST_SNAPSHOT = """
-INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at) VALUES (%s, 0, %s, %s, '', %s)
+INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, created_at)
+VALUES (%s, 0, %s, %s, %s, '', %s)
 ON CONFLICT (work_item_id, version) DO NOTHING
 """
 
@@ -198,9 +200,9 @@ def _write_history(using: str, accepted: Sequence[Accepted], moment: str | None)
     for one in accepted:
         made, key, worker = one.outcome, one.outcome.item.hex, one.outcome.worker.hex
         if made.initial is not None:
-            initial.append((key, made.epoch, made.initial, moment))
+            initial.append((key, made.epoch, made.initial, made.state_schema, moment))
         if made.advance:
-            snapshots.append((key, one.version, made.epoch, made.data, made.label, moment))
+            snapshots.append((key, one.version, made.epoch, made.data, made.state_schema, made.label, moment))
         for seq, event in enumerate(one.events, start=one.seq + 1):
             place = (key, seq, event.kind, one.version, made.epoch, made.attempt, worker)
             events.append((*place, event.reason, event.data, event.duration, moment))

@@ -26,7 +26,8 @@ from runtime.store.waits import with_answers
 
 READ = """
 SELECT w.id, w.namespace, w.engine, w.engine_version, w.payload::text, w.config::text, w.priority, w.fair_key,
-    w.pool, w.resources::text, w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths, w.step_label,
+    w.pool, s.state_schema, w.resources::text, w.limited, w.epoch, w.version, w.attempt, w.max_attempts, w.deaths,
+    w.step_label,
     w.steps_total, w.max_steps, w.step_timeout, extract(epoch FROM w.timeout_at - statement_timestamp())::float8,
     w.parent_id, w.created_at, w.deadline_at, statement_timestamp(), s.data::text,
     CASE WHEN w.asked THEN '' END

@@ -31,10 +31,11 @@ WRITE = f"""
 WITH o AS MATERIALIZED (
     SELECT o.* FROM {GUARD}, unnest(
         %s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bool[], %s::text[],
-        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::int[]
+        %s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[],
+        %s::int[]
     ) AS o(
         item, worker, epoch, version, state, reason, advance, data,
-        initial, label, result, error, fingerprint, attempt, delay, duration, told
+        initial, state_schema, label, result, error, fingerprint, attempt, delay, duration, told
     )
     LIMIT %s::int
 ), locked AS MATERIALIZED (
@@ -74,14 +75,14 @@ WITH o AS MATERIALIZED (
     FROM locked o
     WHERE w.id = o.item
     RETURNING w.id, w.state, w.epoch, w.version, w.event_seq, w.attempt,
-        o.worker, o.told, o.stop, o.advance, o.data, o.initial, o.label,
+        o.worker, o.told, o.stop, o.advance, o.data, o.initial, o.state_schema, o.label,
         w.limited AND o.stop IS NOT NULL AND NOT %s::bool AS fenced
 ), kept AS (
-    INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
-    SELECT id, version, epoch, data::jsonb, label, statement_timestamp() FROM written WHERE advance
+    INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, created_at)
+    SELECT id, version, epoch, data::jsonb, state_schema, label, statement_timestamp() FROM written WHERE advance
 ), begun AS (
-    INSERT INTO roost_snapshot (work_item_id, version, epoch, data, label, created_at)
-    SELECT id, 0, epoch, initial::jsonb, '', statement_timestamp() FROM written WHERE initial IS NOT NULL
+    INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, created_at)
+    SELECT id, 0, epoch, initial::jsonb, state_schema, '', statement_timestamp() FROM written WHERE initial IS NOT NULL
     ON CONFLICT (work_item_id, version) DO NOTHING
 ), ended AS (
     DELETE FROM roost_lease l USING written o
@@ -116,6 +117,7 @@ COLUMNS = {
     "advance": plain,
     "data": texts,
     "initial": texts,
+    "state_schema": plain,
     "label": texts,
     "result": texts,
     "error": texts,

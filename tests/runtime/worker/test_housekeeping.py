@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from runtime.choices import Reason, State
 from runtime.models import Lease, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import get_store
@@ -14,7 +15,8 @@ from runtime.worker import housekeeping
 from runtime.worker.drain import Drain
 from runtime.worker.options import WorkerOptions
 from runtime.worker.stop import StopToken
-from tests.factories import now
+from tests.contracts.builders import until
+from tests.factories import WorkItemFactory, now
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,3 +81,15 @@ def test_a_thread_that_was_not_held_up_sweeps_in_its_turn(drain: Drain, monkeypa
     drain.crew.housekeeping._let_others_beat_after_a_stall()
     drain.crew.housekeeping._sweep()
     assert swept == [1]
+
+
+@pytest.mark.scenario("B3")
+def test_held_items_that_the_workers_code_goes_on_with_are_taken_up(drain: Drain) -> None:
+    fits = WorkItemFactory(paused=True, reason=Reason.HELD, engine="hop", away_since=now(-60))
+    of_another = WorkItemFactory(paused=True, reason=Reason.HELD, engine="gone", away_since=now(-60))
+    drain.crew.housekeeping.start()
+    try:
+        until(lambda: WorkItem.objects.get(pk=fits.pk).state == State.QUEUED, "taking it up")
+    finally:
+        drain.crew.housekeeping.stop()
+    assert WorkItem.objects.get(pk=of_another.pk).reason == Reason.HELD

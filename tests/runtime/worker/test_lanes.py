@@ -196,7 +196,7 @@ def test_a_process_whose_step_does_not_end_is_retired_also_while_the_database_re
     run.started = time.monotonic() - 3600
     retired: list[bool] = []
     store = SimpleNamespace(using=get_store().using, commit=refuse)
-    drain: Any = SimpleNamespace(store=store, runs={run.id: run}, retire=lambda: retired.append(True))
+    drain: Any = SimpleNamespace(store=store, engines={}, runs={run.id: run}, retire=lambda: retired.append(True))
     monkeypatch.setattr("runtime.worker.execute.time_limit", lambda run: 1.0)
     with pytest.raises(DatabaseError):
         Housekeeping(drain, worker.id)._watch()
@@ -211,7 +211,7 @@ def test_a_step_that_was_cancelled_and_does_not_end_either_retires_its_process(
     run.started = time.monotonic() - 3600
     run.lost = True
     retired: list[bool] = []
-    drain: Any = SimpleNamespace(store=get_store(), runs={run.id: run}, retire=lambda: retired.append(True))
+    drain: Any = SimpleNamespace(store=get_store(), engines={}, runs={run.id: run}, retire=lambda: retired.append(True))
     monkeypatch.setattr("runtime.worker.execute.time_limit", lambda run: 1.0)
     Housekeeping(drain, worker.id)._watch()
     assert retired

@@ -56,6 +56,7 @@ def claimed(**changes: Any) -> Claimed:
         "limited": False,
         "epoch": 1,
         "version": 0,
+        "state_schema": None,
         "attempt": 0,
         "max_attempts": 3,
         "deaths": 0,

@@ -1,0 +1,216 @@
+"""Make a copy of a run from the document that an export wrote. The copy is never due by itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from typing import Any
+
+from django.db import IntegrityError
+
+from runtime import artifacts, clock
+from runtime.artifacts import Prepared
+from runtime.choices import TERMINAL, EventKind, Reason, State, WaitState
+from runtime.conf import settings as roost
+from runtime.exceptions import InvalidInput
+from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.models.workitem import new_id
+from runtime.operations import fields, import_values
+from runtime.operations.base import actor_name, check_permission, clean_reason
+from runtime.operations.resources import normalise
+from runtime.queries.export import FORMAT, FORMAT_VERSION, PARTS
+from runtime.store import blobs, get_store
+from runtime.store.history import next_event
+from runtime.store.transactions import transacted
+
+RELATION = "import"
+BATCH = 500
+
+_NOT_TAKEN = (
+    *("id", "parent_id", "relation", "idempotency_key", "forked_from_id", "forked_version", "row_version", "event_seq"),
+    *("asked", "pause_requested", "paused_from", "pause_at_step", "away_since", "timeout_at", "deadline_at", "limited"),
+    "updated_at",
+)
+_OPEN = frozenset({WaitState.OPEN, WaitState.RESOLVED, WaitState.EXPIRED})
+"""Waits that no step has consumed. The copy's step asks for them anew."""
+
+
+class ImportRun:
+    """Store the run of a document as a new item, whole or not at all.
+
+    A run that had ended is imported as ended; any other is paused, and `resume` lets it go on from its last snapshot
+    with its recorded calls. It is nobody's child, holds nothing, and has no deadline and no idempotency key.
+    Artifacts come with it where the document has their bytes. `document` is JSON text, or what such text means;
+    `namespace` replaces the run's. `by` is a Django user whose permission is checked, or None for trusted code.
+    """
+
+    permission = "import_workitem"
+
+    def __init__(
+        self,
+        document: Any,
+        *,
+        namespace: str | None = None,
+        by: Any = None,
+        actor: str = "",
+        reason: str = "",
+        using: str | None = None,
+    ) -> None:
+        self.document = document
+        self.namespace = None if namespace is None else fields.name(namespace, "namespace")
+        self.by = by
+        self.actor = actor_name(by, actor)
+        self.reason = clean_reason(reason)
+        self.store = get_store(using)
+
+    def execute(self) -> WorkItem:
+        """Store the copy and return it. Raises `Forbidden`, `InvalidInput`, or `StorageUnavailable`."""
+        check_permission(self.by, self.permission, "import runs")
+        document = _opened(self.document)
+        item = self._item(document)
+        rows = {name: _rows(document, name, item) for name in PARTS}
+        _require_whole(item, rows["snapshots"], rows["events"])
+        rows["waits"] = [row for row in rows["waits"] if row.state not in _OPEN]
+        files = [(version, prepared) for version, prepared in map(_file, _list(document, "artifacts")) if prepared]
+        # Bytes come before the rows that need them; without those they are swept.
+        rows["artifacts"] = [self._artifact(item, version, prepared) for version, prepared in files]
+        left_out = len(_list(document, "artifacts")) - len(files)
+        try:
+            transacted(self.store.using, lambda: self._write(item, rows, left_out))
+        except IntegrityError as error:
+            raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
+        stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
+        return stored
+
+    def _item(self, document: dict[str, Any]) -> WorkItem:
+        values = import_values.row(WorkItem, document.get("item"), "item", without=_NOT_TAKEN)
+        fields.name(values["namespace"], "item.namespace")
+        fields.text(values["engine"], "item.engine", limit=100)
+        now = clock.now(self.store.using)
+        item = WorkItem(**values, id=new_id(), relation=RELATION, updated_at=now)
+        item.namespace = self.namespace or item.namespace
+        item.resources = json.loads(normalise(item.resources))
+        item.limited = bool(item.resources)
+        if item.state in TERMINAL:
+            item.finished_at = item.finished_at or now
+            return item
+        item.state, item.reason, item.paused_from = State.PAUSED, Reason.OPERATOR, State.QUEUED
+        item.away_since, item.finished_at, item.epoch = now, None, item.epoch + 1
+        return item
+
+    def _artifact(self, item: WorkItem, version: int, prepared: Prepared) -> Artifact:
+        kept = blobs.store(self.store.using, prepared)
+        return Artifact(
+            id=kept.id,
+            work_item=item,
+            version=version,
+            name=kept.name,
+            kind=kept.kind,
+            content_type=kept.content_type,
+            size=kept.size,
+            blob_id=kept.sha256,
+            metadata=json.loads(kept.metadata),
+            created_at=clock.now(self.store.using),
+        )
+
+    def _write(self, item: WorkItem, rows: dict[str, list[Any]], left_out: int) -> None:
+        using = self.store.using
+        now = clock.now(using)
+        item.event_seq = len(rows["events"])
+        origin = self._origin()
+        told = {"from": origin, "artifacts_left_out": left_out} if left_out else {"from": origin}
+        last = next_event(item, EventKind.IMPORTED, now, actor=self.actor, reason=self.reason, data=told)
+        item.save(using=using, force_insert=True)
+        for row in rows["waits"]:
+            row.id = new_id()
+        everything: tuple[tuple[type[Any], list[Any]], ...] = (
+            (Snapshot, rows["snapshots"]),
+            (Event, [*rows["events"], last]),
+            (JournalEntry, rows["journal"]),
+            (Wait, rows["waits"]),
+            (Artifact, rows["artifacts"]),
+        )
+        for model, made in everything:
+            model._default_manager.using(using).bulk_create(made, batch_size=BATCH)
+
+    def _origin(self) -> str:
+        """Return the id that the run had, to be told, whatever it is."""
+        document = _opened(self.document)
+        try:
+            return str(uuid.UUID(document["item"]["id"]))
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return ""
+
+
+def import_run(document: Any, **options: Any) -> WorkItem:
+    """Import the run and return the copy; see `ImportRun`. Raises `Forbidden` or `InvalidInput`."""
+    return ImportRun(document, **options).execute()
+
+
+def _opened(document: Any) -> dict[str, Any]:
+    """Return the document as an object of a format that is known. Raises `InvalidInput`."""
+    if isinstance(document, str | bytes):
+        if len(document) > roost.MAX_EXPORT_BYTES:
+            raise InvalidInput(
+                f"The document has {len(document)} bytes; ROOST_MAX_EXPORT_BYTES allows {roost.MAX_EXPORT_BYTES}.",
+                field="document",
+            )
+        try:
+            document = json.loads(document)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"The document is no JSON: {error}.", field="document") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InvalidInput(f"The document is no exported run: its format is not {FORMAT!r}.", field="format")
+    version = document.get("format_version")
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise InvalidInput(
+            f"The document has format version {version!r:.40}; this code reads {FORMAT_VERSION}.",
+            field="format_version",
+        )
+    return document
+
+
+def _list(document: dict[str, Any], name: str) -> list[Any]:
+    found = document.get(name, [])
+    if not isinstance(found, list):
+        raise InvalidInput(f"{name} is a {type(found).__name__}; it must be an array.", field=name)
+    return found
+
+
+def _rows(document: dict[str, Any], name: str, item: WorkItem) -> list[Any]:
+    model: Any = PARTS[name][0]
+    without = PARTS[name][2]
+    return [
+        model(**import_values.row(model, given, f"{name}[{place}]", without=without), work_item=item)
+        for place, given in enumerate(_list(document, name))
+    ]
+
+
+def _require_whole(item: WorkItem, snapshots: list[Snapshot], events: list[Event]) -> None:
+    """Raise `InvalidInput` unless the history has no gap and the item's state is there."""
+    if [event.seq for event in events] != list(range(1, len(events) + 1)):
+        raise InvalidInput("The events are not numbered 1, 2, 3 … without a gap.", field="events")
+    versions = [snapshot.version for snapshot in snapshots]
+    if len(set(versions)) != len(versions) or not all(0 <= version <= item.version for version in versions):
+        raise InvalidInput(f"The snapshots are not those of versions 0 to {item.version}.", field="snapshots")
+    if item.version and item.version not in versions:
+        raise InvalidInput(f"The snapshot of the item's version {item.version} is missing.", field="snapshots")
+
+
+def _file(given: Any) -> tuple[int, Prepared | None]:
+    """Return an artifact's version and its checked content, None where the document does not have it."""
+    without = ("id", "work_item_id", "row_version", "blob_id", "size", "created_at")
+    values = import_values.row(Artifact, given, "artifacts[]", without=without)
+    if "content" not in given:
+        return values["version"], None
+    try:
+        content = base64.b64decode(given["content"], validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise InvalidInput(f"The content of artifact {values['name']!r} is no base64.", field="artifacts") from None
+    described = {name: values.get(name) or "" for name in ("kind", "content_type")}
+    prepared = artifacts.prepare(values["name"], content, **described, metadata=values.get("metadata"))
+    if prepared.sha256 != given.get("sha256"):
+        raise InvalidInput(f"The content of artifact {values['name']!r} has another sha256.", field="artifacts")
+    return values["version"], prepared

@@ -1,0 +1,146 @@
+"""Write a run down as one JSON document, to be kept, shown to others, or imported elsewhere.
+
+    {"format": "roost-run", "format_version": 1, "exported_at": …, "redacted": …,
+     "item": {…}, "snapshots": […], "events": […], "journal": […], "waits": […], "artifacts": […]}
+
+Keys are the models' names; ids and times are text, bytes of artifacts base64. `runtime.operations.import_run` reads it.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from django.db.models import JSONField, Model, QuerySet
+
+from runtime import artifacts, clock
+from runtime.conf import settings as roost
+from runtime.exceptions import InvalidInput, NotFound
+from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.queries.redaction import redacted
+from runtime.queries.verify import one_moment
+from runtime.store import work_database
+
+FORMAT, FORMAT_VERSION = "roost-run", 1
+
+_OWN = ("id", "work_item_id")
+PARTS: dict[str, tuple[type[Model], str, tuple[str, ...]]] = {
+    "snapshots": (Snapshot, "version", _OWN),
+    "events": (Event, "seq", (*_OWN, "tx")),
+    "journal": (JournalEntry, "id", _OWN),
+    "waits": (Wait, "id", (*_OWN, "row_version")),
+}
+"""What belongs to an item: the model, its order, and the columns that mean nothing elsewhere."""
+
+
+def columns(model: type[Model], without: Collection[str]) -> list[Any]:
+    """Return the columns of a model that a document has."""
+    return [field for field in model._meta.concrete_fields if field.attname not in without]
+
+
+def export(
+    item: uuid.UUID, *, redact: bool = False, with_artifacts: bool = False, using: str | None = None
+) -> dict[str, Any]:
+    """Return the run as one document of plain values, everything read at one moment.
+
+    `redact` takes out what looks like a secret (see `runtime.queries.redaction`). `with_artifacts` adds the bytes of
+    artifacts, which cannot be redacted. Raises `NotFound`, `InvalidInput` for what is larger than
+    `ROOST_MAX_EXPORT_BYTES`, and `StorageUnavailable` or `CorruptArtifact`.
+    """
+    if redact and with_artifacts:
+        raise InvalidInput("The bytes of artifacts cannot be redacted: leave one of the two out.", field="redact")
+    using = using or work_database()
+    with one_moment(using):
+        document = _read(item, using, with_artifacts=with_artifacts)
+    return {**document, "redacted": redact, **(_redacted(document) if redact else {})}
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """Return the document as it is kept: JSON, ASCII alone. Raises `InvalidInput` when it is too large."""
+    text = json.dumps(document)
+    if len(text) > roost.MAX_EXPORT_BYTES:
+        raise _too_large(len(text))
+    return text
+
+
+def _too_large(size: int) -> InvalidInput:
+    most = roost.MAX_EXPORT_BYTES
+    return InvalidInput(f"The run takes {size} bytes; ROOST_MAX_EXPORT_BYTES allows {most}.", field="item")
+
+
+def _read(pk: uuid.UUID, using: str, *, with_artifacts: bool) -> dict[str, Any]:
+    item = WorkItem.objects.using(using).filter(pk=pk).first()
+    if item is None:
+        raise NotFound(f"There is no work item {pk}.")
+    room = _Room(roost.MAX_EXPORT_BYTES)
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "exported_at": clock.now(using).isoformat(),
+        "item": room.row(item, columns(WorkItem, ())),
+    }
+    for name, (model, order, without) in PARTS.items():
+        rows: QuerySet[Any] = model._default_manager.using(using).filter(work_item=pk).order_by(order)
+        fields = columns(model, without)
+        found[name] = [room.row(row, fields) for row in rows.iterator(chunk_size=200)]
+    files = Artifact.objects.using(using).filter(work_item=pk).select_related("blob").order_by("id")
+    found["artifacts"] = [room.file(file, with_bytes=with_artifacts) for file in files.iterator(chunk_size=200)]
+    return found
+
+
+class _Room:
+    """Counts what a document takes, so that one too large is given up before it fills the memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def row(self, row: Model, fields: list[Any]) -> dict[str, Any]:
+        """Return a row as plain values. Raises `InvalidInput` when there is no more room."""
+        values = {field.attname: _plain(getattr(row, field.attname)) for field in fields}
+        self._take(len(json.dumps(values)))
+        return values
+
+    def file(self, file: Artifact, *, with_bytes: bool) -> dict[str, Any]:
+        """Return an artifact, with its bytes if that is wished and there is room for them."""
+        values = self.row(file, columns(Artifact, ("id", "work_item_id", "row_version", "blob_id")))
+        values["sha256"] = file.sha256
+        if with_bytes:
+            self._take(file.size * 4 // 3)
+            content = artifacts.read_verified(file.blob.path, file.sha256)
+            values["content"] = base64.b64encode(content).decode("ascii")
+        return values
+
+    def _take(self, size: int) -> None:
+        self._taken += size
+        if self._taken > self._most:
+            raise _too_large(self._taken)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    return value.isoformat() if isinstance(value, dt.datetime) else value
+
+
+def _redacted(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of the document with their JSON columns redacted; columns have names of their own."""
+    names = {field.attname for model in _models() for field in columns(model, ()) if _is_json(field)}
+
+    def row(values: dict[str, Any]) -> dict[str, Any]:
+        return {name: redacted(value) if name in names else value for name, value in values.items()}
+
+    parts = {name: [row(values) for values in document[name]] for name in (*PARTS, "artifacts")}
+    return {"item": row(document["item"]), **parts}
+
+
+def _models() -> list[type[Model]]:
+    return [WorkItem, Artifact, *(model for model, _order, _without in PARTS.values())]
+
+
+def _is_json(field: Any) -> bool:
+    return isinstance(field, JSONField)

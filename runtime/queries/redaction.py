@@ -1,0 +1,50 @@
+"""Take out of JSON what looks like a secret. By the names of keys, and a few shapes of text: a help, no proof."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+REDACTED = "[redacted]"
+
+SECRET = frozenset(
+    {
+        *("password", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "authorization", "credential"),
+        *("credentials", "cookie", "cookies", "apikey", "bearer", "jwt", "otp"),
+    }
+)
+SECRET_KEYS = frozenset({"api", "private", "access", "signing", "secret", "encryption", "auth"})
+"""Words that make a secret of a "key" behind them."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_IN_TEXT = (
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 " + REDACTED),
+    (re.compile(r"(\w://)[^\s/@:]+:[^\s/@]+@"), r"\1" + REDACTED + "@"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), REDACTED),
+)
+
+
+def redacted(value: Any) -> Any:
+    """Return a copy in which the values of keys that sound secret, and secrets that show in texts, are replaced."""
+    if isinstance(value, dict):
+        return {
+            key: REDACTED if inner is not None and sounds_secret(key) else redacted(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [redacted(inner) for inner in value]
+    return _text(value) if isinstance(value, str) else value
+
+
+def sounds_secret(key: str) -> bool:
+    """Say whether a key is the name of a secret: `apiKey`, `DB_PASSWORD`, `access-token`; not `tokens_used`."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    pairs = pairwise(words)
+    return not SECRET.isdisjoint(words) or any(first in SECRET_KEYS and then == "key" for first, then in pairs)
+
+
+def _text(text: str) -> str:
+    for shape, instead in _IN_TEXT:
+        text = shape.sub(instead, text)
+    return text
