@@ -22,10 +22,14 @@ from runtime.models import (
     Artifact,
     Blob,
     Event,
+    JournalEntry,
     Lease,
+    Mailbox,
     Resource,
     ResourceClaim,
+    Signal,
     Snapshot,
+    Wait,
     Worker,
     WorkItem,
 )
@@ -206,6 +210,60 @@ class ResourceClaimFactory(DjangoModelFactory[ResourceClaim]):
     epoch = factory.LazyAttribute(lambda claim: claim.work_item.epoch if claim.held else 0)
     created_at = factory.LazyFunction(now)
     acquired_at = factory.LazyAttribute(lambda claim: claim.created_at if claim.held else None)
+
+
+class WaitFactory(DjangoModelFactory[Wait]):
+    """Something that a waiting item asks for, open: an approval unless `kind` says otherwise."""
+
+    class Meta:
+        model = Wait
+
+    work_item = factory.SubFactory(
+        WorkItemFactory, waiting=True, asked=True, reason=factory.LazyAttribute(lambda item: item.factory_parent.kind)
+    )
+    base_version = factory.LazyAttribute(lambda wait: wait.work_item.version)
+    key = "question"
+    kind = "approval"
+    signal_name = factory.LazyAttribute(lambda wait: wait.key if wait.kind == "signal" else "")
+    created_at = factory.LazyFunction(now)
+
+
+class SignalFactory(DjangoModelFactory[Signal]):
+    """A signal that nobody has taken."""
+
+    class Meta:
+        model = Signal
+
+    namespace = "default"
+    name = "go"
+    created_at = factory.LazyFunction(now)
+
+
+class MailboxFactory(DjangoModelFactory[Mailbox]):
+    """A name that signals are sent to."""
+
+    class Meta:
+        model = Mailbox
+
+    namespace = "default"
+    name = factory.Sequence(lambda number: f"name-{number}")
+
+
+class JournalEntryFactory(DjangoModelFactory[JournalEntry]):
+    """A recorded call that succeeded."""
+
+    class Meta:
+        model = JournalEntry
+
+    work_item = factory.SubFactory(WorkItemFactory)
+    base_version = 0
+    key = "call"
+    input_hash = "0" * 64
+    idempotency_key = "key"
+    state = "succeeded"
+    epoch = 1
+    started_at = factory.LazyFunction(now)
+    ended_at = factory.LazyFunction(now)
 
 
 class ArtifactFactory(DjangoModelFactory[Artifact]):

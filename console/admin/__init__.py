@@ -6,6 +6,17 @@ configuration and edited here.
 
 from __future__ import annotations
 
-from console.admin import artifacts, events, leases, limits, resources, snapshots, work_items, workers
+from console.admin import artifacts, events, journal, leases, limits, resources, snapshots, waits, work_items, workers
 
-__all__ = ["artifacts", "events", "leases", "limits", "resources", "snapshots", "work_items", "workers"]
+__all__ = [
+    "artifacts",
+    "events",
+    "journal",
+    "leases",
+    "limits",
+    "resources",
+    "snapshots",
+    "waits",
+    "work_items",
+    "workers",
+]

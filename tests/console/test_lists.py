@@ -18,10 +18,14 @@ from runtime.models import (
     Artifact,
     Blob,
     Event,
+    JournalEntry,
     Lease,
+    Mailbox,
     Resource,
     ResourceClaim,
+    Signal,
     Snapshot,
+    Wait,
     Worker,
     WorkItem,
 )
@@ -29,10 +33,14 @@ from tests.console.conftest import Page
 from tests.factories import (
     ArtifactFactory,
     EventFactory,
+    JournalEntryFactory,
     LeaseFactory,
+    MailboxFactory,
     ResourceClaimFactory,
     ResourceFactory,
+    SignalFactory,
     SnapshotFactory,
+    WaitFactory,
     WorkerFactory,
     WorkItemFactory,
 )
@@ -46,6 +54,10 @@ FACTORIES: dict[type[Any], Any] = {
     Event: EventFactory,
     Artifact: ArtifactFactory,
     Worker: WorkerFactory,
+    Wait: WaitFactory,
+    Signal: SignalFactory,
+    Mailbox: MailboxFactory,
+    JournalEntry: JournalEntryFactory,
 }
 TABLES = [*FACTORIES, Blob]
 # Session, user, count, rows; then what a table adds: the cursor of the live list, the leases' workers.
