@@ -144,9 +144,10 @@ class WorkItem(Versioned):
                 name="roost_item_dead",
             ),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
-            # For lists, newest first.
-            models.Index(fields=["state", "id"], name="roost_item_state"),
-            models.Index(fields=["engine", "id"], name="roost_item_engine"),
+            # For lists, newest first. The conditions always hold, as PostgreSQL can tell; SQLite cannot, and so does
+            # not prefer these indexes to those that the claim and the sweep are meant to use.
+            models.Index(fields=["state", "id"], condition=Q(state__gt=""), name="roost_item_state"),
+            models.Index(fields=["engine", "id"], condition=Q(engine__gt=""), name="roost_item_engine"),
             models.Index(fields=["id"], condition=Q(state=State.QUEUED, attempt__gt=0), name="roost_item_retry"),
             models.Index(fields=["id"], condition=Q(deaths__gte=SUSPECT_DEATHS), name="roost_item_deaths"),
         ]
