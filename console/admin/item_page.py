@@ -14,7 +14,9 @@ from django.utils.safestring import SafeString
 from console.actions import ACTIONS, Confirmation, OperatorAction
 from console.admin import display
 from console.admin.base import may_read_payload, may_view
-from runtime.models import Artifact, Event, Lease, ResourceClaim, Snapshot, Worker, WorkItem
+from console.admin.journal import JournalEntryAdmin
+from console.admin.waits import WaitAdmin
+from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, Wait, Worker, WorkItem
 from runtime.queries import feed
 from runtime.queries.items import HEAVY
 from runtime.queries.why import Explanation, why
@@ -63,6 +65,8 @@ class ItemPage:
     snapshots: Section
     artifacts: Section
     claims: Section
+    waits: Section
+    calls: Section
     children: Section
     lease: Lease | None
     owner: SafeString | str
@@ -92,6 +96,10 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
         claims=_section(
             request, ResourceClaim, _of(ResourceClaim, item, using).select_related("resource").order_by("id"), item
         ),
+        waits=_section(request, Wait, _lately(Wait, item, using).defer(*WaitAdmin.secret_fields), item),
+        calls=_section(
+            request, JournalEntry, _lately(JournalEntry, item, using).defer(*JournalEntryAdmin.secret_fields), item
+        ),
         children=children,
         lease=lease,
         owner=display.worker_link(lease.worker_id, getattr(lease, "worker", None)) if lease else "",
@@ -102,6 +110,11 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
 def _of(model: type[Any], item: WorkItem, using: str) -> QuerySet[Any]:
     found: QuerySet[Any] = model.objects.using(using).filter(work_item_id=item.pk)
     return found
+
+
+def _lately(model: type[Any], item: WorkItem, using: str) -> QuerySet[Any]:
+    """Return what steps wrote under keys, that of the last steps first, in the order of the index that finds it."""
+    return _of(model, item, using).order_by("-base_version", "-key")
 
 
 def _section(

@@ -18,7 +18,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     list_display = ("id", "item", "base_version", "key", "name", "state", "attempts", "began")
     list_filter = ("state",)
     sortable_by = ("id",)
-    item_ordering = ("-base_version", "key")
+    item_ordering = ("-base_version", "-key")
     search_help_text = _("A work item's whole id.")
     find_by_id = ("work_item_id",)
     secret_fields = ("result", "error")

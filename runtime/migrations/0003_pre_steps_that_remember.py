@@ -39,11 +39,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workitem',
-            index=models.Index(fields=['state', 'id'], name='roost_item_state'),
+            index=models.Index(condition=models.Q(('state__gt', '')), fields=['state', 'id'], name='roost_item_state'),
         ),
         migrations.AddIndex(
             model_name='workitem',
-            index=models.Index(fields=['engine', 'id'], name='roost_item_engine'),
+            index=models.Index(condition=models.Q(('engine__gt', '')), fields=['engine', 'id'], name='roost_item_engine'),
         ),
         migrations.AddIndex(
             model_name='workitem',

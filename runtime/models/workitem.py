@@ -155,9 +155,10 @@ class WorkItem(Versioned):
             ),
             models.Index(fields=["id"], condition=Q(state=State.PAUSED, reason=Reason.HELD), name="roost_item_held"),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
-            # For lists, newest first.
-            models.Index(fields=["state", "id"], name="roost_item_state"),
-            models.Index(fields=["engine", "id"], name="roost_item_engine"),
+            # For lists, newest first. The conditions always hold, as PostgreSQL can tell; SQLite cannot, and so does
+            # not prefer these indexes to those that the claim and the sweep are meant to use.
+            models.Index(fields=["state", "id"], condition=Q(state__gt=""), name="roost_item_state"),
+            models.Index(fields=["engine", "id"], condition=Q(engine__gt=""), name="roost_item_engine"),
             models.Index(fields=["id"], condition=Q(state=State.QUEUED, attempt__gt=0), name="roost_item_retry"),
             models.Index(fields=["id"], condition=Q(deaths__gte=SUSPECT_DEATHS), name="roost_item_deaths"),
             models.Index(fields=["forked_from"], condition=Q(forked_from__isnull=False), name="roost_item_forked"),

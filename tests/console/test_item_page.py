@@ -17,8 +17,10 @@ from tests.factories import (
     ERROR,
     ArtifactFactory,
     EventFactory,
+    JournalEntryFactory,
     ResourceClaimFactory,
     SnapshotFactory,
+    WaitFactory,
     WorkerFactory,
     WorkItemFactory,
 )
@@ -40,6 +42,8 @@ def with_story(events: int) -> WorkItem:
         SnapshotFactory(work_item=item, version=number)
         ResourceClaimFactory(work_item=item)
         ArtifactFactory(work_item=item)
+        WaitFactory(work_item=item, key=f"question {number}")
+        JournalEntryFactory(work_item=item, key=f"call {number}")
         WorkItemFactory(parent=item)
     return item
 
@@ -75,13 +79,14 @@ def test_a_long_story_makes_the_queries_of_a_short_one(boss: Client) -> None:
             page_of(boss, item)
         counts.append(len(queries))
     assert counts[0] == counts[1]
-    assert counts[1] <= 17, counts
+    assert counts[1] <= 19, counts
 
 
 def test_sections_are_bounded_and_lead_to_all_rows(boss: Client) -> None:
     item = with_story(50)
     page = boss.get(reverse("admin:roost_workitem_change", args=[item.pk])).context["page"]
-    for section, most in ((page.events, 30), (page.snapshots, 10), (page.artifacts, 10), (page.claims, 10)):
+    short = (page.snapshots, page.artifacts, page.claims, page.waits, page.calls)
+    for section, most in ((page.events, 30), *((section, 10) for section in short)):
         assert len(section.rows) == most
         assert section.more
         rows = boss.get(section.all_url).context["cl"].queryset
@@ -90,11 +95,39 @@ def test_sections_are_bounded_and_lead_to_all_rows(boss: Client) -> None:
     assert boss.get(page.children.all_url).context["cl"].queryset.count() == 50
 
 
+def test_the_page_shows_what_was_asked_and_which_calls_were_recorded(boss: Client) -> None:
+    item = WorkItemFactory(waiting=True, version=3)
+    WaitFactory(work_item=item, key="budget", prompt="May it cost more?")
+    WaitFactory(work_item=item, base_version=2, key="old", kind="input", state="consumed", resolved_by="ann")
+    JournalEntryFactory(
+        work_item=item, base_version=2, key="pay", name="charge", attempts=2, error={"secret": "sesame"}
+    )
+    JournalEntryFactory(work_item=item, base_version=-1, key="once", state="started", result={"secret": "sesame"})
+    text = page_of(boss, item).text
+    for shown in (
+        "May it cost more?",
+        "○ open",
+        "● consumed ",
+        "ann",
+        "charge",
+        "✓ succeeded",
+        "○ started",
+        "whole run",
+    ):
+        assert shown in text
+    assert text.index("budget") < text.index("old")
+    assert text.index("pay") < text.index("once")
+    assert "sesame" not in text, "results stand on the call's own page"
+
+
 def test_a_user_sees_only_the_sections_of_tables_that_the_user_may_view(staff: Any, log_in: Any) -> None:
     item = WorkItemFactory(running=True, version=1)
     artifact = ArtifactFactory(work_item=item)
     claim = ResourceClaimFactory(work_item=item)
+    WaitFactory(work_item=item, key="secret question")
+    JournalEntryFactory(work_item=item, key="secret call")
     text = page_of(log_in(staff("view_workitem")), item).text
+    assert "secret" not in text
     assert "You may not see events." in text
     assert "You may not see snapshots." in text
     assert artifact.name not in text
