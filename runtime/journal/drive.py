@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -106,7 +106,9 @@ def _do(request: Request, here: Surroundings) -> Any:
 
 
 async def _ado(request: Request, here: Surroundings) -> Any:
-    if isinstance(request, Begin | End):
+    if isinstance(request, End):
+        return await _to_the_end(here.awrite(request))
+    if isinstance(request, Begin):
         return await here.awrite(request)
     if isinstance(request, Invoke):
         with faults.around("call"):
@@ -114,6 +116,16 @@ async def _ado(request: Request, here: Surroundings) -> Any:
     if isinstance(request, Pause):
         return await asyncio.sleep(request.seconds)
     return _say(request, here)
+
+
+async def _to_the_end(writing: Coroutine[Any, Any, Found]) -> Found:
+    """Let a write be finished before a cancellation goes on: how a call has ended must not be left behind."""
+    task = asyncio.ensure_future(writing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _say(request: Tell | Question, here: Surroundings) -> Any:

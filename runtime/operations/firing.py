@@ -25,7 +25,7 @@ from runtime.operations.spec import build
 from runtime.store.base import Store
 from runtime.store.transactions import transacted
 from runtime.store.values import NewItem
-from runtime.timetable import Timetable, due
+from runtime.timetable import Due, Timetable, due
 
 logger = logging.getLogger("roost.schedules")
 
@@ -82,17 +82,10 @@ def _fire(store: Store, pk: uuid.UUID) -> int:
     if schedule.next_run is None:
         _write(store.using, schedule, fire_at=None)
         return 0
-    plan = due(
-        timetable(schedule),
-        schedule.next_run,
-        now,
-        catch_up=schedule.catch_up,
-        most=roost.SCHEDULE_CATCH_UP,
-        grace=roost.SCHEDULE_GRACE_SECONDS,
-    )
     try:
+        plan = _plan(schedule, schedule.next_run, now)
         items = [build_item(schedule, moment, using=store.using, now=now) for moment in plan.times]
-    except Exception as error:  # noqa: BLE001 - an engine's own check may raise anything, and costs no other schedule
+    except Exception as error:  # noqa: BLE001 - a zone unknown here, an engine's own check: it costs no other schedule
         _put_off(store.using, schedule, error, now)
         return 0
     done: dict[str, Any] = {"next_run": plan.upcoming, "fire_at": plan.upcoming, "failures": 0, "error": ""}
@@ -104,6 +97,18 @@ def _fire(store: Store, pk: uuid.UUID) -> int:
         done |= {"last_run": plan.times[-1], "last_item": items[-1].id, "fired_total": schedule.fired_total + len(made)}
     _write(store.using, schedule, **done)
     return len(made)
+
+
+def _plan(schedule: Schedule, since: dt.datetime, now: dt.datetime) -> Due:
+    """Return what is to be fired now. Raises `InvalidInput` for a time zone that this host does not know."""
+    return due(
+        timetable(schedule),
+        since,
+        now,
+        catch_up=schedule.catch_up,
+        most=roost.SCHEDULE_CATCH_UP,
+        grace=roost.SCHEDULE_GRACE_SECONDS,
+    )
 
 
 def _enqueue(store: Store, items: Sequence[NewItem]) -> set[uuid.UUID]:

@@ -8,7 +8,7 @@ import json
 import uuid
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 
 from runtime import artifacts, clock
 from runtime.artifacts import Prepared
@@ -33,6 +33,9 @@ _NOT_TAKEN = (
     *("asked", "pause_requested", "paused_from", "pause_at_step", "away_since", "timeout_at", "deadline_at", "limited"),
     "updated_at",
 )
+_LARGEST = 2**53
+_MOST_FAILURES = 1_000_000
+"""Counts go on from where the document leaves them: whatever it says, they must not reach the end of their column."""
 _OPEN = frozenset({WaitState.OPEN, WaitState.RESOLVED, WaitState.EXPIRED})
 """Waits that no step has consumed. The copy's step asks for them anew."""
 
@@ -69,6 +72,7 @@ class ImportRun:
         """Store the copy and return it. Raises `Forbidden`, `InvalidInput`, or `StorageUnavailable`."""
         check_permission(self.by, self.permission, "import runs")
         document = _opened(self.document)
+        origin = _origin(document)
         item = self._item(document)
         rows = {name: _rows(document, name, item) for name in PARTS}
         _require_whole(item, rows["snapshots"], rows["events"])
@@ -78,16 +82,15 @@ class ImportRun:
         rows["artifacts"] = [self._artifact(item, version, prepared) for version, prepared in files]
         left_out = len(_list(document, "artifacts")) - len(files)
         try:
-            transacted(self.store.using, lambda: self._write(item, rows, left_out))
-        except IntegrityError as error:
+            transacted(self.store.using, lambda: self._write(item, rows, left_out, origin))
+        except (IntegrityError, DataError, OverflowError) as error:
             raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
         stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
         return stored
 
     def _item(self, document: dict[str, Any]) -> WorkItem:
         values = import_values.row(WorkItem, document.get("item"), "item", without=_NOT_TAKEN)
-        fields.name(values["namespace"], "item.namespace")
-        fields.text(values["engine"], "item.engine", limit=100)
+        _require_usable(values)
         now = clock.now(self.store.using)
         item = WorkItem(**values, id=new_id(), relation=RELATION, updated_at=now)
         item.namespace = self.namespace or item.namespace
@@ -97,7 +100,7 @@ class ImportRun:
             item.finished_at = item.finished_at or now
             return item
         item.state, item.reason, item.paused_from = State.PAUSED, Reason.OPERATOR, State.QUEUED
-        item.away_since, item.finished_at, item.epoch = now, None, item.epoch + 1
+        item.away_since, item.finished_at, item.run_at, item.epoch = now, None, now, item.epoch + 1
         return item
 
     def _artifact(self, item: WorkItem, version: int, prepared: Prepared) -> Artifact:
@@ -115,11 +118,10 @@ class ImportRun:
             created_at=clock.now(self.store.using),
         )
 
-    def _write(self, item: WorkItem, rows: dict[str, list[Any]], left_out: int) -> None:
+    def _write(self, item: WorkItem, rows: dict[str, list[Any]], left_out: int, origin: str) -> None:
         using = self.store.using
         now = clock.now(using)
         item.event_seq = len(rows["events"])
-        origin = self._origin()
         told = {"from": origin, "artifacts_left_out": left_out} if left_out else {"from": origin}
         last = next_event(item, EventKind.IMPORTED, now, actor=self.actor, reason=self.reason, data=told)
         item.save(using=using, force_insert=True)
@@ -135,18 +137,37 @@ class ImportRun:
         for model, made in everything:
             model._default_manager.using(using).bulk_create(made, batch_size=BATCH)
 
-    def _origin(self) -> str:
-        """Return the id that the run had, to be told, whatever it is."""
-        document = _opened(self.document)
-        try:
-            return str(uuid.UUID(document["item"]["id"]))
-        except (KeyError, ValueError, TypeError, AttributeError):
-            return ""
-
 
 def import_run(document: Any, **options: Any) -> WorkItem:
     """Import the run and return the copy; see `ImportRun`. Raises `Forbidden` or `InvalidInput`."""
     return ImportRun(document, **options).execute()
+
+
+def _origin(document: dict[str, Any]) -> str:
+    """Return the id that the run had, to be told, whatever it is."""
+    try:
+        return str(uuid.UUID(document["item"]["id"]))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return ""
+
+
+def _require_usable(values: dict[str, Any]) -> None:
+    """Raise `InvalidInput` for names and numbers that an enqueue would not take. Pure."""
+    for name in ("namespace", "pool"):
+        fields.name(values[name], f"item.{name}")
+    for name, most in (("engine", 100), ("engine_version", 50), ("fair_key", 200)):
+        if name == "engine" or values[name]:
+            fields.text(values[name], f"item.{name}", limit=most)
+    for name in ("version", "steps_total", "epoch"):
+        fields.whole(values[name], f"item.{name}", (0, _LARGEST))
+    for name in ("attempt", "deaths"):
+        fields.whole(values[name], f"item.{name}", (0, _MOST_FAILURES))
+    fields.whole(values["max_attempts"], "item.max_attempts", fields.INT)
+    if values["max_steps"] is not None:
+        fields.whole(values["max_steps"], "item.max_steps", fields.BIGINT)
+    for name in ("step_timeout", "item_timeout"):
+        if values[name] is not None:
+            fields.seconds(values[name], f"item.{name}", positive=True)
 
 
 def _opened(document: Any) -> dict[str, Any]:

@@ -114,6 +114,9 @@ class SetSchedule:
         changes = {name: value for name, value in changes.items() if name not in kept or kept[name] != value}
         if found is None or any(name in changes for name in TIMES) or ("enabled" in changes and wanted.enabled):
             changes |= _from_now_on(wanted, now)
+        elif changes and found.failures:
+            # It has just made an item: what refused it is mended, and it need not wait for its next attempt.
+            changes |= {"fire_at": found.next_run, "failures": 0, "error": ""}
         if changes:
             changes["updated_at"] = now
         for name, value in changes.items():

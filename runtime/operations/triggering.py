@@ -19,16 +19,16 @@ from django.db import connections, transaction
 from runtime import conditions, instrument
 from runtime.choices import State
 from runtime.conf import settings as roost
-from runtime.exceptions import InvalidInput
 from runtime.models import Snapshot, Trigger, WorkItem
 from runtime.operations import item_options
 from runtime.operations.spec import build
+from runtime.store.children import TRIGGERED
 from runtime.store.triggered import Triggered
 from runtime.store.values import NewItem
 
 logger = logging.getLogger("roost.triggers")
 
-RELATION = "trigger"
+RELATION = TRIGGERED
 KEPT_SECONDS = 1.0
 MAX_ERROR = 1000
 COLUMNS = ("name", "namespace", "engine", "on", "condition", "target", "payload", "options", "enabled")
@@ -90,7 +90,7 @@ def _rows(using: str) -> tuple[Rule, ...]:
 
 def _of_settings() -> tuple[Rule, ...]:
     given = roost.TRIGGERS
-    return _read(json.dumps(given, sort_keys=True, default=str)) if given else ()
+    return _read(json.dumps(given, default=str, skipkeys=True)) if given else ()
 
 
 @lru_cache(maxsize=8)
@@ -102,8 +102,8 @@ def _read(text: str) -> tuple[Rule, ...]:
     for name, one in json.loads(text).items():
         try:
             values = checked(name, one)
-        except InvalidInput as error:
-            logger.error("ROOST_TRIGGERS: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is left out
+            logger.error("ROOST_TRIGGERS[%r]: %s", name, error)
             continue
         if values["enabled"]:
             found.append(_rule(values))

@@ -113,7 +113,10 @@ def checked(name: str, given: Any) -> dict[str, Any]:
     on = given.get("on", TriggerEvent.DONE)
     if on not in TriggerEvent.values:
         raise InvalidInput(f"on is {on!r}; it must be one of {', '.join(TriggerEvent.values)}.", field="on")
-    if text := given.get("condition") or "":
+    text = given.get("condition") or ""
+    if not isinstance(text, str):
+        raise InvalidInput(f"condition is a {type(text).__name__}; it must be text.", field="condition")
+    if text:
         conditions.condition(text)
     mapped = given.get("payload")
     mapped = default_payload(on) if mapped is None else mapped

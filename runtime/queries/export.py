@@ -128,14 +128,22 @@ def _plain(value: Any) -> Any:
 
 
 def _redacted(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of the document with their JSON columns redacted; columns have names of their own."""
+    """Return the parts of the document with their JSON and text columns redacted; columns have names of their own."""
     names = {field.attname for model in _models() for field in columns(model, ()) if _is_json(field)}
 
     def row(values: dict[str, Any]) -> dict[str, Any]:
-        return {name: redacted(value) if name in names else value for name, value in values.items()}
+        return {
+            name: _clean(value) if name in names or isinstance(value, str) else value for name, value in values.items()
+        }
 
     parts = {name: [row(values) for values in document[name]] for name in (*PARTS, "artifacts")}
     return {"item": row(document["item"]), **parts}
+
+
+def _clean(value: Any) -> Any:
+    """Return the value without secrets; a text stays as long as it was at the most, for its column's sake."""
+    cleaned = redacted(value)
+    return cleaned[: len(value)] if isinstance(value, str) else cleaned
 
 
 def _models() -> list[type[Model]]:

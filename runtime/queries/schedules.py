@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from runtime import clock, cron
 from runtime.choices import ScheduleKind
+from runtime.exceptions import InvalidInput
 from runtime.models import Schedule
 from runtime.operations.firing import timetable
 from runtime.queries.words import span
@@ -30,6 +31,8 @@ class ScheduleView:
     @property
     def in_words(self) -> list[str]:
         """The next runs for people, on the schedule's own clock: "Sun 29 Mar 2026, 03:00 CEST (in 5 h)"."""
+        if not self.next_runs:
+            return []
         where = cron.zone(self.schedule.timezone)
         return [f"{_on_the_wall(run, where)} ({_distance((run - self.now).total_seconds())})" for run in self.next_runs]
 
@@ -47,14 +50,12 @@ def views(
 
 
 def view(schedule: Schedule, now: dt.datetime, *, count: int = NEXT) -> ScheduleView:
-    """Return what is to be said of one schedule now."""
-    return ScheduleView(
-        schedule=schedule,
-        times=times_in_words(schedule),
-        next_runs=tuple(_next(schedule, now, count)),
-        trouble=_trouble(schedule, now),
-        now=now,
-    )
+    """Return what is to be said of one schedule now, also of one whose times cannot be told on this host."""
+    try:
+        times, runs, trouble = times_in_words(schedule), tuple(_next(schedule, now, count)), _trouble(schedule, now)
+    except InvalidInput as error:
+        times, runs, trouble = schedule.cron, (), str(error)
+    return ScheduleView(schedule=schedule, times=times, next_runs=runs, trouble=trouble, now=now)
 
 
 def times_in_words(schedule: Schedule) -> str:

@@ -144,6 +144,7 @@ _LEADS_TO: dict[str, str] = {
     EventKind.RECOVERED: State.QUEUED,
     EventKind.REQUEUED: State.QUEUED,
     EventKind.REDRIVEN: State.QUEUED,
+    EventKind.FOLLOWED_UP: State.QUEUED,
     EventKind.RESUMED: State.QUEUED,
     EventKind.ASKED: State.WAITING,
     EventKind.PAUSED: State.PAUSED,

@@ -18,6 +18,8 @@ from runtime.models import Wait, WorkItem
 
 DETACHED = "detached"
 """Relation of children that live on when their parent is cancelled, and that it waits for only by name."""
+TRIGGERED = "trigger"
+"""Relation of items that the end of another has enqueued: who set the trigger wants them, not the engine."""
 
 MAX_INLINE = 64 * 1024
 MAX_TOGETHER = 4 * 1024 * 1024
@@ -60,7 +62,7 @@ def of_wait(using: str, item: WorkItem, wait: Wait) -> QuerySet[WorkItem]:
     rows: QuerySet[WorkItem] = WorkItem.objects.using(using).filter(namespace=item.namespace)
     if named := Terms.of(wait).children:
         return rows.filter(pk__in=named)
-    return rows.filter(parent=item.pk).exclude(relation=DETACHED)
+    return rows.filter(parent=item.pk).exclude(relation__in=(DETACHED, TRIGGERED))
 
 
 def _count(wait: Wait, children: QuerySet[WorkItem]) -> int:

@@ -10,9 +10,9 @@ from runtime.choices import TERMINAL, WaitKind, WaitState
 from runtime.exceptions import Conflict, IdempotencyConflict, NotFound
 from runtime.jsondata import same_json
 from runtime.models import Signal, Wait, WorkItem
-from runtime.store import mailboxes, waking
+from runtime.store import waking
 from runtime.store.mailboxes import Name
-from runtime.store.settling import PARKED, parents_of, settle
+from runtime.store.settling import PARKED, settle
 from runtime.store.transactions import transacted
 from runtime.store.values import NewSignal
 
@@ -29,7 +29,7 @@ def deliver(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
 def _to_item(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
     """Keep a signal for one item, whose row is the one that the item's own commit locks too."""
     assert signal.target is not None  # noqa: S101 - narrows the type
-    freeing = waking.prepare(using, {signal.target, *parents_of(using, [signal.target])})
+    freeing = waking.prepare(using, {signal.target})
     item = freeing.items.get(signal.target)
     if item is None:
         raise NotFound(f"There is no work item {signal.target}.")
@@ -42,18 +42,22 @@ def _to_item(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
 
 
 def _to_name(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
-    """Keep a signal for a name. The mailbox is locked before anything is read, and the items after it."""
+    """Keep a signal for a name. Who seems to wait for it is locked with the mailbox, who came meanwhile after it."""
     name = Name(signal.namespace, signal.name)
-    mailboxes.lock(using, [name])
+    items = _waiting(using, name, set())
+    freeing = waking.prepare(using, items, names=[name])
     kept, first = _keep(using, signal, signal.namespace)
     moved: list[WorkItem] = []
     seen: set[uuid.UUID] = set()
-    while first and _is_free(using, kept) and (items := _waiting(using, name, seen)):
-        seen.update(items)
-        freeing = waking.prepare(using, {*items, *parents_of(using, items)})
+    while first and _is_free(using, kept):
         for pk in items:
             if pk in freeing.items and _is_free(using, kept):
                 moved += settle(freeing, [freeing.items[pk]], clock.now(using), names=[name])
+        seen.update(items)
+        items = _waiting(using, name, seen)
+        if not items:
+            break
+        freeing = waking.prepare(using, items)
     return kept, moved
 
 

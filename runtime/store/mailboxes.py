@@ -49,7 +49,11 @@ def take(using: str, item: WorkItem, wait: Wait, *, locked: bool) -> Signal | No
     if locked:
         mine |= Q(target__isnull=True)
     free = Signal.objects.using(using).filter(
-        mine, namespace=item.namespace, name=wait.signal_name, taken_by__isnull=True
+        mine,
+        namespace=item.namespace,
+        name=wait.signal_name,
+        taken_by__isnull=True,
+        consumed_version__isnull=True,
     )
     signal: Signal | None = free.order_by("pk").first()
     if signal is not None:

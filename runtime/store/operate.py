@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from runtime import clock
-from runtime.choices import LIVE, TERMINAL, EventKind, State
+from runtime.choices import LIVE, TERMINAL, EventKind, State, WaitKind
 from runtime.exceptions import NotFound
-from runtime.models import WorkItem
+from runtime.models import Wait, WorkItem
 from runtime.store import waits, waking
 from runtime.store.children import DETACHED
+from runtime.store.mailboxes import Name
 from runtime.store.move import apply
 from runtime.store.resources import Key
 from runtime.store.settling import parents_of, settle
@@ -34,7 +35,8 @@ def move(
     """
 
     def once() -> tuple[WorkItem, bool]:
-        freeing = _lock(using, item, with_family=family is not None)
+        names = _signal_names(using, item)
+        freeing = _lock(using, item, names, with_family=family is not None)
         found = freeing.items.get(item)
         if found is None:
             raise NotFound(f"There is no work item {item}.")
@@ -48,7 +50,7 @@ def move(
         apply(freeing, found, wanted, now, actor=actor, reason=reason)
         if family is not None:
             family[:] = _cancel_descendants(freeing, found, now, actor=actor, reason=reason)
-        _follow(freeing, found, now, before=wanted)
+        _follow(freeing, found, now, names, before=wanted)
         return found, True
 
     return transacted(using, once)
@@ -61,17 +63,23 @@ def _asking_again(using: str, item: WorkItem, wanted: Move, now: dt.datetime) ->
     return replace(wanted, state=State.WAITING, reason=kind) if kind else wanted
 
 
-def _follow(freeing: Freeing, item: WorkItem, now: dt.datetime, *, before: Move) -> None:
+def _signal_names(using: str, item: uuid.UUID) -> set[Name]:
+    """Return the names of the signals that the item has asked for: it may wait for them again."""
+    waits_for = Wait.objects.using(using).filter(work_item=item, kind=WaitKind.SIGNAL, work_item__asked=True)
+    return {Name(*found) for found in waits_for.values_list("work_item__namespace", "signal_name")}
+
+
+def _follow(freeing: Freeing, item: WorkItem, now: dt.datetime, names: Collection[Name], *, before: Move) -> None:
     """Settle the item, or tell its parent that it has ended."""
     if item.state in TERMINAL and before.state is not None:
         parent = freeing.items.get(item.parent_id) if item.parent_id else None
         if parent is not None:
             settle(freeing, [parent], now, ended=[item])
     elif item.state == State.WAITING or before.answer is not None:
-        settle(freeing, [item], now)
+        settle(freeing, [item], now, names=names)
 
 
-def _lock(using: str, item: uuid.UUID, *, with_family: bool) -> Freeing:
+def _lock(using: str, item: uuid.UUID, names: Collection[Name], *, with_family: bool) -> Freeing:
     """Lock the item, its parent and, where asked for, its live descendants, all by id in one go.
 
     A descendant's commit may have spawned another until its row was locked: those are locked after the others, which
@@ -79,7 +87,7 @@ def _lock(using: str, item: uuid.UUID, *, with_family: bool) -> Freeing:
     """
     family = _descendants(using, item) if with_family else set()
     wanted = {item, *parents_of(using, [item]), *family}
-    freeing = waking.prepare(using, wanted, keys=_keys(using, wanted))
+    freeing = waking.prepare(using, wanted, keys=_keys(using, wanted), names=names)
     while with_family and (late := _descendants(using, item) - freeing.items.keys()):
         more = waking.prepare(using, late, keys=_keys(using, late))
         freeing = Freeing(

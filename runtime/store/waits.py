@@ -50,7 +50,10 @@ def open_for(using: str, outcomes: Sequence[Outcome], now: dt.datetime) -> None:
         version = outcome.version + outcome.advance
         found = {wait.key: wait for wait in there[outcome.item]}
         asked = [_asked_again(found.pop(wait.key, None), wait, outcome, version, now) for wait in outcome.waits]
-        asked[0].spawned = [*asked[0].spawned, *(str(child.id) for child in outcome.children)]
+        if not outcome.advance:
+            # The same step runs again, and meets the children that it has spawned; the next step's are others.
+            latest = max([*asked, *found.values()], key=lambda wait: (wait.created_at, wait.pk))
+            latest.spawned = [*latest.spawned, *(str(child.id) for child in outcome.children)]
         new += [wait for wait in asked if wait._state.adding]
         changed += [wait for wait in asked if not wait._state.adding]
         for wait in found.values():
@@ -136,7 +139,8 @@ def withdraw(using: str, items: Collection[uuid.UUID]) -> None:
 def forget(using: str, item: uuid.UUID) -> None:
     """Take back all that an item has asked for, answered or not: it goes on from another state."""
     waits = Wait.objects.using(using).filter(UNCONSUMED, work_item=item)
-    Signal.objects.using(using).filter(taken_by__in=waits).update(taken_by=None)
+    # They stay the item's: somebody else who waits for the name would have to be woken, and was not locked.
+    Signal.objects.using(using).filter(taken_by__in=waits).update(taken_by=None, target=item)
     waits.update(state=WaitState.WITHDRAWN, row_version=F("row_version") + 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -77,8 +78,12 @@ class StepCalls(Surroundings):
             return drive.run(call, self)
 
     async def _amake(self, call: Call) -> Any:
+        """Make the call in a task of its own: the step may end by another error while it is made."""
         with self._alone(call):
-            return await drive.arun(call, self)
+            task = asyncio.ensure_future(drive.arun(call, self))
+            self._run.in_flight.add(task)
+            task.add_done_callback(self._run.in_flight.discard)
+            return await task
 
     @contextmanager
     def _alone(self, call: Call) -> Iterator[None]:

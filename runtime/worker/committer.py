@@ -105,6 +105,8 @@ class Committer:
                 if not self._usable():
                     return self._after_loss([outcome])
                 logger.info("the outcome of item %s is still refused", outcome.item, exc_info=True)
+            except (DatabaseError, ValueError) as another:
+                return self._by_halves([outcome], another)
         logger.error("the outcome of item %s cannot be written now; it will be run again", outcome.item, exc_info=error)
         return {}
 

@@ -215,9 +215,12 @@ class Drain:
             self._drop(run)
             return False
         if message.doubt is not None:
-            written, _missing = read_back(self.store, [outcome], lambda: self.stop.requested)
+            written, missing = read_back(self.store, [outcome], lambda: self.stop.requested)
             state = written.get(run.id)
-            if state is None and not run.lost:
+            if state is None and missing and outcome.waits and not outcome.advance:
+                # What the step wrote is rolled back anyway: parking it again costs no attempt.
+                state = self.committer.commit(missing).get(run.id)
+            elif state is None and not run.lost:
                 outcome = outcomes.fail(self.worker, run, message.doubt)
                 state = self.committer.commit([outcome]).get(run.id)
         return self._written(run, outcome, state)

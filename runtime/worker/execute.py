@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from runtime import compatibility
@@ -53,17 +54,17 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
     token = _current.set(context)
     limit = time_limit(run)
     try:
-        async with asyncio.timeout(limit):
-            compatibility.require(run.engine, run.item.engine_version, run.schema)
-            if run.data is None:
-                first = run.engine.init_snapshot(run.item)
-                accept_first(run, await first if inspect.isawaitable(first) else first)
-            snapshot = read(run)
-            returned = call(run, snapshot, context)
-            decision = await returned if inspect.isawaitable(returned) else returned
+        try:
+            async with asyncio.timeout(limit):
+                snapshot, decision = await _decide(run, context)
+        finally:
+            await _calls_end(run, limit)
         return outcomes.settle(worker, run, context, decision, snapshot)
     except Suspend as pause:
         return _parked(worker, run, context, pause)
+    except BaseExceptionGroup as group:
+        together = _asked_together(group)
+        return outcomes.fail(worker, run, group) if together is None else _parked(worker, run, context, together)
     except TimeoutError as error:
         if limit is not None and time.monotonic() - run.started >= limit:
             return outcomes.fail(worker, run, timed_out(limit))
@@ -76,6 +77,45 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
         return outcomes.fail(worker, run, error)
     finally:
         _current.reset(token)
+
+
+async def _decide(run: Run, context: Context) -> tuple[Snapshot, Any]:
+    compatibility.require(run.engine, run.item.engine_version, run.schema)
+    if run.data is None:
+        first = run.engine.init_snapshot(run.item)
+        accept_first(run, await first if inspect.isawaitable(first) else first)
+    snapshot = read(run)
+    returned = call(run, snapshot, context)
+    return snapshot, await returned if inspect.isawaitable(returned) else returned
+
+
+async def _calls_end(run: Run, limit: float | None) -> None:
+    """Wait for recorded calls that the step left behind, as `gather` does when one of several fails.
+
+    Once the outcome is written, how they end could not be recorded any more, and they would be in doubt.
+    """
+    if run.in_flight and not run.lost:
+        left = None if limit is None else max(0.0, limit - (time.monotonic() - run.started))
+        await asyncio.wait(run.in_flight, timeout=left)
+
+
+def _asked_together(group: BaseExceptionGroup[Any]) -> Suspend | None:
+    """Return one pause for all that the tasks of a group have asked for; None when one of them has failed."""
+    asked, rest = group.split(Suspend)
+    others = None if rest is None else rest.split(asyncio.CancelledError)[1]
+    if asked is None or others is not None:
+        return None
+    pauses = list(_leaves(asked))
+    asks = {ask.key: ask for pause in pauses for ask in pause.asks}
+    return Suspend(list(asks.values()), pauses[0].mode)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Suspend]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
 
 
 def _parked(worker: uuid.UUID, run: Run, context: Context, pause: Suspend) -> Outcome:

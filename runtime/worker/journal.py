@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
@@ -157,7 +157,9 @@ class JournalWriter:
 
     def _later(self, one: _Waiting, error: Exception | None) -> None:
         """Send a write again soon, unless it has been sent for too long."""
-        if time.monotonic() - one.since < roost.STATEMENT_TIMEOUT_MS / 1000:
+        fresh = time.monotonic() - one.since < roost.STATEMENT_TIMEOUT_MS / 1000
+        # How a call has ended is never given up while the worker lives: the fence tells when it has lost its item.
+        if fresh or (isinstance(one.write, End) and not self._give_up()):
             self._again.append(one)
             return
         why = error or "somebody keeps it locked"
@@ -183,7 +185,7 @@ class JournalWriter:
             return
         logger.warning("the journal cannot be written: %s; trying again", error)
         self._pause = min(self._pause * 2, LONGEST_WAIT)
-        self._again.extend(ready)
+        self._again.extend(replace(one, since=time.monotonic()) for one in ready)
 
     def _apart(self, ready: Sequence[_Waiting], error: Exception) -> None:
         """Let the bad row fail alone."""

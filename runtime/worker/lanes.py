@@ -12,10 +12,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connections
 
+from runtime.conf import settings as roost
 from runtime.store.base import Store
 from runtime.store.values import Outcome
 from runtime.worker import atomic, execute, outcomes
@@ -23,6 +25,7 @@ from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.worker")
 
+SPARE_THREADS = 8
 _STAY_SECONDS = 0.2
 _LAST_WORDS_SECONDS = 0.5
 
@@ -82,6 +85,9 @@ class AsyncLane:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
+        # A thread for each item in flight: a sync callee that hangs must not keep the others' calls from being made.
+        threads = roost.WORKER_CONCURRENCY + SPARE_THREADS
+        self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="roost-call"))
         try:
             while not self._ending:
                 self._turn()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,8 +42,8 @@ class Run:
 
     `version`, `attempt`, `steps_total` and `data` follow each committed step. `asked` says that the item has waits
     which no step has consumed, `told` what is known of them. `calls` are the events of the step's recorded calls,
-    `calling` the keys of those being made. `lost` is set (by any thread) when the item was taken away: whatever the
-    step still does is refused.
+    `calling` the keys of those being made, `in_flight` the tasks that make them in an async step. `lost` is set (by
+    any thread) when the item was taken away: whatever the step still does is refused.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Run:
         "data",
         "deadline",
         "engine",
+        "in_flight",
         "initial",
         "item",
         "journal",
@@ -89,6 +91,7 @@ class Run:
         self.task: Any = None
         self.calls: CallEvents | None = None
         self.calling: set[tuple[int, str]] = set()
+        self.in_flight: set[asyncio.Task[Any]] = set()
 
     def forget_answers(self) -> None:
         """Go on without what was asked for from an earlier snapshot: the commit consumed it."""

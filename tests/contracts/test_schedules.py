@@ -13,6 +13,7 @@ from runtime.models import Event, Schedule, WorkItem
 from runtime.operations import firing
 from runtime.operations.schedule_moves import pause_schedule, run_schedule
 from runtime.operations.schedules import set_schedule
+from runtime.queries import schedules
 from runtime.store import get_store
 from runtime.testing import advance
 from tests.contracts.builders import Together, until, waiting_for_locks
@@ -136,3 +137,17 @@ def test_running_it_by_hand_at_the_same_moment_takes_nothing_from_its_own_time()
         fire()
     assert WorkItem.objects.count() == 2
     assert [key for key in keys() if "manual" not in key] == expected(made, 1)
+
+
+@pytest.mark.scenario("S9")
+def test_a_schedule_whose_zone_this_host_does_not_know_holds_up_no_other() -> None:
+    lost, other = pulse("lost"), pulse("other")
+    Schedule.objects.filter(pk=lost.pk).update(kind="cron", cron="* * * * *", timezone="Mars/Phobos")
+    with advance(61):
+        assert fire() >= 1
+    assert keys() == expected(other, 1)
+    lost.refresh_from_db()
+    assert lost.failures == 1
+    assert "Mars/Phobos" in lost.error
+    [shown, _] = schedules.views()
+    assert "Mars/Phobos" in shown.trouble

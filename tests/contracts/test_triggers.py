@@ -265,3 +265,11 @@ def test_ends_in_many_threads_fire_once_each() -> None:
     Together([lambda hand=hand: work(hand) for hand in hands]).results()
     assert [len(children(pk)) for pk in pks] == [1] * 40
     assert get_store().insert([new_item()])
+
+
+@pytest.mark.parametrize("wrong", [{"condition": ["x"]}, {"payload": {1: 2, "b": 3}}, {"on": "never"}])
+def test_a_trigger_of_the_settings_that_makes_no_sense_fails_no_end(hand: Hand, settings: Any, wrong: Any) -> None:
+    settings.ROOST_TRIGGERS = {"bad": {"engine": "counter", "target": "echo", **wrong}}
+    pk = put()
+    assert hand.commit(hand.take(), State.DONE) == State.DONE
+    assert item(pk).state == State.DONE

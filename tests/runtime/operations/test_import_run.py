@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -33,8 +34,16 @@ def full(**values: Any) -> WorkItem:
     item = WorkItemFactory(**{"failed": True, "version": 2, "payload": ODD, "config": {"model": "m"}, **values})
     item.snapshots.filter(version=2).update(data=ODD, state_schema=3)
     entry = {"input_hash": "h", "idempotency_key": "i", "epoch": 1, "started_at": now(), "base_version": 2}
-    JournalEntry.objects.create(work_item=item, key="paid", state=JournalState.SUCCEEDED, result=ODD, **entry)
-    JournalEntry.objects.create(work_item=item, key="cut", state=JournalState.STARTED, **entry)
+    JournalEntry.objects.create(
+        work_item=item,
+        key="paid",
+        state=JournalState.SUCCEEDED,
+        result=ODD,
+        call_id=uuid.uuid4(),
+        ended_at=now(),
+        **entry,
+    )
+    JournalEntry.objects.create(work_item=item, key="cut", state=JournalState.STARTED, call_id=uuid.uuid4(), **entry)
     for state in (WaitState.CONSUMED, WaitState.OPEN):
         Wait.objects.create(
             work_item=item, base_version=1, key=state, kind="input", state=state, created_at=now(), resolution=ODD
@@ -145,6 +154,10 @@ DAMAGE = {
     "no item": _set("item", None),
     "no such state": _set("item", "state", "flying"),
     "a number too large": _set("item", "version", 2**63),
+    "an epoch that cannot go on": _set("item", "epoch", 2**63 - 2),
+    "deaths that cannot go on": _set("item", "deaths", 2**31 - 1),
+    "a pool that is no name": _set("item", "pool", "a\nb"),
+    "no attempts": _set("item", "max_attempts", -5),
     "a negative count": _set("item", "attempt", -1),
     "a priority too high": _set("item", "priority", 40_000),
     "a text for a number": _set("item", "steps_total", "3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from html.parser import HTMLParser
 from typing import Any
 
@@ -65,6 +66,7 @@ def full(text: str) -> WorkItem:
         base_version=1,
         input_hash="h",
         idempotency_key="i",
+        call_id=uuid.uuid4(),
         epoch=1,
         started_at=now(),
         state=JournalState.FAILED,

@@ -18,10 +18,11 @@ REASONS: dict[State, tuple[str, ...]] = {
     State.QUEUED: (
         *(Reason.NEW, Reason.CONTINUE, Reason.DELAY, Reason.RETRY, Reason.RESOURCE, Reason.LIMIT),
         *(Reason.RECOVERED, Reason.REQUEUED, Reason.REDRIVEN, Reason.RELEASED, Reason.ANSWERED),
+        Reason.FOLLOW_UP,
     ),
     State.RUNNING: ("",),
     State.WAITING: (Reason.APPROVAL, Reason.INPUT, Reason.SIGNAL, Reason.CHILDREN, Reason.TIMER),
-    State.PAUSED: (Reason.OPERATOR, Reason.BUDGET, Reason.STEP_QUOTA),
+    State.PAUSED: (Reason.OPERATOR, Reason.BUDGET, Reason.STEP_QUOTA, Reason.HELD),
     State.DONE: ("",),
     State.FAILED: (
         *(Reason.ATTEMPTS_EXHAUSTED, Reason.PERMANENT_ERROR, Reason.DEADLINE, Reason.TIMEOUT, Reason.WAIT_EXPIRED),
@@ -53,7 +54,9 @@ def test_why_tells_the_state_and_the_reason_in_words(state: State, reason: str) 
     found = why(placed(state, reason))
     assert found.causes
     assert all(cause.code and cause.text.endswith(".") for cause in found.causes)
-    if reason:
+    if reason == Reason.HELD:
+        assert "Held" in found.text, "in words of its own"
+    elif reason:
         assert for_people(reason) in found.text
 
 
