@@ -69,7 +69,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Any:
         return send(wrapper, text, params)
 
     monkeypatch.setattr(session, "_send", by_store)
-    monkeypatch.setattr("tests.contracts.test_store_plans.LARGE", LARGE)
+    monkeypatch.setattr("tests.contracts.plans.LARGE", LARGE)
     with connection.execute_wrapper(by_orm):
         yield found
 
