@@ -11,10 +11,10 @@ from runtime.asks import Input
 from runtime.choices import State
 from runtime.journal import CallPolicy
 from runtime.models import Wait
+from runtime.operations.respond import respond
 from runtime.queries import verify
 from tests.runtime.worker.calling import Calling, note, put, read, told, work
 
-respond = pytest.importorskip("runtime.operations.respond").respond
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("calling")]
 LANES = ["async", "atomic"]
 
