@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime.store.front import Front
 from runtime.store.turns import Lane
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ class ClaimRequest:
 
     `alone` asks for one suspect (an item with two or more deaths) and nothing else, for a worker that has nothing in
     flight; `due` and `next_due_in` then speak of suspects only. Other requests never see suspects.
+
+    `front` is the asker's own note of where due work begins, kept from one request to the next; without one, each claim
+    looks at everything.
     """
 
     worker: uuid.UUID
@@ -79,6 +83,7 @@ class ClaimRequest:
     pools: tuple[str, ...]
     limit: int
     alone: bool = False
+    front: Front | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

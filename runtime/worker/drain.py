@@ -24,6 +24,7 @@ from runtime import instrument, wake
 from runtime.choices import TERMINAL, Reason, State
 from runtime.conf import settings as roost
 from runtime.store import get_store
+from runtime.store.front import Front
 from runtime.store.values import Claimed, ClaimRequest, Held, Outcome
 from runtime.worker import outcomes
 from runtime.worker.committer import Committer, DatabaseAway, read_back
@@ -59,6 +60,7 @@ class Drain:
         self.engines = load_engines(options.engines)
         self.inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self.runs: dict[uuid.UUID, Run] = {}
+        self.front = Front()
         self.crew = Crew(self)
         self.worker = self.crew.registration.id
         self.pace = Pace(self.store, self.request(1), options)
@@ -96,6 +98,7 @@ class Drain:
             pools=self.options.pools,
             limit=limit,
             alone=alone,
+            front=self.front,
         )
 
     def retire(self) -> None:

@@ -6,8 +6,11 @@ much there is of it; without the priority, every item that waits for its time wo
 
 from __future__ import annotations
 
+import time
+
+from runtime.store.front import Front
 from runtime.store.limits import SCOPE
-from runtime.store.postgres.arrays import texts
+from runtime.store.postgres.arrays import plain, texts
 from runtime.store.postgres.session import rows
 from runtime.store.values import ClaimRequest
 
@@ -48,6 +51,33 @@ def ranks(name: str, kind: str) -> str:
 )"""
 
 
+# The priorities whose beginnings are known, and those between them in which there is something.
+LEVELS = f"""
+known(priority, run_at, id) AS MATERIALIZED (
+    SELECT * FROM unnest(%s::int[], %s::timestamptz[], %s::uuid[]) LIMIT %s::int
+), gaps(above, below) AS (
+    SELECT above, coalesce(lead(above) OVER (ORDER BY above DESC), -32769)
+    FROM (SELECT priority AS above FROM known UNION ALL SELECT 32768) bounds
+), between(priority, below) AS (
+    SELECT first.priority::int, gaps.below FROM gaps, LATERAL (
+        SELECT priority FROM roost_workitem WHERE {PLAIN} AND priority < gaps.above AND priority > gaps.below
+        ORDER BY priority DESC LIMIT 1
+    ) first
+    UNION ALL
+    SELECT next.priority::int, between.below FROM between, LATERAL (
+        SELECT priority FROM roost_workitem WHERE {PLAIN} AND priority < between.priority AND priority > between.below
+        ORDER BY priority DESC LIMIT 1
+    ) next
+), plain AS MATERIALIZED (
+    SELECT priority, run_at, id FROM known
+    UNION ALL
+    SELECT priority, '-infinity', '00000000-0000-0000-0000-000000000000' FROM between
+    ORDER BY priority DESC
+)"""
+"""Common table expressions of a statement that begins behind what was claimed before, `plain` the one to go on from.
+Parameters: `levels(front)`."""
+
+
 KEYED = f"""EXISTS (
     SELECT FROM plain r, LATERAL (
         SELECT FROM roost_workitem WHERE {PLAIN} AND priority = r.priority AND fair_key > '' ORDER BY fair_key LIMIT 1
@@ -85,6 +115,13 @@ SELECT CASE WHEN %s::bool THEN {_first_due("suspect", SUSPECT)}
 ELSE greatest({_first_due("plain", PLAIN)}, {_first_due("limited", LIMITED)}) END
 """
 
+_BEHIND = "(run_at, id) > (r.run_at, r.id)"
+
+DUE_BEHIND = f"""
+WITH RECURSIVE {LEVELS}, {ranks("limited", LIMITED)}
+SELECT greatest({_first_due("plain", f"{PLAIN} AND {_BEHIND}")}, {_first_due("limited", LIMITED)})
+"""
+
 NEXT = f"""
 WITH RECURSIVE {RANKS}
 SELECT extract(epoch FROM CASE WHEN %s::bool THEN {_next_due("suspect", SUSPECT)}
@@ -99,10 +136,28 @@ def mine(request: ClaimRequest) -> list[str | None]:
     return [engines, engines, pools, pools]
 
 
+def levels(front: Front) -> list[str]:
+    """Return the parameters of LEVELS."""
+    known = sorted(front.begins.items(), reverse=True)
+    return [
+        plain([priority for priority, _ in known]),
+        texts([run_at.isoformat() for _, (run_at, _) in known]),
+        plain([item for _, (_, item) in known]),
+        str(len(known)),
+    ]
+
+
 def due(using: str, request: ClaimRequest) -> int | None:
-    """Return the highest priority among items due for this worker now, None when there are none."""
-    wanted = mine(request)
-    priority: int | None = rows(using, DUE, [request.alone, *wanted, *wanted, *wanted])[0][0]
+    """Return the highest priority among items due for this worker now, None when there are none.
+
+    Where the request's `front` says so, only those behind what was claimed before count.
+    """
+    wanted, front = mine(request), request.front
+    if request.alone or front is None or front.is_whole(time.monotonic()):
+        found = rows(using, DUE, [request.alone, *wanted, *wanted, *wanted])
+    else:
+        found = rows(using, DUE_BEHIND, [*levels(front), *wanted, *wanted])
+    priority: int | None = found[0][0]
     return priority
 
 
