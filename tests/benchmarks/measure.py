@@ -35,7 +35,6 @@ class Bench:
     folder: Path
     server_log: Path | None
     values: dict[str, float] = field(default_factory=dict)
-    _floors: dict[str, float] = field(default_factory=dict)
 
     @property
     def runs(self) -> int:
@@ -49,12 +48,13 @@ class Bench:
         return max(1, count // 2) if quick is None else quick
 
     def floor(self, name: str) -> float:
-        """Return what raw psycopg (or sqlite3) reaches, in steps a second: the median, taken once a call."""
-        if name not in self._floors:
-            seconds = self.scale(3, quick=1)
-            self.say(f"floor {name} …")
-            self._floors[name] = statistics.median(floors.FLOORS[name](self.folder, seconds) for _ in range(self.runs))
-        return self._floors[name]
+        """Return what raw psycopg (or sqlite3) reaches, in steps a second: the median, taken now.
+
+        Next to what is compared with it, since a machine's speed drifts.
+        """
+        seconds = self.scale(3, quick=1)
+        self.say(f"floor {name} …")
+        return statistics.median(floors.FLOORS[name](self.folder, seconds) for _ in range(self.runs))
 
     def empty(self) -> None:
         """Forget the rows of earlier runs."""
