@@ -125,10 +125,13 @@ def _parked(worker: uuid.UUID, run: Run, context: Context, pause: Suspend) -> Ou
         return outcomes.fail(worker, run, error)
 
 
-def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
-    """Run one step of a sync engine and return its outcome. Raises what the step raises, and `Suspended`."""
+def run_sync(worker: uuid.UUID, run: Run, using: str, context: Context | None = None) -> Outcome:
+    """Run one step of a sync engine and return its outcome. Raises what the step raises, and `Suspended`.
+
+    `context` stands in for the usual one.
+    """
     run.calls = None
-    context = Context(run, using)
+    context = context or Context(run, using)
     token = _current.set(context)
     try:
         compatibility.require(run.engine, run.item.engine_version, run.schema)

@@ -25,6 +25,7 @@ from runtime.management.roost import (
     lists,
     looks,
     moves,
+    replays,
     resources,
     schedules,
     stories,
@@ -36,7 +37,21 @@ from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
-    *(moves, going_back, carry, answers, letters, limits, resources, schedules, triggers, upkeep, deploys, demo),
+    *(
+        moves,
+        going_back,
+        replays,
+        carry,
+        answers,
+        letters,
+        limits,
+        resources,
+        schedules,
+        triggers,
+        upkeep,
+        deploys,
+        demo,
+    ),
 )
 
 
