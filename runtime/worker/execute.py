@@ -77,6 +77,7 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
         return outcomes.fail(worker, run, error)
     finally:
         _current.reset(token)
+        context.leave()
 
 
 async def _decide(run: Run, context: Context) -> tuple[Snapshot, Any]:
@@ -144,6 +145,7 @@ def run_sync(worker: uuid.UUID, run: Run, using: str, context: Context | None = 
         raise Suspended(outcomes.suspend(worker, run, context, pause)) from None
     finally:
         _current.reset(token)
+        context.leave()
 
 
 def accept_first(run: Run, first: Any) -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from django.db import connections
@@ -21,6 +22,7 @@ from runtime.store.values import Held
 from runtime.worker.context import Context
 from runtime.worker.replay.record import Child
 from runtime.worker.run import Run
+from runtime.workspaces import places
 
 OUTSIDE = frozenset(
     {"socket.connect", "socket.sendto", "socket.sendmsg", "subprocess.Popen"}
@@ -170,6 +172,14 @@ class ReplayContext(Context):
     async def aartifact(self, name: str, content: bytes | str | Any, **more: Any) -> str:
         """Do what `artifact()` does."""
         return self.artifact(name, content, **more)
+
+    def workspace(self) -> Path:
+        """Return where the workspace is or would be: it is not made, nor is what recorded calls did there."""
+        return places.place(self._run.claimed.namespace, self._run.id).path
+
+    async def aworkspace(self) -> Path:
+        """Do what `workspace()` does."""
+        return self.workspace()
 
     def log(self, message: str, *, level: str = "info", **data: Any) -> None:
         """Do nothing."""
