@@ -32,5 +32,6 @@ STORAGES = {
         "OPTIONS": {"location": str(TEST_FOLDER / "artifacts"), "base_url": None},
     },
 }
+ROOST_WORKSPACES_ROOT = os.environ.get("ROOST_WORKSPACES_ROOT") or str(TEST_FOLDER / "workspaces")
 SECRET_KEY = "only for tests"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

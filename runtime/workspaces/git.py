@@ -121,6 +121,17 @@ def _command(arguments: Sequence[str | Path]) -> list[str]:
     return ["git", *always, *map(str, arguments)]
 
 
+def _verb(command: Sequence[str]) -> str:
+    """Return the name of the git command, which comes after the options of git itself."""
+    rest = iter(command[1:])
+    for part in rest:
+        if part == "-c":
+            next(rest)
+        elif not part.startswith("-"):
+            return part
+    return ""
+
+
 def _end(group: int, returncode: int | None) -> None:
     if returncode is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -131,12 +142,12 @@ def _printed(command: Sequence[str], code: int, out: bytes, err: bytes) -> str:
     if code == 0:
         return out.decode(errors="surrogateescape")
     said = clean(err.decode(errors="replace")).strip()[-LAST_WORDS:]
-    verb = command[1 + 2 * len(ALWAYS)]
+    verb = _verb(command)
     raise GitFailed(f"git {verb} failed: {said or f'exit code {code}'}", details={"exit_code": code, "said": said})
 
 
 def _too_long(command: Sequence[str], limit: float) -> WorkspaceUnavailable:
-    verb = command[1 + 2 * len(ALWAYS)]
+    verb = _verb(command)
     return WorkspaceUnavailable(f"git {verb} took longer than {limit:g} s (ROOST_WORKSPACE_SECONDS) and was ended.")
 
 
