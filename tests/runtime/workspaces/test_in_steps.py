@@ -24,7 +24,7 @@ from runtime.worker.workspace_care import WorkspaceCare
 from runtime.workspaces import Workspace, places
 from runtime.workspaces.making import enter
 from tests.factories import WorkItemFactory
-from tests.runtime.management.cli import document, refused, run
+from tests.runtime.management.cli import document, run
 from tests.runtime.worker.calling import work
 from tests.runtime.workspaces.engines import Writing
 from tests.runtime.workspaces.repositories import repository
@@ -59,8 +59,6 @@ def test_every_step_of_an_item_works_at_the_same_path(source: str, lane: str) ->
     path = places.place("default", item.pk).path
     assert read(item).result == [str(path), "1\n2\n"]
     assert read(other).result[1] == "1\n2\n3\n"
-    assert run("workspace-path", item.pk).strip() == str(path)
-    assert document("workspace-path", item.pk)["path"] == str(path)
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -93,14 +91,6 @@ def test_what_cannot_be_made_fails_the_item_or_is_tried_again(source: str, setti
     drain()
     assert (read(item).state, read(item).last_error["code"]) == (State.QUEUED, "workspace_unavailable")
     assert "ROOST_WORKSPACES_ROOT" in read(item).last_error["message"]
-
-
-def test_an_item_without_a_workspace_is_said_to_have_none(source: str, settings: Any) -> None:
-    code, message = refused("workspace-path", put(source).pk)
-    assert (code, "has no workspace on this host" in message) == (1, True)
-    settings.ROOST_WORKSPACES_ROOT = None
-    assert refused("workspace-path", put(source).pk)[0] == 1
-    assert refused("workspace-path", "ffffffff")[0] == 3
 
 
 NOW = dt.datetime(2026, 1, 10, tzinfo=dt.UTC)
