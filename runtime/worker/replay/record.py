@@ -21,7 +21,7 @@ from runtime.worker.asking import Told
 
 _TELLING = (
     *(EventKind.CHILD, EventKind.STEP, EventKind.RETRY, EventKind.WAITED, EventKind.DONE, EventKind.IMPORTED),
-    *(EventKind.FORKED, EventKind.REDRIVEN, EventKind.REQUEUED, EventKind.FOLLOWED_UP),
+    *(EventKind.FAILED, EventKind.FORKED, EventKind.REDRIVEN, EventKind.REQUEUED, EventKind.FOLLOWED_UP),
 )
 _AFRESH = frozenset({EventKind.REDRIVEN, EventKind.REQUEUED, EventKind.FOLLOWED_UP})
 """Moves after which a step's attempts are counted from the beginning."""
@@ -49,13 +49,14 @@ class History:
     waited: set[int] = field(default_factory=set)
     done_at: set[int] = field(default_factory=set)
     step_at: dict[int, int] = field(default_factory=dict)
+    failed_at: int = 0
     imported: list[tuple[int, uuid.UUID | None, str]] = field(default_factory=list)
     forked: bool = False
     redacted: bool = False
 
     def name(self, base: int, item: WorkItem) -> tuple[uuid.UUID, str]:
         """Return the id and the namespace that the item had when the step from `base` ran: an import gives others."""
-        seq = self.step_at.get(base + 1, 0)
+        seq = self.step_at.get(base + 1, self.failed_at)
         for imported_at, before, namespace in self.imported:
             if before is not None and imported_at > seq:
                 return before, namespace or item.namespace
@@ -75,8 +76,9 @@ def history(item: WorkItem, using: str) -> History:
 def _take(found: History, event: Event) -> None:
     data: Any = event.data if isinstance(event.data, dict) else {}
     if event.kind == EventKind.CHILD:
-        if not event.reason:  # one of a trigger has its name here
-            found.children[_UNDER_WAY].append(Child(id=uuid.UUID(data["child"]), engine=str(data.get("engine", ""))))
+        child = _id(data.get("child"))
+        if child is not None and not event.reason:  # one of a trigger has its name here
+            found.children[_UNDER_WAY].append(Child(id=child, engine=str(data.get("engine", ""))))
     elif event.kind == EventKind.STEP:
         found.children[event.version - 1] = found.children.pop(_UNDER_WAY, [])
         found.step_at[event.version] = event.seq
@@ -86,6 +88,8 @@ def _take(found: History, event: Event) -> None:
         found.waited.add(event.version)
     elif event.kind == EventKind.DONE:
         found.done_at.add(event.version)
+    elif event.kind == EventKind.FAILED:
+        found.failed_at = event.seq
     else:
         _take_move(found, event, data)
 
@@ -124,7 +128,8 @@ def told(item: WorkItem, base: int, children: Iterable[Child], using: str) -> To
 def _answer(wait: Wait) -> Answer:
     by_time = _passed(wait.expires_at, wait.resolved_at) and not wait.answers
     expired = wait.state == WaitState.EXPIRED or (wait.has_default and by_time)
-    reason = wait.answers[-1]["reason"] if wait.answers and not expired else ""
+    last: Any = wait.answers[-1] if isinstance(wait.answers, list) and wait.answers and not expired else None
+    reason = str(last.get("reason", "")) if isinstance(last, dict) else ""
     return Answer(
         key=wait.key,
         kind=wait.kind,

@@ -318,7 +318,7 @@ def test_a_copy_of_a_failed_run_is_replayed_under_the_name_that_the_run_had(lane
                 str(ctx.spawn(lane, {"does": "it"})),
             ]
         answer = ctx.ask(Approval("pay", on_reject="answer"))
-        raise Declined(f"{answer.by} said {answer.value}", code="declined")
+        raise Declined(f"{answer.by} said {answer.value} to {ctx._run.id}", code="declined")
 
     item = put(lane, step, steps=9)
     drain(skip_delays=True, max_steps=2)
@@ -332,10 +332,11 @@ def test_a_copy_of_a_failed_run_is_replayed_under_the_name_that_the_run_had(lane
         found = again(copy)
         assert found.divergence is None
         assert found.stopped is not None
-        assert found.stopped["message"] == "ann said True"
+        assert found.stopped["message"] == f"ann said True to {item.pk}"
     assert verify.item(second.pk) == []
     assert [note.text for note in again(second).notes] == ["The run was redacted before it came here."]
     redrive(first.pk)
     drain(skip_delays=True)
-    assert read(first).last_error["message"] == "ann said True"
-    assert again(first).stopped is not None
+    found = again(first)
+    assert found.stopped is not None
+    assert found.stopped["message"] == f"ann said True to {first.pk}"
