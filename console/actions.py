@@ -17,11 +17,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from console.action_fields import ActionField
 from runtime.exceptions import InvalidInput, RoostError, StaleVersion
 from runtime.models import Event, WorkItem
 from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.base import ItemOperation, check_permission
 from runtime.operations.cancel import Cancel
+from runtime.operations.follow_up import FollowUp
+from runtime.operations.fork import Fork
 from runtime.operations.pause import Pause
 from runtime.operations.redrive import Redrive
 from runtime.operations.requeue import Requeue
@@ -88,7 +91,8 @@ class OperatorAction:
 
     `title` heads list action, button and confirm page, `effect` says what will happen. Where `moving` is set, the
     progress that a worker makes meanwhile does not void a confirmation (else an item that makes many steps a second
-    could never be stopped); what another person does to the item does.
+    could never be stopped); what another person does to the item does. `fields` are what a person may say besides;
+    with `makes_new` the result is another item, and the one it was asked of stays as it is.
     """
 
     name: str
@@ -97,6 +101,8 @@ class OperatorAction:
     effect: str | Promise
     moving: bool = False
     grave: bool = False
+    makes_new: bool = False
+    fields: tuple[ActionField, ...] = ()
 
     @property
     def permission(self) -> str:
@@ -117,12 +123,15 @@ class OperatorAction:
         check_permission(by, self.permission, self.operation.verb)
         return [Verdict(item=item, skipped=self._objection(item, by)) for item in items]
 
-    def carry_out(self, confirmations: Iterable[Confirmation], *, by: Any, reason: str) -> list[Result]:
+    def carry_out(
+        self, confirmations: Iterable[Confirmation], *, by: Any, reason: str, values: dict[str, Any] | None = None
+    ) -> list[Result]:
         """Do it to each confirmed item in a transaction of its own; skip those that changed or do not allow it.
 
-        Raises `Forbidden`, and `InvalidInput` for a bad reason, before anything was changed.
+        `values` are those of the fields that were filled in. Raises `Forbidden`, and `InvalidInput` for a bad reason or
+        value, before anything was changed.
         """
-        asked = [(one, self._confirmed(one, by=by, reason=reason)) for one in confirmations]
+        asked = [(one, self._confirmed(one, by=by, reason=reason, values=values or {})) for one in confirmations]
         check_permission(by, self.permission, self.operation.verb)
         return [_carried_out(one, operation) for one, operation in asked]
 
@@ -130,13 +139,14 @@ class OperatorAction:
         # The reason is asked for later, so none can be missing yet.
         operation = self.operation(item.pk, by=by, reason="-")
         try:
-            return "" if operation.decide(item) is not None else _("nothing would change")
+            return "" if operation.would_change(item) else _("nothing would change")
         except RoostError as error:
             return str(error).removeprefix(f"Work item {item.pk} ")
 
-    def _confirmed(self, confirmation: Confirmation, *, by: Any, reason: str) -> ItemOperation:
+    def _confirmed(self, confirmation: Confirmation, *, by: Any, reason: str, values: dict[str, Any]) -> ItemOperation:
         if not self.moving:
-            return self.operation(confirmation.item, by=by, reason=reason, row_version=confirmation.row_version)
+            told = {"by": by, "reason": reason, "row_version": confirmation.row_version}
+            return self.operation(confirmation.item, **values, **told)
         lenient: type[Any] = type(f"Confirmed{self.operation.__name__}", (_ProgressAllowed, self.operation), {})
         operation: _ProgressAllowed = lenient(confirmation.item, by=by, reason=reason)
         operation.confirmation = confirmation
@@ -184,6 +194,43 @@ ACTIONS: tuple[OperatorAction, ...] = (
         operation=Requeue,
         title=gettext_lazy("Requeue"),
         effect=gettext_lazy("The items are due at once, from their last snapshot. A running step is thrown away."),
+    ),
+    OperatorAction(
+        name="follow_up",
+        operation=FollowUp,
+        title=gettext_lazy("Follow up"),
+        effect=gettext_lazy("Ended items run on with new input, from the state they had."),
+        fields=(
+            ActionField(
+                name="input",
+                label=gettext_lazy("Input (JSON)"),
+                help=gettext_lazy("What the next step finds as the answer “follow_up”. Empty: null."),
+                kind="json",
+            ),
+        ),
+    ),
+    OperatorAction(
+        name="fork",
+        operation=Fork,
+        title=gettext_lazy("Fork"),
+        effect=gettext_lazy(
+            "New items go on from a snapshot of these, which stay as they are. Recorded calls are made anew."
+        ),
+        makes_new=True,
+        fields=(
+            ActionField(
+                name="version",
+                label=gettext_lazy("From version"),
+                help=gettext_lazy("Empty: the latest."),
+                kind="whole",
+            ),
+            ActionField(
+                name="state",
+                label=gettext_lazy("Edited state (JSON)"),
+                help=gettext_lazy("Empty: the state of that snapshot, unchanged."),
+                kind="json",
+            ),
+        ),
     ),
     OperatorAction(
         name="pause",

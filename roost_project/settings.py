@@ -80,9 +80,13 @@ Q_CLUSTER = {"name": "roost", "orm": "default", "timeout": 60, "retry": 120}
 ROOST_ENGINES = {
     "counter": "engines.counter.Counter",
     "letter": "engines.refund.Letter",
+    "patch": "engines.patch.Patch",
     "refund": "engines.refund.Refund",
     "watchlist": "engines.watchlist.Watchlist",
 }
+
+# Where items have their checkouts.
+ROOST_WORKSPACES_ROOT = str(BASE_DIR / "workspaces")
 
 # Roost's own settings (runtime/conf.py) may come from the environment too: ROOST_LEASE_SECONDS=30.
 globals().update(overrides(names()))

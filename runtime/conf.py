@@ -98,6 +98,12 @@ class Settings:
     ARTIFACT_STORAGE: str = "roost_artifacts"
     ARTIFACT_ORPHAN_SECONDS: float = 24 * 3600.0
 
+    # Absolute path of the folder for items' workspaces, None for no workspaces; beginnings of the sources that they may
+    # be made from, none for any; seconds that one git command may take.
+    WORKSPACES_ROOT: str | None = None
+    WORKSPACE_SOURCES: list[str] = []
+    WORKSPACE_SECONDS: float = 300.0
+
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000
     STATEMENT_TIMEOUT_MS: int = 30_000

@@ -36,6 +36,7 @@ from typing import Any, ClassVar, Literal
 from runtime.asks import Ask
 from runtime.retry import RetryPolicy
 from runtime.step import current_context
+from runtime.workspaces import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +162,8 @@ class Engine(ABC):
     """Policy for steps that fail; None takes the `ROOST_MAX_ATTEMPTS` and `ROOST_BACKOFF_*` settings."""
     step_timeout: float | None = None
     """Seconds one step may run; None takes `ROOST_STEP_TIMEOUT`."""
+    workspace: Workspace | None = None
+    """What the files of every item are made from; None for an engine without files, or one that says it by item."""
 
     @abstractmethod
     def init_snapshot(self, item: Item) -> Any:
@@ -181,6 +184,10 @@ class Engine(ABC):
     def config(self) -> Any:
         """Return the configuration to freeze on an item at enqueue (JSON); later edits leave the item alone."""
         return None
+
+    def workspace_for(self, item: Item) -> Workspace | None:
+        """Return what the files of this item are made from. Asked when a step first wants its workspace."""
+        return self.workspace
 
     def check_payload(self, payload: Any) -> None:
         """Raise `InvalidInput` when `payload` is not one this engine can work on. Called at enqueue."""
@@ -222,6 +229,7 @@ class FunctionEngine(Engine):
         upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
         retry: RetryPolicy | None = None,
         step_timeout: float | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         self.function = function
         self.init = init
@@ -230,6 +238,7 @@ class FunctionEngine(Engine):
         self.upcasters = upcasters or {}
         self.retry = retry
         self.step_timeout = step_timeout
+        self.workspace = workspace
         self._with_context = takes(function, 2)
 
     @property
@@ -256,6 +265,7 @@ def engine(
     upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
     retry: RetryPolicy | None = None,
     step_timeout: float | None = None,
+    workspace: Workspace | None = None,
 ) -> Callable[[StepFunction], FunctionEngine]:
     """Make an engine of a function `(state)` or `(state, ctx)` that returns `Continue`, `Complete` and so on.
 
@@ -271,6 +281,7 @@ def engine(
             upcasters=upcasters,
             retry=retry,
             step_timeout=step_timeout,
+            workspace=workspace,
         )
 
     return make

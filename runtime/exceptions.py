@@ -257,6 +257,18 @@ class StorageUnavailable(RetryableError):
     code = "storage_unavailable"
 
 
+class WorkspaceUnavailable(RetryableError):
+    """The item's workspace cannot be had now: git or its source does not answer, or the disk, or another has it."""
+
+    code = "workspace_unavailable"
+
+
+class WorkspaceRefused(PermanentError):
+    """No workspace can be made from what was asked for: a source or ref that is not allowed, or not there."""
+
+    code = "workspace_refused"
+
+
 class CorruptArtifact(RoostError):
     """The bytes of an artifact are gone from the storage, or are not those that were stored."""
 

@@ -6,6 +6,7 @@ import contextvars
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from runtime.asks import Answer, Ask
@@ -130,6 +131,18 @@ class StepContext(ABC):
         metadata: Mapping[str, Any] | None = None,
     ) -> str:
         """Do what `artifact()` does without blocking the event loop."""
+
+    def workspace(self) -> Path:
+        """Return the folder of the item's workspace, made from what its engine declares if it is not there yet.
+
+        The same path for every step and after every crash, on this host. It is this step's alone until the step ends;
+        see `runtime.workspaces`. Raises `WorkspaceRefused` (permanent), `WorkspaceUnavailable` (retried) and `Fenced`.
+        """
+        raise RoostError("There are no workspaces here.")
+
+    async def aworkspace(self) -> Path:
+        """Do what `workspace()` does without blocking the event loop."""
+        return self.workspace()
 
     @abstractmethod
     def log(self, message: str, *, level: str = "info", **data: Any) -> None:

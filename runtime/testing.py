@@ -22,6 +22,7 @@ import inspect
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -78,6 +79,7 @@ class RecordingContext(StepContext):
     reports: list[tuple[float | None, str]] = field(default_factory=list)
     children: list[dict[str, Any]] = field(default_factory=list)
     given: Sequence[Answer] = ()
+    folder: Path | None = None
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -124,6 +126,10 @@ class RecordingContext(StepContext):
     ) -> str:
         """Do what `artifact()` does."""
         return self.artifact(name, content, kind=kind, content_type=content_type, metadata=metadata)
+
+    def workspace(self) -> Path:
+        """Return the `folder` that the test has given."""
+        return super().workspace() if self.folder is None else self.folder
 
     def log(self, message: str, *, level: str = "info", **data: Any) -> None:
         """Keep the line in `lines`."""

@@ -10,6 +10,7 @@ from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
 
 LEDGER_ENGINES = ("Hop", "Write", "Stubborn", "Sleepy", "Poison", "Flaky", "Watchful", "Gather")
+CALLING_ENGINES = ("Caller", "AtomicCaller", "LongCaller", "AtomicLongCaller", "Ticker")
 TEST_FOLDER = Path(tempfile.gettempdir()) / f"roost-tests-{os.getpid()}"
 
 # On SQLite a file of this process alone: threads and child processes open it too.
@@ -22,7 +23,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.ledger"]
 ROOST_ENGINES = {
     **globals().get("ROOST_ENGINES", {}),
     **{name.lower(): f"tests.ledger.engines.{name}" for name in LEDGER_ENGINES},
-    **{name.lower(): f"tests.ledger.calling.{name}" for name in ("Caller", "AtomicCaller", "Ticker")},
+    **{name.lower(): f"tests.ledger.calling.{name}" for name in CALLING_ENGINES},
 }
 STORAGES = {
     **STORAGES,
@@ -32,5 +33,6 @@ STORAGES = {
         "OPTIONS": {"location": str(TEST_FOLDER / "artifacts"), "base_url": None},
     },
 }
+ROOST_WORKSPACES_ROOT = os.environ.get("ROOST_WORKSPACES_ROOT") or str(TEST_FOLDER / "workspaces")
 SECRET_KEY = "only for tests"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -16,14 +16,18 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from console.action_fields import typed, values
 from console.actions import ACTIONS, AT_ONCE, Confirmation, OperatorAction, Result, named, read_confirmations
 from console.admin.base import ReadOnlyAdmin
 from runtime.exceptions import InvalidInput
+from runtime.models import WorkItem
 from runtime.operations.base import MAX_REASON
 from runtime.queries.items import HEAVY
 
@@ -85,6 +89,7 @@ class VerbAdmin(ReadOnlyAdmin):
             "items": " ".join(str(Confirmation.of(item)) for item in eligible),
             "back": _back(request),
             "reason": request.POST.get("reason", ""),
+            "typed": typed(action.fields, request.POST),
             "max_reason": MAX_REASON,
             "error": error,
         }
@@ -95,9 +100,13 @@ class VerbAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         reason = request.POST.get("reason", "")
         try:
-            results = action.carry_out(confirmations, by=request.user, reason=reason)
+            given = values(typed(action.fields, request.POST))
+            results = action.carry_out(confirmations, by=request.user, reason=reason, values=given)
         except InvalidInput as error:
             return self.confirm(request, action, self._rows(request, confirmations), str(error))
+        if action.fields and all(result.skipped for result in results):
+            # What was typed must not be lost.
+            return self.confirm(request, action, self._rows(request, confirmations), results[0].skipped)
         self._log(request, action, results, reason)
         self._tell(request, action, results)
         return HttpResponseRedirect(_back(request))
@@ -108,6 +117,9 @@ class VerbAdmin(ReadOnlyAdmin):
     def _log(self, request: HttpRequest, action: OperatorAction, results: Iterable[Result], reason: str) -> None:
         items: Any = [result.item for result in results if result.item is not None]
         if items:
+            if action.makes_new:
+                asked = [result.confirmation.item for result in results if result.item is not None]
+                items += WorkItem.objects.filter(pk__in=asked)
             message = ": ".join(filter(None, [action.operation.participle, reason.strip()]))
             user: Any = request.user
             LogEntry.objects.log_actions(user_id=user.pk, queryset=items, action_flag=CHANGE, change_message=message)
@@ -117,13 +129,16 @@ class VerbAdmin(ReadOnlyAdmin):
         changed = len(results) - len(skipped)
         if changed:
             text = ngettext("%(verb)s: %(count)d item changed.", "%(verb)s: %(count)d items changed.", changed)
-            self.message_user(request, text % {"verb": action.title, "count": changed}, messages.SUCCESS)
+            if action.makes_new:
+                text = ngettext("%(verb)s: %(count)d item made.", "%(verb)s: %(count)d items made.", changed)
+            told = text % {"verb": action.title, "count": changed}
+            self.message_user(request, _with_links(told, results) if action.makes_new else told, messages.SUCCESS)
         if skipped:
             text = ngettext("%(verb)s: %(count)d item skipped.", "%(verb)s: %(count)d items skipped.", len(skipped))
-            told = [text % {"verb": action.title, "count": len(skipped)}, *skipped[:TOLD]]
+            parts = [text % {"verb": action.title, "count": len(skipped)}, *skipped[:TOLD]]
             if len(skipped) > TOLD:
-                told.append(_("And so on."))
-            self.message_user(request, " ".join(told), messages.WARNING)
+                parts.append(_("And so on."))
+            self.message_user(request, " ".join(parts), messages.WARNING)
 
 
 def offer(admin_class: type[VerbAdmin]) -> type[VerbAdmin]:
@@ -148,6 +163,13 @@ def _list_action(action: OperatorAction) -> Callable[[VerbAdmin, HttpRequest, Qu
 
     ask.__name__ = f"{action.name}_items"
     return ask
+
+
+def _with_links(told: str, results: Sequence[Result]) -> SafeString:
+    """Return the words with links to the first items that were made."""
+    made = [result.item.pk for result in results if result.item is not None][:TOLD]
+    links = [(reverse("admin:roost_workitem_change", args=[pk]), pk) for pk in made]
+    return format_html("{} {}", told, format_html_join(" ", '<a href="{}">{}</a>', links))
 
 
 def _back(request: HttpRequest) -> str:

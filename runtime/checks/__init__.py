@@ -16,6 +16,8 @@ ALWAYS: tuple[Check, ...] = (
     configuration.setting_of_wrong_type,
     configuration.setting_out_of_range,
     configuration.lease_shorter_than_three_heartbeats,
+    configuration.workspaces_root_not_absolute,
+    configuration.git_missing,
     configuration.unknown_setting,
     configuration.engine_not_found,
     configuration.trigger_makes_no_sense,

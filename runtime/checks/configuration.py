@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -61,6 +63,29 @@ def lease_shorter_than_three_heartbeats(**_options: Any) -> Found:
             f"A lease of {lease:g} s is renewed every {beat:g} s: a late heartbeat would lose running steps.",
             hint=f"Set ROOST_LEASE_SECONDS = {BEATS_IN_A_LEASE * beat:g} or more, or ROOST_HEARTBEAT_SECONDS lower.",
             id="roost.E003",
+        )
+
+
+@check
+def workspaces_root_not_absolute(**_options: Any) -> Found:
+    """Find a folder for workspaces that depends on where a process was started."""
+    root: str | None = roost.WORKSPACES_ROOT
+    if root is not None and not Path(root).is_absolute():
+        yield Error(
+            f"ROOST_WORKSPACES_ROOT = {root!r} is no absolute path: each process would look elsewhere.",
+            hint="Set ROOST_WORKSPACES_ROOT to an absolute path, or remove it if no engine has workspaces.",
+            id="roost.E015",
+        )
+
+
+@check
+def git_missing(**_options: Any) -> Found:
+    """Find workspaces without the tool that makes them."""
+    if roost.WORKSPACES_ROOT and shutil.which("git") is None:
+        yield Warning(
+            "ROOST_WORKSPACES_ROOT is set, but there is no git here: no workspace can be made.",
+            hint="Install git on every host whose workers run engines with workspaces.",
+            id="roost.W015",
         )
 
 

@@ -73,6 +73,10 @@ class ItemOperation:
         """Return the move for the item in the state it is in, None for nothing to do. Raises `Conflict`."""
         raise NotImplementedError
 
+    def would_change(self, item: WorkItem) -> bool:
+        """Say whether it would do anything to the item as it was read. Raises `Conflict` when it may not be done."""
+        return self.decide(item) is not None
+
     def conflict(self, item: WorkItem, hint: str) -> Conflict:
         """Return the error for an item in a state that this verb cannot move; `hint` says what can be done."""
         return Conflict(

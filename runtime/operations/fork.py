@@ -67,6 +67,11 @@ class Fork(ItemOperation):
         self.check_permission()
         transacted(self.store.using, lambda: self._plan(forks.lock_original(self.store.using, self.item_id)))
 
+    def would_change(self, item: WorkItem) -> bool:
+        """Say whether there is a snapshot to go on from. Raises `Conflict` when there is none."""
+        self._snapshot(item)
+        return True
+
     def execute(self) -> WorkItem:
         """Store the fork, or find the one that has its key, and return it. One transaction; joins the caller's.
 
@@ -96,6 +101,12 @@ class Fork(ItemOperation):
     def _plan(self, original: WorkItem) -> tuple[Snapshot, NewItem]:
         """Return the snapshot to go on from, and the item. Raises `Conflict` or `InvalidInput`."""
         self._require_unchanged(original)
+        kept = self._snapshot(original)
+        if self.payload is not KEPT:
+            registry.get(original.engine).check_payload(self.payload)
+        return kept, self._item(original)
+
+    def _snapshot(self, original: WorkItem) -> Snapshot:
         version = original.version if self.version is None else self.version
         kept = Snapshot.objects.using(self.store.using).filter(work_item=original, version=version).first()
         if kept is None:
@@ -104,9 +115,7 @@ class Fork(ItemOperation):
                 f"version {version}. Look at its history for those kept.",
                 state=original.state,
             )
-        if self.payload is not KEPT:
-            registry.get(original.engine).check_payload(self.payload)
-        return kept, self._item(original)
+        return kept
 
     def _item(self, original: WorkItem) -> NewItem:
         return NewItem(

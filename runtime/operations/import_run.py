@@ -24,6 +24,7 @@ from runtime.queries.export import FORMAT, FORMAT_VERSION, PARTS
 from runtime.store import blobs, get_store
 from runtime.store.history import next_event
 from runtime.store.transactions import transacted
+from runtime.store.waits import is_answered
 
 RELATION = "import"
 BATCH = 500
@@ -36,8 +37,6 @@ _NOT_TAKEN = (
 _LARGEST = 2**53
 _MOST_FAILURES = 1_000_000
 """Counts go on from where the document leaves them: whatever it says, they must not reach the end of their column."""
-_OPEN = frozenset({WaitState.OPEN, WaitState.RESOLVED, WaitState.EXPIRED})
-"""Waits that no step has consumed. The copy's step asks for them anew."""
 
 
 class ImportRun:
@@ -76,13 +75,15 @@ class ImportRun:
         item = self._item(document)
         rows = {name: _rows(document, name, item) for name in PARTS}
         _require_whole(item, rows["snapshots"], rows["events"])
-        rows["waits"] = [row for row in rows["waits"] if row.state not in _OPEN]
+        rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
+        item.asked = any(is_answered(row) for row in rows["waits"])
         files = [(version, prepared) for version, prepared in map(_file, _list(document, "artifacts")) if prepared]
         # Bytes come before the rows that need them; without those they are swept.
         rows["artifacts"] = [self._artifact(item, version, prepared) for version, prepared in files]
         left_out = len(_list(document, "artifacts")) - len(files)
         try:
-            transacted(self.store.using, lambda: self._write(item, rows, left_out, origin))
+            told = {"from": origin, **self._told(document, left_out)}
+            transacted(self.store.using, lambda: self._write(item, rows, told))
         except (IntegrityError, DataError, OverflowError) as error:
             raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
         stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
@@ -118,11 +119,18 @@ class ImportRun:
             created_at=clock.now(self.store.using),
         )
 
-    def _write(self, item: WorkItem, rows: dict[str, list[Any]], left_out: int, origin: str) -> None:
+    def _told(self, document: dict[str, Any], left_out: int) -> dict[str, Any]:
+        """Return what a replay of the copy has to know, and what the copy lacks."""
+        told: dict[str, Any] = {"artifacts_left_out": left_out} if left_out else {}
+        if document.get("redacted") is True:
+            told["redacted"] = True
+        before = document["item"].get("namespace")
+        return told if self.namespace in (None, before) else {**told, "namespace": before}
+
+    def _write(self, item: WorkItem, rows: dict[str, list[Any]], told: dict[str, Any]) -> None:
         using = self.store.using
         now = clock.now(using)
         item.event_seq = len(rows["events"])
-        told = {"from": origin, "artifacts_left_out": left_out} if left_out else {"from": origin}
         last = next_event(item, EventKind.IMPORTED, now, actor=self.actor, reason=self.reason, data=told)
         item.save(using=using, force_insert=True)
         for row in rows["waits"]:
@@ -141,6 +149,17 @@ class ImportRun:
 def import_run(document: Any, **options: Any) -> WorkItem:
     """Import the run and return the copy; see `ImportRun`. Raises `Forbidden` or `InvalidInput`."""
     return ImportRun(document, **options).execute()
+
+
+def _is_taken(wait: Wait, item: WorkItem) -> bool:
+    """Say whether a wait comes with the run.
+
+    What no step has consumed, the step of a copy that goes on asks for anew. The answers that the last step of a run
+    that has ended got do come: it is replayed with them, and has them when it is brought back.
+    """
+    if is_answered(wait):
+        return bool(item.state in TERMINAL and wait.base_version == item.version)
+    return wait.state not in (WaitState.OPEN, WaitState.EXPIRED)
 
 
 def _origin(document: dict[str, Any]) -> str:

@@ -22,12 +22,19 @@ _SAVEPOINTS = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 _CHANGES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b")
 
 
+def reads_only(sql: str, vendor: str) -> bool:
+    """Say whether a statement changes nothing. On SQLite a savepoint counts as a change: it may open a transaction."""
+    # On SQLite a savepoint would open the step's transaction, which locks the journal out.
+    allowed = _READS + (_SAVEPOINTS if vendor == "postgresql" else ())
+    text = _COMMENTS.sub("", sql, count=1).upper()
+    return text.startswith(allowed) or (text.startswith("WITH") and not _CHANGES.search(text))
+
+
 class Guard:
     """Refuses statements that write; an execute wrapper of Django's."""
 
     def __init__(self, vendor: str) -> None:
-        # On SQLite a savepoint would open the step's transaction, which locks the journal out.
-        self._allowed = _READS + (_SAVEPOINTS if vendor == "postgresql" else ())
+        self._vendor = vendor
         self.refused = False
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -36,8 +43,7 @@ class Guard:
 
     def check(self, sql: str) -> None:
         """Raise `WriteInCall` unless the statement only reads."""
-        text = _COMMENTS.sub("", sql, count=1).upper()
-        if text.startswith(self._allowed) or (text.startswith("WITH") and not _CHANGES.search(text)):
+        if reads_only(sql, self._vendor):
             return
         self.refused = True
         raise WriteInCall(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from runtime import artifacts
@@ -20,6 +21,7 @@ from runtime.step import StepContext
 from runtime.store import blobs
 from runtime.store.values import NewArtifact, NewEvent, NewItem
 from runtime.worker.calls import StepCalls
+from runtime.worker.entrance import Entrance
 from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.step")
@@ -30,7 +32,17 @@ MAX_NOTE = 500
 class Context(StepContext):
     """Stages what the step makes; `outcomes.settle` puts it into the step's outcome."""
 
-    __slots__ = ("_artifacts", "_children", "_events", "_run", "_spawned", "_using", "attempt", "idempotency_key")
+    __slots__ = (
+        "_artifacts",
+        "_children",
+        "_entrance",
+        "_events",
+        "_run",
+        "_spawned",
+        "_using",
+        "attempt",
+        "idempotency_key",
+    )
 
     def __init__(self, run: Run, using: str) -> None:
         self._run = run
@@ -41,6 +53,7 @@ class Context(StepContext):
         self._events: list[NewEvent] | None = None
         self._children: list[NewItem] | None = None
         self._spawned = 0
+        self._entrance: Entrance | None = None
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -115,6 +128,24 @@ class Context(StepContext):
         return await asyncio.to_thread(
             self.artifact, name, content, kind=kind, content_type=content_type, metadata=metadata
         )
+
+    def workspace(self) -> Path:
+        """Enter the workspace; the step has it until `leave`."""
+        return self._door().enter()
+
+    async def aworkspace(self) -> Path:
+        """Do what `workspace()` does, in a thread."""
+        return await self._door().aenter()
+
+    def _door(self) -> Entrance:
+        if self._entrance is None:
+            self._entrance = Entrance(self._run, self._using)
+        return self._entrance
+
+    def leave(self) -> None:
+        """Let go of what the step had while it ran."""
+        if self._entrance is not None:
+            self._entrance.leave()
 
     def log(self, message: str, *, level: str = "info", **data: Any) -> None:
         """Keep a line in the item's history and say it to the logger `roost.step`."""

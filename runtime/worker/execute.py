@@ -77,6 +77,7 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
         return outcomes.fail(worker, run, error)
     finally:
         _current.reset(token)
+        context.leave()
 
 
 async def _decide(run: Run, context: Context) -> tuple[Snapshot, Any]:
@@ -125,10 +126,13 @@ def _parked(worker: uuid.UUID, run: Run, context: Context, pause: Suspend) -> Ou
         return outcomes.fail(worker, run, error)
 
 
-def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
-    """Run one step of a sync engine and return its outcome. Raises what the step raises, and `Suspended`."""
+def run_sync(worker: uuid.UUID, run: Run, using: str, context: Context | None = None) -> Outcome:
+    """Run one step of a sync engine and return its outcome. Raises what the step raises, and `Suspended`.
+
+    `context` stands in for the usual one.
+    """
     run.calls = None
-    context = Context(run, using)
+    context = context or Context(run, using)
     token = _current.set(context)
     try:
         compatibility.require(run.engine, run.item.engine_version, run.schema)
@@ -141,6 +145,7 @@ def run_sync(worker: uuid.UUID, run: Run, using: str) -> Outcome:
         raise Suspended(outcomes.suspend(worker, run, context, pause)) from None
     finally:
         _current.reset(token)
+        context.leave()
 
 
 def accept_first(run: Run, first: Any) -> None:

@@ -23,6 +23,7 @@ from runtime.worker.punctual import Punctual
 from runtime.worker.run import Run
 from runtime.worker.storage_care import StorageCare
 from runtime.worker.taking_up import TakingUp
+from runtime.worker.workspace_care import WorkspaceCare
 
 if TYPE_CHECKING:
     from runtime.worker.drain import Drain
@@ -58,12 +59,13 @@ class Housekeeping(threading.Thread):
         self._beat_at = _now() + roost.HEARTBEAT_SECONDS
         self._sweep_at = self._turned_at = _now()
         self._thorough_at = _now() + THOROUGH_SECONDS
-        self._storage = StorageCare(drain.store.using)
+        cares = (StorageCare(drain.store.using), WorkspaceCare(drain.store.using))
         self.schedules = Punctual(drain)
         taking_up = TakingUp(drain.store.using, drain.engines)
         self._duties = (
             *(self._beat, self._watch, self._sweep),
-            *(self.schedules.fire_if_due, taking_up.take_if_due, self._storage.start_if_due),
+            *(self.schedules.fire_if_due, taking_up.take_if_due),
+            *(care.start_if_due for care in cares),
         )
         self.desired_state: str = WorkerState.ONLINE
 

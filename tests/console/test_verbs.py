@@ -152,6 +152,8 @@ def test_every_verb_does_what_it_says(boss: Client) -> None:
         "resume": (WorkItemFactory(paused=True), State.QUEUED),
         "acknowledge": (WorkItemFactory(failed=True), State.FAILED),
         "cancel": (WorkItemFactory(), State.CANCELLED),
+        "follow_up": (WorkItemFactory(done=True), State.QUEUED),
+        "fork": (WorkItemFactory(done=True), State.DONE),
     }
     assert set(cases) == {action.name for action in ACTIONS}
     for verb, (item, state) in cases.items():

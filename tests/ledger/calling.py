@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.journal import CallPolicy
 from runtime.retry import RetryPolicy
 from runtime.step import StepContext
+from tests.ledger.models import Entry
 
 
 class Caller(Engine):
@@ -48,6 +50,28 @@ class AtomicCaller(Caller):
         return Complete(told["calls"])
 
 
+class LongCaller(Engine):
+    """Make one call that lasts until the file `outside`.go is there: a model that takes its time."""
+
+    retry = RetryPolicy(max_attempts=3, base=0.01, cap=0.01, jitter=0)
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {}
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        return Complete({"said": await ctx.run("model", ask_slowly, item.payload["outside"])})
+
+
+class AtomicLongCaller(LongCaller):
+    """The same in the atomic lane, which holds a transaction meanwhile."""
+
+    def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        Entry.objects.filter(item=item.id).exists()
+        said = ctx.run("model", ask_slowly_in_thread, item.payload["outside"])
+        Entry.objects.create(item=item.id, number=1, pid=os.getpid())
+        return Complete({"said": said})
+
+
 class Ticker(Engine):
     """Make as many quick calls as the payload's `calls`, `batch` in each step: for measurements."""
 
@@ -64,6 +88,28 @@ class Ticker(Engine):
 async def tick() -> int:
     """Do next to nothing."""
     return 1
+
+
+async def ask_slowly(outside: str, *, idempotency_key: str) -> str:
+    """Note the question, and answer when the file says so."""
+    note_question(outside, idempotency_key)
+    while not Path(f"{outside}.go").exists():
+        await asyncio.sleep(0.02)
+    return "yes"
+
+
+def ask_slowly_in_thread(outside: str, *, idempotency_key: str) -> str:
+    """Do so without an event loop."""
+    note_question(outside, idempotency_key)
+    while not Path(f"{outside}.go").exists():
+        time.sleep(0.02)
+    return "yes"
+
+
+def note_question(outside: str, idempotency_key: str) -> None:
+    """Write one line for each question."""
+    with Path(outside).open("a") as file:
+        file.write(f"{idempotency_key}\n")
 
 
 def call_out(told: Any, number: int, *, idempotency_key: str) -> int:

@@ -12,7 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Service(ThreadingHTTPServer):
-    """Answers every POST with an id, after `seconds`; counts requests by path, and keeps their idempotency keys."""
+    """Answers every POST with an id, after `seconds`; counts requests by path, and keeps their idempotency keys.
+
+    A path in `refused` is answered with that status.
+    """
 
     daemon_threads = True
 
@@ -20,6 +23,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Effect)
         self.guard = threading.Lock()
         self.seconds = 0.0
+        self.refused: dict[str, int] = {}
         self.requests: Counter[str] = Counter()
         self.effects: dict[str, set[str]] = {}
 
@@ -44,7 +48,7 @@ class _Effect(BaseHTTPRequestHandler):
             self.server.effects.setdefault(self.path, set()).add(key)
         time.sleep(self.server.seconds)
         body = json.dumps({"id": f"{self.path.strip('/')}-1"}).encode()
-        self.send_response(200)
+        self.send_response(self.server.refused.get(self.path, 200))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -315,3 +315,15 @@ def test_trigger_makes_no_sense() -> None:
             only(configuration.trigger_makes_no_sense(), "roost.E009", "odd", word)
     with override_settings(ROOST_TRIGGERS={"good": good}):
         assert configuration.trigger_makes_no_sense() == []
+
+
+def test_workspaces_root_not_absolute(settings: Any) -> None:
+    settings.ROOST_WORKSPACES_ROOT = "workspaces"
+    only(configuration.workspaces_root_not_absolute(), "roost.E015", "ROOST_WORKSPACES_ROOT", "absolute")
+
+
+def test_git_missing(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings.ROOST_WORKSPACES_ROOT = str(tmp_path)
+    assert configuration.git_missing() == []
+    monkeypatch.setenv("PATH", str(tmp_path))
+    only(configuration.git_missing(), "roost.W015", "git")

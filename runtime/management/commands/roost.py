@@ -25,18 +25,21 @@ from runtime.management.roost import (
     lists,
     looks,
     moves,
+    replays,
     resources,
     schedules,
     stories,
     triggers,
     upkeep,
+    workspaces,
 )
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
-    *(moves, going_back, carry, answers, letters, limits, resources, schedules, triggers, upkeep, deploys, demo),
+    *(moves, going_back, replays, carry, answers, letters),
+    *(limits, resources, schedules, triggers, upkeep, workspaces, deploys, demo),
 )
 
 

@@ -6,10 +6,13 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from runtime.exceptions import Forbidden, InvalidInput, NotFound, StaleVersion, UnknownEngine
-from runtime.models import Trigger, WorkItem
+from runtime.models import Trigger, Wait, WorkItem
 from runtime.operations import triggering
+from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
+from runtime.operations.follow_up import follow_up
 from runtime.operations.triggers import SetTrigger, remove_trigger, set_trigger
+from runtime.queries import verify
 from runtime.testing import drain
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +33,30 @@ def test_a_chain_of_triggers_runs_to_its_end() -> None:
     ]
     second = WorkItem.objects.get(engine="picky")
     assert (second.parent_id, WorkItem.objects.get(parent=second).engine) == (first, "echo")
+
+
+@pytest.mark.scenario("L33")
+def test_a_triggered_child_is_linked_and_a_cancel_cascades_through_it(settings: Any) -> None:
+    settings.ROOST_ENGINES = {**settings.ROOST_ENGINES, "gather": "tests.ledger.engines.Gather"}
+    values = {"condition": "result.greet", "payload": {"engine": "echo", "kids": 2, "of": "$item.id"}}
+    set_trigger("gather", engine="echo", target="gather", **values)
+    first = enqueue("echo", {"greet": True})
+    enqueue("echo", {"greet": False})
+    drain(engines=["echo", "gather"], max_steps=3)
+    [child] = WorkItem.objects.filter(engine="gather")
+    kids = list(WorkItem.objects.filter(parent=child))
+    assert (child.parent_id, child.relation, child.payload["of"]) == (first.pk, "trigger", str(first.pk))
+    assert (child.state, [kid.state for kid in kids]) == ("waiting", ["queued"] * 2)
+    # The one that fired the trigger has ended; brought back, it is cancelled with all that came of it.
+    follow_up(first.pk)
+    cancel(first.pk, reason="not wanted", actor="ann")
+    for item in (first, child, *kids):
+        item.refresh_from_db()
+        assert item.state == "cancelled"
+        assert item.events.latest("seq").kind == "cancelled"
+    assert not Wait.objects.filter(state="open").exists()
+    assert drain(engines=["echo", "gather"], skip_delays=True) == 0
+    assert list(verify.everything()) == []
 
 
 def test_a_trigger_is_set_changed_and_removed() -> None:

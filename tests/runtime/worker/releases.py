@@ -69,3 +69,25 @@ class Broken(Second):
     """Version 2 with an upcaster that fails."""
 
     upcasters = {1: lambda state: state["missing"]}
+
+
+class Third(Second):
+    """Version 3 counts in `steps`, deployed without a way from what version 2 left."""
+
+    version = "3"
+    state_schema = 3
+    upcasters = {1: lambda state: {"count": state["n"]}}
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {"steps": 0}
+
+    def step(self, snapshot: Snapshot, item: Item) -> Any:
+        number = snapshot.data["steps"] + 1
+        return Complete(number, {"steps": number}) if number >= 3 else Continue({"steps": number}, delay=1)
+
+
+class Mended(Third):
+    """Version 3 with the upcaster that was missing."""
+
+    version = "3.1"
+    upcasters = {**Third.upcasters, 2: lambda state: {"steps": state["count"]}}

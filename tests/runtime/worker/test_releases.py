@@ -144,6 +144,49 @@ def test_a_deploy_rehearsed_says_before_what_it_would_strand_and_after_why(deplo
     assert "Nothing is in flight." in run("preflight")
 
 
+@pytest.mark.scenario("B3")
+def test_two_deploys_in_a_row_strand_nothing_silently(deploy: Any) -> None:
+    """Version 1 is in flight; version 2 brings an upcaster, and version 3 forgets one."""
+    ended = begun(2)
+    pause(ended.pk)
+    old = begun(1)
+    pause(old.pk)
+    moved = begun(1)
+
+    deploy("Second")
+    assert document("preflight")["stranded"] == 0
+    resume(ended.pk)
+    drain(skip_delays=True, max_steps=2)
+    resume(old.pk)
+    new = enqueue("counting")
+    assert [(fresh(item).state, fresh(item).version) for item in (ended, old, moved, new)] == [
+        (State.DONE, 3), (State.QUEUED, 1), (State.QUEUED, 2), (State.QUEUED, 0),
+    ]  # fmt: skip
+
+    deploy("Third")
+    code, message = refused("preflight")
+    assert (code, message.partition(",")[0]) == (1, "2 items in flight would be held by the code here")
+    assert {(one.state_schema, one.objection) for one in in_flight() if one.stranded} == {
+        (1, NO_UPCASTER),
+        (2, NO_UPCASTER),
+    }
+    drain(skip_delays=True)
+    for item in (old, moved):
+        held = fresh(item)
+        assert (held.state, held.reason, held.last_error, held.attempt) == (State.PAUSED, Reason.HELD, None, 0)
+        assert "with no way there" in run("why", item.pk)
+    assert (fresh(new).state, fresh(new).result) == (State.DONE, 3)
+
+    deploy("Mended")
+    assert document("preflight")["stranded"] == 0
+    with advance(60):  # the steps that were held were due a while later
+        assert take_up() == 2
+    drain(skip_delays=True)
+    for item in (old, moved):
+        assert (fresh(item).state, fresh(item).result, fresh(item).version) == (State.DONE, 3, 3)
+    assert list(verify.everything()) == []
+
+
 def test_preflight_names_engines_that_are_gone_and_looks_at_every_live_state(deploy: Any) -> None:
     for state in ("running", "waiting", "paused", "done", "failed", "cancelled"):
         WorkItemFactory(**{state: True}, engine="gone")

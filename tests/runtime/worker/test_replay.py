@@ -1,0 +1,342 @@
+"""A dry replay makes a run's steps again from its record alone, and finds the first place where they part from it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+from runtime.asks import Approval, AwaitChildren, AwaitSignal, Timer
+from runtime.choices import EventKind, State
+from runtime.exceptions import Declined, InvalidInput, RetryableError
+from runtime.journal import CallPolicy, Quota
+from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.operations.approve import approve
+from runtime.operations.follow_up import follow_up
+from runtime.operations.fork import fork
+from runtime.operations.import_run import import_run
+from runtime.operations.redrive import redrive
+from runtime.operations.signal import send_signal
+from runtime.queries import verify
+from runtime.queries.export import export
+from runtime.testing import drain
+from runtime.worker.replay.dry import Replay, replay
+from tests.ledger.models import Entry
+from tests.runtime.worker.calling import STEPS, Calling, note, put, read
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("calling"), pytest.mark.scenario("S11")]
+
+LANES = ("async", "atomic")
+STORED = (WorkItem, Snapshot, Event, JournalEntry, Wait, Artifact, Entry)
+
+
+def again(item: WorkItem, **options: Any) -> Replay:
+    """Replay the run, and see to it that nothing was called and nothing stored."""
+    called = list(Calling.called)
+    before = [list(model.objects.order_by("pk").values()) for model in STORED]  # type: ignore[attr-defined]
+    found = replay(read(item), **options)
+    assert [list(model.objects.order_by("pk").values()) for model in STORED] == before  # type: ignore[attr-defined]
+    assert Calling.called == called
+    return found
+
+
+def ran(lane: str, does: Callable[..., Any], **payload: Any) -> WorkItem:
+    """Enqueue an item whose steps do this, and run it."""
+    item = put(lane, does, **payload)
+    drain(skip_delays=True)
+    return read(item)
+
+
+def in_lane(lane: str, *calls: tuple[Any, ...], **options: Any) -> Callable[..., Any]:
+    """Return a step that makes these recorded calls, and is done with the last one's result."""
+
+    async def waits(ctx: Any) -> Any:
+        return [await ctx.run(*call, **options) for call in calls][-1]
+
+    return waits if lane == "async" else lambda ctx: [ctx.run(*call, **options) for call in calls][-1]
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_run_is_the_same_again_and_its_calls_are_not_made(lane: str) -> None:
+    item = ran(lane, in_lane(lane, ("one", note, 1), ("two", note, 2)), steps=3)
+    assert (item.state, Calling.called) == (State.DONE, [1, 2] * 3)
+    found = again(item)
+    assert (found.same, found.steps, found.stopped, found.notes) == (True, 3, None, ())
+    assert again(item, first=1, last=2).steps == 1
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_failed_run_stops_at_the_same_error(lane: str) -> None:
+    def refuse() -> None:
+        raise Declined("the account is closed", code="closed")
+
+    item = ran(lane, in_lane(lane, ("pay", refuse)), steps=2)
+    assert item.state == State.FAILED
+    found = again(item)
+    assert (found.same, found.steps) == (True, 1)
+    assert found.stopped is not None
+    assert (found.stopped["type"], found.stopped["code"]) == ("CallFailed", "closed")
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_attempts_that_failed_are_counted_and_a_call_that_may_pass_fails_again(lane: str) -> None:
+    def down() -> None:
+        raise RetryableError("down", code="down")
+
+    passed = ran(lane, in_lane(lane, ("one", note, 1)), fails=2)
+    assert (passed.state, again(passed).same) == (State.DONE, True)
+    item = ran(lane, in_lane(lane, ("load", down), policy=CallPolicy(max_attempts=1)))
+    assert item.state == State.FAILED
+    found = again(item)
+    assert found.same
+    assert found.stopped is not None
+    assert (found.stopped["type"], found.stopped["message"]) == ("RetryableError", "The call 'load' failed: down")
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_answers_children_and_files_are_those_that_were_recorded(lane: str) -> None:
+    def step(ctx: Any, sha: str) -> Any:
+        kids = [ctx.spawn(lane, {"does": "it", "child": True}) for _ in range(2)]
+        ctx.ask(Timer("a moment", 5))
+        yes = ctx.ask(Approval("really?"))
+        more = ctx.spawn(lane, {"does": "it", "child": True})
+        ended = ctx.ask(AwaitChildren("kids", kids))
+        word = ctx.ask(AwaitSignal("word"))
+        children = [str(kid) for kid in [*kids, more]]
+        return [sha, yes.by, yes.reason, [kid["id"] for kid in ended.value], word.value, children]
+
+    async def waits(ctx: Any) -> Any:
+        sha = await ctx.aartifact("note.txt", "text", kind="report")
+        return "kid" if ctx._run.item.payload.get("child") else step(ctx, sha)
+
+    def calls(ctx: Any) -> Any:
+        sha = ctx.artifact("note.txt", "text", kind="report")
+        return "kid" if ctx._run.item.payload.get("child") else step(ctx, sha)
+
+    item = put(lane, waits if lane == "async" else calls)
+    drain(skip_delays=True)
+    approve(item.pk, "really?", actor="ann", reason="of course")
+    send_signal("word", {"go": 1}, item=item.pk)
+    drain(skip_delays=True)
+    assert read(item).state == State.DONE
+    assert again(item).divergence is None
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_first_divergence_is_told_by_version_and_place(lane: str) -> None:
+    item = ran(lane, lambda ctx: {"a": [1, 2], "version": ctx._run.version}, steps=3)
+    STEPS["it"] = lambda ctx: {"a": [1, 2], "version": min(ctx._run.version, 1)}
+    found = again(item).divergence
+    assert found is not None
+    assert (found.version, found.kind, found.path) == (3, "result", "/2/version")
+    assert (found.recorded, found.produced) == (2, 1)
+    STEPS["it"] = lambda ctx: {"a": [1, 3], "version": ctx._run.version}
+    found = again(item).divergence
+    assert found is not None
+    assert (found.version, found.kind, found.path, found.recorded) == (1, "state", "/got/0/a/1", 2)
+
+
+def connect() -> None:
+    with socket.socket() as plug:
+        plug.connect(("127.0.0.1", 9))
+
+
+def fails(ctx: Any) -> None:
+    raise Declined("no")
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (fails, "error", "Declined: no"),
+        (lambda ctx: ctx.ask(AwaitSignal("word")), "waiting", "'word'"),
+        (lambda ctx: str(ctx.spawn("other")), "child", "was not recorded: other"),
+        (lambda ctx: subprocess.run(["true"], check=True), "outside", "subprocess.Popen"),
+        (lambda ctx: connect(), "outside", "socket.connect"),
+    ],
+)
+def test_what_the_record_does_not_have_is_a_divergence(lane: str, change: Any, kind: str, words: str) -> None:
+    item = ran(lane, lambda ctx: 1)
+    STEPS["it"] = change
+    found = again(item).divergence
+    assert found is not None
+    assert (found.version, found.kind) == (1, kind)
+    assert words in found.text
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_call_that_was_not_recorded_is_a_divergence_even_if_the_step_swallows_it(lane: str) -> None:
+    item = ran(lane, in_lane(lane, ("one", note, 1)))
+
+    async def waits(ctx: Any) -> Any:
+        try:
+            return await ctx.run("other", note, 1)
+        except BaseException:  # noqa: BLE001 - what a careless step does
+            return 1
+
+    def calls(ctx: Any) -> Any:
+        try:
+            return ctx.run("other", note, 1)
+        except BaseException:  # noqa: BLE001 - what a careless step does
+            return 1
+
+    STEPS["it"] = waits if lane == "async" else calls
+    found = again(item).divergence
+    assert found is not None
+    assert (found.kind, found.version) == ("call", 1)
+    assert "'other' (note)" in found.text
+    STEPS["it"] = in_lane(lane, ("one", note, 2))
+    found = again(item).divergence
+    assert found is not None
+    assert (found.kind, found.produced["type"]) == ("error", "JournalMismatch")
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_quota_of_the_run_is_used_up_again_and_a_call_cut_off_is_not_guessed(lane: str) -> None:
+    policy = CallPolicy(quotas=(Quota(most=1),))
+    item = ran(lane, in_lane(lane, ("one", note, 1), ("two", note, 2), policy=policy))
+    assert item.last_error["code"] == "quota_exceeded"
+    assert again(item).stopped is not None
+    cut = ran(lane, in_lane(lane, ("one", note, 1)))
+    JournalEntry.objects.filter(work_item=cut).update(state="started", result=None)
+    found = again(cut).divergence
+    assert found is not None
+    assert "was cut off" in found.text
+
+
+@pytest.mark.parametrize("how", [sync_to_async, asyncio.to_thread])
+def test_an_async_step_that_writes_to_the_work_database_is_stopped(how: Any) -> None:
+    item = ran("async", lambda ctx: 1)
+
+    def write() -> None:
+        try:
+            Entry.objects.create(item=item.pk, number=1, pid=1)
+        finally:
+            if how is asyncio.to_thread:
+                connection.close()
+
+    async def writes(ctx: Any) -> Any:
+        await (how(write)() if how is sync_to_async else how(write))
+        return 1
+
+    STEPS["it"] = writes
+    found = again(item).divergence
+    assert found is not None
+    assert found.kind == "write"
+
+
+def test_rows_that_an_atomic_step_writes_are_rolled_back() -> None:
+    def writes(ctx: Any) -> Any:
+        Entry.objects.create(item=ctx._run.id, number=Entry.objects.count() + 7, pid=1)
+        return Entry.objects.filter(item=ctx._run.id, number=7).count()
+
+    item = ran("atomic", writes)
+    assert again(item).same
+
+
+def test_a_snapshot_that_is_gone_is_left_out_and_said_so() -> None:
+    item = ran("async", lambda ctx: ctx._run.version, steps=4)
+    Snapshot.objects.filter(work_item=item, version=2).delete()
+    found = again(item)
+    assert (found.same, found.steps, [one.version for one in found.notes]) == (True, 2, [2, 3])
+    Snapshot.objects.filter(work_item=item).exclude(version=4).delete()
+    with pytest.raises(InvalidInput, match="Snapshot 1 is not kept"):
+        replay(read(item))
+    with pytest.raises(InvalidInput, match="cannot be replayed"):
+        replay(read(item), first=2, last=9)
+
+
+def test_a_restored_version_is_left_out_and_what_came_after_is_replayed() -> None:
+    item = ran("async", lambda ctx: 1 if ctx._run.version < 2 else fails(ctx), steps=3)
+    redrive(item.pk, from_version=1)
+    STEPS["it"] = lambda ctx: 1
+    drain(skip_delays=True)
+    assert read(item).state == State.DONE
+    found = again(item)
+    assert (found.same, found.steps, [one.version for one in found.notes]) == (True, 4, [3])
+
+
+def test_a_follow_up_is_replayed_with_its_input_and_a_fork_from_its_copied_state() -> None:
+    item = ran("async", lambda ctx: [answer.value for answer in ctx.answers.values()])
+    follow_up(item.pk, {"more": 1})
+    drain(skip_delays=True)
+    found = again(item)
+    assert (read(item).version, found.same, found.steps) == (2, True, 2)
+    made = fork(item.pk, version=1, state={"got": ["edited"]})
+    drain(skip_delays=True)
+    assert (read(made).state, again(made).divergence) == (State.DONE, None)
+
+
+def test_a_run_that_something_else_ended_is_replayed_up_to_there() -> None:
+    item = put("async", lambda ctx: 1, steps=5)
+    WorkItem.objects.filter(pk=item.pk).update(max_steps=2)
+    drain(skip_delays=True)
+    found = again(item)
+    assert (found.same, found.steps, found.stopped) == (True, 2, None)
+    assert "max_steps" in found.notes[0].text
+
+
+def test_another_version_of_the_item_is_what_the_step_sees() -> None:
+    item = ran("async", lambda ctx: ctx._run.item.engine_version)
+    assert again(item).same
+    found = again(item, engine_version="9").divergence
+    assert found is not None
+    assert (found.recorded, found.produced) == ("1", "9")
+
+
+def test_a_step_that_asked_to_be_run_again_later_is_left_out_when_it_does_so_again() -> None:
+    from runtime.engine import Wait as Later
+
+    looks: list[int] = []
+
+    def look(ctx: Any) -> Any:
+        looks.append(1)
+        return Later(1) if len(looks) < 3 else 1
+
+    item = ran("async", look)
+    looks.clear()
+    with pytest.raises(InvalidInput, match="waits for a time"):
+        again(item)
+    assert Event.objects.filter(work_item=item, kind=EventKind.WAITED).count() == 2
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_copy_of_a_failed_run_is_replayed_under_the_name_that_the_run_had(lane: str) -> None:
+    def step(ctx: Any) -> Any:
+        if ctx._run.version == 0:
+            return [
+                str(ctx._run.id),
+                ctx.idempotency_key,
+                ctx._run.item.namespace,
+                str(ctx.spawn(lane, {"does": "it"})),
+            ]
+        answer = ctx.ask(Approval("pay", on_reject="answer"))
+        raise Declined(f"{answer.by} said {answer.value} to {ctx._run.id}", code="declined")
+
+    item = put(lane, step, steps=9)
+    drain(skip_delays=True, max_steps=2)
+    approve(item.pk, "pay", actor="ann")
+    WorkItem.objects.filter(parent=item).update(state=State.CANCELLED)
+    drain(skip_delays=True)
+    assert read(item).state == State.FAILED
+    first = import_run(export(item.pk), namespace="support")
+    second = import_run(export(first.pk, redact=True), namespace="elsewhere")
+    for copy in (item, first, second):
+        found = again(copy)
+        assert found.divergence is None
+        assert found.stopped is not None
+        assert found.stopped["message"] == f"ann said True to {item.pk}"
+    assert verify.item(second.pk) == []
+    assert [note.text for note in again(second).notes] == ["The run was redacted before it came here."]
+    redrive(first.pk)
+    drain(skip_delays=True)
+    found = again(first)
+    assert found.stopped is not None
+    assert found.stopped["message"] == f"ann said True to {first.pk}"
