@@ -69,6 +69,10 @@ class Settings:
     # Steps an item may commit over its whole life, None for no limit.
     MAX_STEPS: int | None = None
 
+    # Engine name → which snapshots are kept beside the latest, in place of the engine's own `snapshots`: "full",
+    # "interval(20)" or "compact".
+    SNAPSHOTS: dict[str, str] = {}
+
     # Seconds an approval or an input waits for people before its default is taken or the item fails.
     WAIT_SECONDS: float = 24 * 3600.0
 

@@ -20,6 +20,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.git_missing,
     configuration.unknown_setting,
     configuration.engine_not_found,
+    configuration.snapshot_policy_unknown,
     configuration.trigger_makes_no_sense,
     databases.database_alias_missing,
     databases.tables_split_over_databases,

@@ -12,11 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
 
-from runtime import registry
+from runtime import keeping, registry
 from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
-from runtime.exceptions import RoostError
+from runtime.exceptions import InvalidInput, RoostError
 from runtime.operations import triggers
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
@@ -132,6 +132,20 @@ def _exists(module: str) -> bool:
         return module in sys.modules or find_spec(module) is not None
     except (ImportError, ValueError, AttributeError):
         return False
+
+
+@check
+def snapshot_policy_unknown(**_options: Any) -> Found:
+    """Find policies for snapshots that do not exist, or are for engines that do not."""
+    for name, policy in sorted(roost.SNAPSHOTS.items()):
+        known = name in registry.paths()
+        wrong = "" if known else f"ROOST_SNAPSHOTS names the engine {name!r}, which is not registered."
+        try:
+            keeping.parse(policy)
+        except InvalidInput as error:
+            wrong = f"ROOST_SNAPSHOTS[{name!r}]: {error}"
+        if wrong:
+            yield Error(wrong, hint=f"Correct or remove ROOST_SNAPSHOTS[{name!r}].", id="roost.E020")
 
 
 @check

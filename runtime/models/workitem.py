@@ -95,6 +95,9 @@ class WorkItem(Versioned):
     version = models.BigIntegerField(_("version (steps committed)"), default=0)
     epoch = models.BigIntegerField(_("epoch (fencing token)"), default=0)
 
+    snapshots_dropped = models.BigIntegerField(
+        _("snapshots that its policy did not keep"), default=0, db_default=0, editable=False
+    )
     steps_total = models.BigIntegerField(_("steps run"), default=0)
     duration_total = models.FloatField(_("time in steps (s)"), default=0.0)
     away_total = models.FloatField(_("time waiting and paused (s)"), default=0.0)

@@ -18,6 +18,7 @@ from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.operations.idempotency import place
 from runtime.store import fork as forks
+from runtime.store.history import kept_versions
 from runtime.store.transactions import transacted
 from runtime.store.values import NewItem
 
@@ -112,7 +113,7 @@ class Fork(ItemOperation):
         if kept is None:
             raise Conflict(
                 f"Work item {original.pk} is {original.state} at version {original.version} and has no snapshot of "
-                f"version {version}. Look at its history for those kept.",
+                f"version {version}. It has: {kept_versions(self.store.using, original.pk)}.",
                 state=original.state,
             )
         return kept

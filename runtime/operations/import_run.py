@@ -75,6 +75,7 @@ class ImportRun:
         item = self._item(document)
         rows = {name: _rows(document, name, item) for name in PARTS}
         _require_whole(item, rows["snapshots"], rows["events"])
+        item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
         item.asked = any(is_answered(row) for row in rows["waits"])
         files = [(version, prepared) for version, prepared in map(_file, _list(document, "artifacts")) if prepared]

@@ -24,7 +24,7 @@ from runtime.store import work_database
 CHUNK = 500
 _COLUMNS = (
     *("state", "reason", "version", "epoch", "event_seq", "started_at", "finished_at", "parent", "paused_from"),
-    "asked",
+    *("asked", "snapshots_dropped"),
 )
 
 
@@ -94,12 +94,11 @@ def _snapshots(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
     kept = _spans(Snapshot.objects.using(using).filter(version__gt=0), "version", found)
     for one in found:
         count, first, last = kept.get(one.pk, (0, 1, 0))
-        if not (count == last == one.version and first == 1):
-            yield Problem(
-                item=one.pk,
-                code="snapshots",
-                text=f"{count} snapshots, versions {first} to {last}; they must be 1 to {one.version} without a gap.",
-            )
+        dropped = one.snapshots_dropped
+        if not (last == one.version and count + dropped == one.version and (dropped or first == 1)):
+            meant = f" but for {dropped} that its policy does not keep" if dropped else " without a gap"
+            text = f"{count} snapshots, versions {first} to {last}; they must be 1 to {one.version}{meant}."
+            yield Problem(item=one.pk, code="snapshots", text=text)
 
 
 def _spans(rows: Any, column: str, found: Sequence[WorkItem]) -> dict[uuid.UUID, tuple[int, int, int]]:

@@ -197,6 +197,8 @@ class Outcome:
     written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
     signs it.
 
+    `drops` says that the snapshot of `version` goes with the commit that makes the next one, unless the item is held.
+
     `waits` are asked for from the version after the outcome; an outcome with waits leaves the item waiting, or queued
     at once (reason answered) when what it waits for is there. Its artifacts are those of the version to be made.
     `asked` says that the item has waits which no step has consumed: `advance` consumes them.
@@ -209,6 +211,7 @@ class Outcome:
     state: str
     reason: str = ""
     advance: bool = False
+    drops: bool = False
     data: str | None = None
     initial: str | None = None
     state_schema: int = 1

@@ -317,6 +317,14 @@ def test_trigger_makes_no_sense() -> None:
         assert configuration.trigger_makes_no_sense() == []
 
 
+def test_snapshot_policy_unknown() -> None:
+    for given, word in (({"counter": "some"}, "interval(20)"), ({"nobody": "full"}, "not registered")):
+        with override_settings(ROOST_SNAPSHOTS=given):
+            only(configuration.snapshot_policy_unknown(), "roost.E020", "ROOST_SNAPSHOTS", word)
+    with override_settings(ROOST_SNAPSHOTS={"counter": "interval(7)"}):
+        assert configuration.snapshot_policy_unknown() == []
+
+
 def test_workspaces_root_not_absolute(settings: Any) -> None:
     settings.ROOST_WORKSPACES_ROOT = "workspaces"
     only(configuration.workspaces_root_not_absolute(), "roost.E015", "ROOST_WORKSPACES_ROOT", "absolute")
