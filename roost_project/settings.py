@@ -83,6 +83,11 @@ ROOST_ENGINES = {
     "refund": "engines.refund.Refund",
     "watchlist": "engines.watchlist.Watchlist",
 }
+if not DEPLOYED:
+    ROOST_ENGINES |= {
+        "invoice": "roost_project.demo_engines.Invoice",
+        "review": "roost_project.demo_engines.Review",
+    }
 
 # Roost's own settings (runtime/conf.py) may come from the environment too: ROOST_LEASE_SECONDS=30.
 globals().update(overrides(names()))
