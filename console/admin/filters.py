@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from runtime import clock, registry
 from runtime.choices import PARKED, Reason, State
 from runtime.queries import windows
-from runtime.queries.windows import DEFAULT_NAMESPACE, first_id
+from runtime.queries.windows import DEFAULT_NAMESPACE, WINDOW, first_id, newest
 from runtime.store import work_database
 
 SUSPECT_DEATHS = 2
@@ -52,16 +52,20 @@ class NamespaceFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
         """Return the namespaces that items are in, as far as an index names them quickly."""
         names = {*windows.namespaces(), *filter(None, [self.value()])}
-        return [(name, name) for name in sorted(names)] if len(names) > 1 else []
+        if len(names) == 1:
+            return []
+        default = _("default (among the newest %(count)s)") % {"count": f"{WINDOW:,}"}
+        return [(name, str(default) if name == DEFAULT_NAMESPACE else name) for name in sorted(names)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Narrow the list."""
         wanted = self.value()
         if not wanted:
             return queryset
-        narrowed = queryset.filter(namespace=wanted)
-        # SQLite has to be told that its index, which leaves the default namespace out, has all that is wanted.
-        return narrowed if wanted == DEFAULT_NAMESPACE else narrowed.exclude(namespace=DEFAULT_NAMESPACE)
+        if wanted == DEFAULT_NAMESPACE:  # which the index leaves out
+            return newest(queryset).rows.filter(namespace=wanted)
+        # SQLite has to be told that the index has all that is wanted.
+        return queryset.filter(namespace=wanted).exclude(namespace=DEFAULT_NAMESPACE)
 
 
 class AgeFilter(admin.SimpleListFilter):

@@ -49,16 +49,22 @@ def find(rows: QuerySet[WorkItem], terms: Sequence[Term]) -> Found:
         by_field[term.field, term.path or ((str(place),) if term.field == WORD else ())].append(term)
     groups = list(by_field.values())
     known, notes = _namespaces(groups, rows.db)
+    bounded = [group for group in groups if _is_bounded(group)]
     for group in groups:
-        if group[0].field not in BOUNDED:
+        if not _is_bounded(group):
             rows = rows.filter(reduce(or_, (_indexed(term, known, rows.db) for term in group)))
-    bounded = [group for group in groups if group[0].field in BOUNDED]
     if not bounded:
         return Found(rows=rows, notes=notes)
     window = newest(rows)
     if window.cut:
         notes = (*notes, _left_out(group[0] for group in bounded))
     return Found(rows=_looked_through(window.rows, bounded), notes=notes)
+
+
+def _is_bounded(group: Sequence[Term]) -> bool:
+    """Say whether no index finds what the terms mean; that on namespaces leaves out the default one."""
+    term = group[0]
+    return term.field in BOUNDED or (term.field == "namespace" and any(one.value == DEFAULT_NAMESPACE for one in group))
 
 
 def _namespaces(groups: Iterable[Sequence[Term]], using: str) -> tuple[list[str], tuple[str, ...]]:
@@ -83,7 +89,7 @@ def _by_id(value: str, known: Sequence[str], using: str) -> Q:
 
 def _by_namespace(value: str, known: Sequence[str], using: str) -> Q:
     # The index on namespaces leaves out the default one, and SQLite has to be told that this one is another.
-    return Q(namespace=value) if value == DEFAULT_NAMESPACE else Q(namespace=value) & ~Q(namespace=DEFAULT_NAMESPACE)
+    return Q(namespace=value) & ~Q(namespace=DEFAULT_NAMESPACE)
 
 
 def _by_key(value: str, known: Sequence[str], using: str) -> Q:
@@ -125,8 +131,8 @@ def _looked_through(rows: QuerySet[WorkItem], groups: Iterable[Sequence[Term]]) 
     for number, group in enumerate(groups):
         term = group[0]
         values = [term.value for term in group]
-        if term.field == "reason":
-            rows = rows.filter(reason__in=values)
+        if term.field in {"reason", "namespace"}:
+            rows = rows.filter(**{f"{term.field}__in": values})
         elif term.field == "error":
             rows = _with_error(rows, values)
         else:

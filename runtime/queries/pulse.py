@@ -3,6 +3,9 @@
 Events have no index by time, but their ids grow with it. So the id at which each minute begins is searched for by
 halves, about thirty looks each, and of each minute at most `SAMPLE` ids are read. Where a minute had more, its numbers
 are those of the sample times how much larger the minute was, and `estimated` says so.
+
+A run that was imported within the hour brings events of older times along. They are not counted, but the search may
+take them for the beginning of a minute, and then what was written before the import is missing from that hour.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ cut(n, at, low, high) AS (
 SELECT low FROM cut WHERE low >= high ORDER BY n
 """
 
-# An imported run brings its old events along, with new ids: their time keeps them out.
+# The time keeps out what an import brought along.
 MINUTE_SQL = """
 SELECT %s, kind, count(*), sum(duration), count(duration), max(duration)
 FROM roost_event WHERE id >= %s AND id < %s AND created_at >= %s AND created_at < %s
