@@ -97,8 +97,8 @@ def _by_key(value: str, known: Sequence[str], using: str) -> Q:
 
 
 def _by_fingerprint(value: str, known: Sequence[str], using: str) -> Q:
-    dead = Q(state=State.FAILED, namespace__in=known, fingerprint=value)
-    return dead | Q(state=State.QUEUED, attempt__gt=0, fingerprint=value)
+    # Of dead letters alone: no index finds others by it.
+    return Q(state=State.FAILED, namespace__in=known, fingerprint=value)
 
 
 def _by_resource(value: str, known: Sequence[str], using: str) -> Q:

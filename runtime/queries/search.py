@@ -43,7 +43,11 @@ FIELDS: tuple[Field, ...] = (
     Field(name="state", meaning=_("its state"), example="state:failed"),
     Field(name="namespace", meaning=_("its namespace"), example="namespace:acme"),
     Field(name="resource", meaning=_("the key of a resource that it holds or waits for"), example="resource:repo"),
-    Field(name="fingerprint", meaning=_("what failed attempts have in common"), example="fingerprint:9f86d081884c7d65"),
+    Field(
+        name="fingerprint",
+        meaning=_("what dead letters that failed alike have in common"),
+        example="fingerprint:9f86d081884c7d65",
+    ),
     Field(name="reason", meaning=_("why it is in its state"), example="reason:attempts_exhausted", bounded=True),
     Field(name="error", meaning=_("text in its error's type, code or message"), example="error:Timeout", bounded=True),
     Field(name="payload.KEY", meaning=_("a value in its payload"), example="payload.user_id:42", bounded=True),

@@ -39,7 +39,6 @@ def test_no_term_finds_everything() -> None:
         ("invoice-7", {"namespace": "acme", "idempotency_key": "invoice-7"}),
         ("fingerprint:feed", {"failed": True, "fingerprint": "feed"}),
         ("fingerprint:feed", {"failed": True, "fingerprint": "feed", "namespace": "acme"}),
-        ("fingerprint:feed", {"attempt": 1, "reason": "retry", "fingerprint": "feed"}),
         ("feed", {"failed": True, "fingerprint": "feed"}),
         ("reason:limit", {"reason": "limit"}),
         ("error:tImEd", {"failed": True, "last_error": {"type": "X", "code": "y", "message": "It timed out."}}),
