@@ -20,7 +20,7 @@ from console.admin.hour import Hour, last_hour
 from console.admin.needs import Need
 from runtime import clock
 from runtime.choices import State
-from runtime.models import Event, Schedule, Worker, WorkItem
+from runtime.models import Event, Lease, Schedule, Worker, WorkItem
 from runtime.queries import overview, schedules, workers
 from runtime.queries.schedules import ScheduleView
 from runtime.queries.words import span
@@ -43,12 +43,12 @@ class StateTile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerRow:
-    """A worker that has not stopped."""
+    """A worker that has not stopped; `holds` is None for those who may not view leases."""
 
     worker: Worker
     badge: SafeString
     link: SafeString | str
-    holds: int
+    holds: int | None
     holds_url: str
     silent: bool
 
@@ -84,7 +84,7 @@ def overview_page(request: HttpRequest) -> Overview:
         states=states,
         needs=tuple(needs.of(request, alive, reads=may_read_payload(request))),
         hour=last_hour() if may_view(request, Event) else None,
-        workers=_workers(alive) if alive is not None else None,
+        workers=_workers(alive, leases=may_view(request, Lease)) if alive is not None else None,
         schedules=_schedules() if may_view(request, Schedule) else None,
         has_items=states is None or any(tile.count != "0" for tile in states),
         dead_url=reverse("admin:roost_workitem_dead"),
@@ -103,22 +103,22 @@ def _states() -> tuple[StateTile, ...]:
     )
 
 
-def _workers(alive: Sequence[WorkerView]) -> WorkerPart:
+def _workers(alive: Sequence[WorkerView], *, leases: bool) -> WorkerPart:
     return WorkerPart(
-        rows=tuple(map(_worker, alive[:WORKERS])),
+        rows=tuple(_worker(view, leases=leases) for view in alive[:WORKERS]),
         taking=sum(view.takes_work for view in alive),
         count=len(alive),
         url=display.list_url("worker"),
     )
 
 
-def _worker(view: WorkerView) -> WorkerRow:
+def _worker(view: WorkerView, *, leases: bool) -> WorkerRow:
     worker: Any = view.worker
     return WorkerRow(
         worker=worker,
         badge=display.badge(worker.state, worker.get_state_display()),
         link=display.worker_link(worker.pk, worker),
-        holds=view.running,
+        holds=view.running if leases else None,
         holds_url=display.list_url("lease", worker__id__exact=worker.pk),
         silent=not view.alive,
     )
