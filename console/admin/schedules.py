@@ -11,6 +11,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from console.admin.base import moment_column
 from console.admin.configuration import ConfigurationAdmin, VersionedForm
 from runtime import clock
 from runtime.choices import ScheduleKind
@@ -74,12 +75,12 @@ class ScheduleAdmin(ConfigurationAdmin):
 
     form = ScheduleForm
     edited = EDITED
-    list_display = ("name", "namespace", "engine", "times", "enabled", "next_run", "last_run", "error")
+    list_display = ("name", "namespace", "engine", "times", "enabled", "next_at", "last_at", "error")
     list_filter = ("enabled", "kind")
     search_help_text = _("A schedule's whole name.")
     find_by = ("name",)
-    fields = (*NAMED, *EDITED, "shown_version", "next_runs", "last_run", "fired_total", "trouble")
-    readonly_fields = ("next_runs", "last_run", "fired_total", "trouble")
+    fields = (*NAMED, *EDITED, "shown_version", "next_runs", "last_at", "fired_total", "trouble")
+    readonly_fields = ("next_runs", "last_at", "fired_total", "trouble")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Keep the name of a schedule that exists."""
@@ -101,6 +102,9 @@ class ScheduleAdmin(ConfigurationAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the schedule."""
         remove_schedule(obj.name, namespace=obj.namespace, by=request.user, using=work_database())
+
+    next_at = moment_column("next_run", _("next run"))
+    last_at = moment_column("last_run", _("last run"))
 
     @admin.display(description=_("when"))
     def times(self, row: Schedule) -> str:
