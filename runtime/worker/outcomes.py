@@ -281,6 +281,7 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         limited=claimed.limited,
         has_parent=claimed.parent_id is not None,
         asked=run.asked,
+        answers=tuple(run.told.answers) if run.asked else (),
         initial=run.initial,
         state_schema=run.engine.state_schema,
         **values,

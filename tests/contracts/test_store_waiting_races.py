@@ -149,6 +149,32 @@ def test_of_two_answers_at_once_one_is_refused() -> None:
     went_on_once(pk)
 
 
+@pytest.mark.scenario("S8")
+def test_a_commit_behind_an_answer_that_its_step_never_saw_does_not_consume_it() -> None:
+    hand = Hand()
+    pk = waiting(hand, wait_for("a", "approval", needed="any"), wait_for("b", "approval", needed="any"))
+    approve(pk, "a", actor="ann")
+    claimed = hand.take()
+    behind(lambda: approve(pk, "b", actor="bea"), lambda: hand.commit(claimed, State.DONE, asked=True))
+    assert dict(Wait.objects.values_list("key", "state")) == {"a": WaitState.CONSUMED, "b": WaitState.WITHDRAWN}
+    assert kinds(pk)[-2:] == [EventKind.STEP, EventKind.ANSWERED]
+
+
+@pytest.mark.scenario("S8")
+def test_an_answer_behind_the_commit_of_a_step_without_it_is_refused() -> None:
+    hand = Hand()
+    pk = waiting(hand, wait_for("a", "approval", needed="any"), wait_for("b", "approval", needed="any"))
+    approve(pk, "a", actor="ann")
+    claimed = hand.take()
+
+    def late() -> str:
+        with pytest.raises(Conflict) as caught:
+            approve(pk, "b", actor="bea")
+        return caught.value.state
+
+    assert behind(lambda: hand.commit(claimed, asked=True), late) == State.RUNNING
+
+
 @pytest.mark.scenario("S5")
 def test_an_answer_behind_the_end_of_patience_is_refused() -> None:
     pk = waiting(Hand(), wait_for("yes", "approval", expires_in=60))

@@ -130,7 +130,16 @@ def hand_claimed(outcome: Outcome) -> Any:
     """Return as much of a claimed item as an outcome is made of."""
     found = WorkItem.objects.get(pk=outcome.item)
     return type(
-        "Claimed", (), {"id": found.pk, "epoch": found.epoch, "version": found.version, "limited": False, "data": None}
+        "Claimed",
+        (),
+        {
+            "id": found.pk,
+            "epoch": found.epoch,
+            "version": found.version,
+            "limited": False,
+            "data": None,
+            "answers": None,
+        },
     )
 
 
