@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import uuid
 from collections.abc import Callable
@@ -135,6 +136,31 @@ def test_what_is_too_large_is_neither_exported_nor_imported(settings: Any) -> No
         export(item.pk)
     with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
         import_run(text)
+    with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
+        import_run(json.loads(text))
+
+
+class Endless(dict[str, Any]):
+    """A document whose keys never end: whoever reads all of it before looking at its size does not come back."""
+
+    def items(self) -> Any:
+        return ((str(number), "x" * 1000) for number in itertools.count())
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_a_document_of_values_is_left_alone_once_it_is_too_large() -> None:
+    with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
+        import_run(Endless(format="roost-run"))
+
+
+def test_a_document_of_values_that_are_no_json_is_refused() -> None:
+    ring: dict[str, Any] = {"format": "roost-run"}
+    ring["item"] = ring
+    for odd in (ring, {"format": "roost-run", "item": object()}, {"format": "roost-run", "item": {1, 2}}):
+        with pytest.raises(InvalidInput, match="no JSON"):
+            import_run(odd)
 
 
 def _set(*path: Any) -> Callable[[Any], None]:
