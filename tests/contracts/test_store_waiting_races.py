@@ -14,7 +14,7 @@ from django.db import transaction
 
 from runtime.choices import EventKind, Reason, State, WaitState
 from runtime.exceptions import Conflict
-from runtime.models import Signal, Wait
+from runtime.models import Mailbox, Resource, Signal, Wait
 from runtime.operations.approve import approve
 from runtime.operations.cancel import cancel
 from runtime.store import get_store
@@ -80,6 +80,21 @@ def test_two_signals_at_once_go_to_two_waits() -> None:
     for pk in items:
         went_on_once(pk)
     assert not Signal.objects.filter(taken_by=None).exists()
+
+
+@pytest.mark.scenario("S7")
+def test_a_signal_for_a_name_locks_the_resources_of_who_waits_before_the_mailbox() -> None:
+    """Whoever asks for the name while it holds a resource locks them in this order; the other one would be a ring."""
+    hand = Hand()
+    pk = waiting(hand, wait_for(), resources=[{"key": "desk", "scope": "item"}])
+    with transaction.atomic():
+        Resource.objects.select_for_update().get(key="desk")
+        sent = Together([lambda: hand.store.signal(signal(payload=1))])
+        until(lambda: waiting_for_locks() > 0, "the signal's wait for the resource")
+        assert Mailbox.objects.select_for_update(nowait=True).get(name="go")
+    [(_, woken)] = sent.results()
+    assert [one.pk for one in woken] == [pk]
+    went_on_once(pk)
 
 
 @pytest.mark.scenario("S8")

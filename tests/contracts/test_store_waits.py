@@ -180,6 +180,23 @@ def test_going_back_to_an_older_state_forgets_what_was_asked(worker: Hand, store
     assert worker.take().answers is None
 
 
+@pytest.mark.scenario("S7")
+def test_a_signal_of_a_name_that_is_given_back_stays_with_the_item_that_took_it(worker: Hand, store: Store) -> None:
+    pk = put()
+    worker.commit(worker.take(), State.QUEUED)
+    store.signal(signal(payload=1))
+    assert park(worker, worker.take(), wait_for()) == State.QUEUED
+    worker.commit(worker.take(), State.FAILED, advance=False, reason=Reason.PERMANENT_ERROR, error="{}", asked=True)
+    moved(pk, EventKind.REDRIVEN, state=State.QUEUED, reason=Reason.REDRIVEN, restore=0)
+    kept = Signal.objects.get()
+    assert (kept.taken_by, kept.target_id, kept.consumed_version) == (None, pk, None)
+    again = worker.take()
+    put()
+    assert park(worker, worker.take(), wait_for()) == State.WAITING, "it is nobody else's"
+    assert park(worker, again, wait_for()) == State.QUEUED
+    assert told(worker.take()) == {"go": 1}
+
+
 # Signals --------------------------------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,18 @@ def test_secrets_are_taken_out_on_wish() -> None:
         export(new_id())
 
 
+def test_secrets_in_columns_of_text_are_taken_out_too_and_the_rest_still_fits() -> None:
+    secret = "postgres://ann:pw@h/db and Bearer abcdefgh"
+    item = full()
+    EventFactory(work_item=item, kind=EventKind.LOG, reason=secret, actor=secret)
+    JournalEntry.objects.filter(work_item=item).update(name=("postgres://a:b@h/" + "x" * 200)[:200])
+    Wait.objects.filter(work_item=item).update(prompt=secret, resolved_by=secret)
+    text = text_of(export(item.pk, redact=True))
+    assert not any(word in text for word in ("ann:pw", "abcdefgh", "//a:b@"))
+    made = import_run(text)
+    assert made.waits.get().prompt == "postgres://[redacted]@h/db and Bearer [redacted]"[: len(secret)]
+
+
 def test_what_is_too_large_is_neither_exported_nor_imported(settings: Any) -> None:
     item = full()
     text = through_text(item)
