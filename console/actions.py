@@ -156,7 +156,7 @@ class _ProgressAllowed(ItemOperation):
                 % {"item": item.pk, "state": item.state},
                 state=item.state,
             )
-        return super().decide(item)
+        return super().decide(item)  # type: ignore[safe-super] # the operation it is mixed into has one
 
     def _touched(self) -> bool:
         later = Event.objects.using(self.store.using).filter(
