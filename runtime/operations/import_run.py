@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError
 
-from runtime import artifacts, clock
+from runtime import artifacts, clock, faults
 from runtime.artifacts import Prepared
 from runtime.choices import TERMINAL, EventKind, Reason, State, WaitState
 from runtime.conf import settings as roost
@@ -82,7 +82,8 @@ class ImportRun:
         rows["artifacts"] = [self._artifact(item, version, prepared) for version, prepared in files]
         left_out = len(_list(document, "artifacts")) - len(files)
         try:
-            transacted(self.store.using, lambda: self._write(item, rows, left_out, origin))
+            with faults.around("import"):
+                transacted(self.store.using, lambda: self._write(item, rows, left_out, origin))
         except (IntegrityError, DataError, OverflowError) as error:
             raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
         stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
