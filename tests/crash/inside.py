@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.db import DatabaseError, connections
 
@@ -109,4 +109,7 @@ def drain_with(token: StopToken) -> None:
             crew.atomic_lane.stop()
             crew.journal.stop()
         crew.link.close()
+        # A process that ends is seen to be gone; this one goes on, so its row has to say it.
+        with suppress(DatabaseError, RoostError):
+            crew.registration.leave()
         raise

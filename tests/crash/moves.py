@@ -36,7 +36,7 @@ class Moves(Scenario):
         assert counts.pop("requeued") >= 1
         assert counts == {"cancelled": 1, "redriven": 1, "followed_up": 1}
         assert WorkItem.objects.filter(relation="fork").count() == 1
-        assert WorkItem.objects.get(idempotency_key="again").version == 2
+        assert WorkItem.objects.get(idempotency_key="again").version in (2, 3)
 
 
 def _cancelled() -> bool:
@@ -48,8 +48,9 @@ def _cancelled() -> bool:
 
 def _requeued() -> bool:
     found = item("again", "hop", {"steps": 2, "sleep": 0.1})
-    if found.state == "running" and not told(found, "requeued"):
+    if found.state in ("running", "done") and not told(found, "requeued"):
         requeue(found.pk)
+        return False
     return found.state == "done"
 
 
