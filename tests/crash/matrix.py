@@ -23,15 +23,6 @@ from tests.crash import inside, outside
 from tests.crash.recorder import Passed, Recorder
 from tests.crash.scenario import Scenario, World
 
-FAULTS = {
-    "raise before": "an exception before the write",
-    "raise after": "an exception after it",
-    "kill before": "SIGKILL of the process before it",
-    "kill after": "SIGKILL of the process after it",
-    "drop": "the connection is lost after COMMIT was sent",
-    "requeue": "an operator takes the item back before it",
-    "expire": "the lease runs out, and another worker takes the item back, before it",
-}
 PASSES = int(os.environ.get("CRASH_PASSES", "2"))
 """How many of a point's passes are tried, where threads fail; a process is killed at the first."""
 

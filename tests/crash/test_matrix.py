@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.crash.matrix import FAULTS, NOT_REACHED, Cell, record, runs, try_inside, try_outside
+from tests.crash.faults import FAULTS
+from tests.crash.matrix import NOT_REACHED, Cell, record, runs, try_inside, try_outside
 from tests.crash.scenario import Scenario, World
 from tests.crash.scenarios import SCENARIOS
 
