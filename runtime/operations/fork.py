@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from django.db import transaction
 
-from runtime import clock, instrument, jsondata, registry
+from runtime import clock, faults, instrument, jsondata, registry
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import Snapshot, WorkItem
@@ -80,7 +80,8 @@ class Fork(OnItem):
         """
         self.check_permission()
         using = self.store.using
-        fork, made = transacted(using, self._fork)
+        with faults.around("fork"):
+            fork, made = transacted(using, self._fork)
         if made:
             told = partial(instrument.enqueued, using, [fork], due=not self.delay)
             transaction.on_commit(told, using=using, robust=True)

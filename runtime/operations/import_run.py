@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError
 
-from runtime import artifacts, clock
+from runtime import artifacts, clock, faults
 from runtime.artifacts import Prepared
 from runtime.choices import TERMINAL, EventKind, Reason, State, WaitState
 from runtime.conf import settings as roost
@@ -84,7 +84,8 @@ class ImportRun:
         left_out = len(_list(document, "artifacts")) - len(files)
         try:
             told = {"from": origin, **self._told(document, left_out)}
-            transacted(self.store.using, lambda: self._write(item, rows, told))
+            with faults.around("import"):
+                transacted(self.store.using, lambda: self._write(item, rows, told))
         except (IntegrityError, DataError, OverflowError) as error:
             raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
         stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
