@@ -27,10 +27,18 @@ HOMES = {
     "operator": ["acknowledge", "move", "follow_up", "fork", "import", "rule"],
 }
 """In which scenario each place is tried."""
+ELSEWHERE = {
+    "workspace": "tests/processes/test_patch.py",
+    "clear": "tests/runtime/workspaces/test_workspaces.py",
+}
+"""Which file tries the places that no scenario passes."""
 
 
-def test_every_place_is_tried_in_some_scenario() -> None:
-    assert sorted(place for places in HOMES.values() for place in places) == sorted(faults.PLACES)
+def test_every_place_is_tried_somewhere() -> None:
+    tried = [place for places in HOMES.values() for place in places]
+    assert sorted([*tried, *ELSEWHERE]) == sorted(faults.PLACES)
+    for place, file in ELSEWHERE.items():
+        assert f"{place}.before" in Path(file).read_text()
 
 
 @pytest.mark.slow
