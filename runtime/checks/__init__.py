@@ -18,6 +18,8 @@ ALWAYS: tuple[Check, ...] = (
     configuration.lease_shorter_than_three_heartbeats,
     configuration.workspaces_root_not_absolute,
     configuration.git_missing,
+    configuration.outgoing_rules_wrong,
+    configuration.outgoing_allows_everything,
     configuration.unknown_setting,
     configuration.engine_not_found,
     configuration.trigger_makes_no_sense,

@@ -327,3 +327,27 @@ def test_git_missing(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert configuration.git_missing() == []
     monkeypatch.setenv("PATH", str(tmp_path))
     only(configuration.git_missing(), "roost.W015", "git")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("ALLOW", ["10.0.0.1/8"], "'10.0.0.1/8'"),
+        ("ALLOW", ["http://hooks.internal"], "host name"),
+        ("PORTS", [443, 0], "0"),
+        ("PORTS", [True], "True"),
+    ],
+)
+def test_outgoing_rules_wrong(settings: Any, name: str, value: list[Any], shown: str) -> None:
+    settings.ROOST_OUTGOING_ALLOW, settings.ROOST_OUTGOING_PORTS = ["10.0.0.0/8", "hooks.internal"], None
+    assert configuration.outgoing_rules_wrong() == []
+    setattr(settings, f"ROOST_OUTGOING_{name}", value)
+    only(configuration.outgoing_rules_wrong(), "roost.E016", f"ROOST_OUTGOING_{name}", shown)
+
+
+@pytest.mark.parametrize("everything", ["0.0.0.0/0", "::/0"])
+def test_outgoing_allows_everything(settings: Any, everything: str) -> None:
+    settings.ROOST_OUTGOING_ALLOW = ["10.0.0.0/8"]
+    assert configuration.outgoing_allows_everything() == []
+    settings.ROOST_OUTGOING_ALLOW = ["10.0.0.0/8", everything]
+    only(configuration.outgoing_allows_everything(), "roost.W016", everything)
