@@ -23,6 +23,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.unknown_setting,
     configuration.engine_not_found,
     configuration.trigger_makes_no_sense,
+    configuration.webhook_makes_no_sense,
     databases.database_alias_missing,
     databases.tables_split_over_databases,
     databases.sqlite_without_wal,

@@ -17,8 +17,10 @@ from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
 from runtime.exceptions import RoostError
-from runtime.operations import triggers
+from runtime.operations import hook_values, triggers
+from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.outgoing.addresses import read_allowed
+from runtime.signatures import read_secret, secret_to_keep
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
 BEATS_IN_A_LEASE = 3
@@ -180,6 +182,27 @@ def _wrong_with(name: str, given: Any) -> str:
         return str(error)
     missing = [values[end] for end in ("engine", "target") if values[end] not in registry.paths()]
     return f"ROOST_TRIGGERS[{name!r}] names the engine {missing[0]!r}, which is not registered." if missing else ""
+
+
+@check
+def webhook_makes_no_sense(**_options: Any) -> Found:
+    """Find webhooks of the settings that could take nothing."""
+    for name, given in sorted(roost.WEBHOOKS.items()):
+        if wrong := _wrong_with_webhook(name, given):
+            yield Error(wrong, hint=f"Correct or remove ROOST_WEBHOOKS[{name!r}].", id="roost.E018")
+
+
+def _wrong_with_webhook(name: str, given: Any) -> str:
+    try:
+        values = hook_values.checked(DEFAULT_NAMESPACE, name, given)
+        kept = secret_to_keep(given.get("secret"), values["verifier"])
+    except RoostError as error:
+        return f"ROOST_WEBHOOKS[{name!r}]: {error}"
+    if values["engine"] not in registry.paths():
+        return f"ROOST_WEBHOOKS[{name!r}] names the engine {values['engine']!r}, which is not registered."
+    if not read_secret(kept):
+        return f"ROOST_WEBHOOKS[{name!r}] has its secret in {kept}, which is not set here, or shorter than it may be."
+    return ""
 
 
 @check

@@ -351,3 +351,22 @@ def test_outgoing_allows_everything(settings: Any, everything: str) -> None:
     assert configuration.outgoing_allows_everything() == []
     settings.ROOST_OUTGOING_ALLOW = ["10.0.0.0/8", everything]
     only(configuration.outgoing_allows_everything(), "roost.W016", everything)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"engine": "nobody"}, "'nobody'"),
+        ({"verifier": "none"}, "verifier"),
+        ({"secret": "short"}, "secret"),
+        ({"secret": "env:ROOST_TEST_NO_SUCH_SECRET"}, "not set"),
+        ({"payload": "$result"}, "$result"[1:]),
+    ],
+)
+def test_webhook_makes_no_sense(settings: Any, changes: dict[str, Any], shown: str) -> None:
+    good = {"engine": "counter", "verifier": "github", "secret": "a secret of some length"}
+    settings.ROOST_WEBHOOKS = {"in": good}
+    assert configuration.webhook_makes_no_sense() == []
+    settings.ROOST_WEBHOOKS = {"in": good | changes}
+    found = only(configuration.webhook_makes_no_sense(), "roost.E018", "ROOST_WEBHOOKS['in']", shown)
+    assert good["secret"] not in str(found)
