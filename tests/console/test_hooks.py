@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from runtime import clock
+from runtime import clock, faults
 from runtime.choices import EventKind
 from runtime.models import Event, Webhook, WorkItem
 from runtime.operations import hook_counters, receiving
@@ -88,6 +88,16 @@ def test_a_delivery_that_comes_again_after_the_map_was_changed_is_still_the_same
     first = send()
     set_webhook("pushes", payload={"count_to": 1}, options={"priority": 3})
     assert send().json()["item"] == first.json()["item"]
+    assert WorkItem.objects.count() == 1
+
+
+@pytest.mark.parametrize(("point", "statuses"), [("deliver.before", [202, 200]), ("deliver.after", [200, 200])])
+def test_a_process_that_dies_around_the_enqueue_neither_loses_nor_doubles_the_delivery(
+    github: Webhook, point: str, statuses: list[int]
+) -> None:
+    with faults.planned(faults.Plan(point=point, action="raise")), pytest.raises(faults.InjectedFault):
+        send()
+    assert [send().status_code for _ in range(2)] == statuses
     assert WorkItem.objects.count() == 1
 
 
@@ -206,6 +216,12 @@ def test_whoever_does_not_know_the_secret_is_told_the_same_as_where_there_is_no_
     assert (wrong.content, sorted(wrong.items())) == (unknown.content, sorted(unknown.items()))
     assert send(to="elsewhere/pushes", X_Hub_Signature_256=signature).content == wrong.content
     assert not WorkItem.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 500, "%C3%A9", "%F0%9F%90%94", "..", "%20"])
+def test_an_address_that_no_webhook_can_have_is_as_unknown_as_any(name: str) -> None:
+    assert send(to=f"default/{name}").status_code == 401
+    assert send(to=f"{name}/pushes").status_code == 401
 
 
 def test_a_disabled_webhook_says_so_to_those_who_know_its_secret_only(github: Webhook) -> None:
