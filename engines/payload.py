@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from runtime.exceptions import InvalidInput
-
-MAX_URL = 2000
-SCHEMES = ("http", "https")
+from runtime.weblinks import url_trouble
 
 
 def check_fields(payload: Any, *, required: Iterable[str], optional: Iterable[str] = ()) -> Mapping[str, Any]:
@@ -63,26 +60,6 @@ def check_url(payload: Mapping[str, Any], name: str) -> None:
     trouble = "it is no text" if not isinstance(value, str) else url_trouble(value)
     if trouble:
         raise InvalidInput(f"{name} is {value!r:.200}: {trouble}. Give an http or https URL.", field=f"payload.{name}")
-
-
-def url_trouble(url: str) -> str:
-    """Say what is wrong with an http or https address; nothing ("") if it can be fetched."""
-    if len(url) > MAX_URL:
-        return f"it is longer than {MAX_URL} characters"
-    if not url.isprintable() or " " in url:
-        return "it holds spaces or control characters"
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it checks it
-    except ValueError as error:
-        return f"it is no URL ({error})"
-    if parts.scheme not in SCHEMES:
-        return f"its scheme is {parts.scheme!r}" if parts.scheme else "it is no URL"
-    if not parts.hostname:
-        return "it names no host"
-    if parts.username is not None or parts.password is not None:
-        return "it holds a user name or password, which would be stored and shown"
-    return ""
 
 
 def _kind(value: Any) -> str:

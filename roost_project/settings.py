@@ -93,6 +93,9 @@ if not DEPLOYED:
 # Where items have their checkouts.
 ROOST_WORKSPACES_ROOT = str(BASE_DIR / "workspaces")
 
+# A checkout's items watch pages of this machine. A deployment calls the public internet, until it says more.
+ROOST_OUTGOING_ALLOW = [] if DEPLOYED else ["127.0.0.0/8", "::1"]
+
 # Roost's own settings (runtime/conf.py) may come from the environment too: ROOST_LEASE_SECONDS=30.
 globals().update(overrides(names()))
 

@@ -203,6 +203,15 @@ class TriggerEvent(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+class Verifier(models.TextChoices):
+    """How a webhook tells its sender from anybody else."""
+
+    GITHUB = "github", _("HMAC as GitHub sends it")
+    SLACK = "slack", _("HMAC as Slack sends it")
+    HMAC = "hmac", _("HMAC in a header")
+    BEARER = "bearer", _("bearer token")
+
+
 class ScheduleKind(models.TextChoices):
     """How a schedule says when it fires."""
 

@@ -4,9 +4,10 @@
     error.code in ["timeout", "rate_limited"]
     result.items[0].name != null
 
-A path begins with one of ROOTS and goes on by `.name`, `["name"]` and `[number]`; what is not there is null. Values are
-compared as JSON: numbers with numbers and texts with texts, and an order between anything else is never given. `in`
-looks into a list, a text, or the keys of an object. False are false, null, 0, "", [] and {}.
+A path begins with a root, one of ROOTS unless others are given, and goes on by `.name`, `["name"]` and `[number]`; what
+is not there is null. Values are compared as JSON: numbers with numbers and texts with texts, and an order between
+anything else is never given. `in` looks into a list, a text, or the keys of an object. False are false, null, 0, "", []
+and {}.
 
 A payload map is JSON in which a text that begins with `$` stands for the value at that path: {"url": "$result.url",
 "why": "it went down"}. `$$` begins a text with a real dollar sign.
@@ -26,6 +27,7 @@ from typing import Any, NoReturn
 from runtime.exceptions import InvalidInput
 
 ROOTS = ("result", "payload", "state", "error", "item")
+"""Where a path may begin that looks at an ended item; whoever reads conditions on something else gives its own."""
 MAX_TEXT = 500
 MAX_DEPTH = 20
 MAX_MAPPED = 1_000
@@ -56,36 +58,36 @@ class Expression:
 
 
 @lru_cache(maxsize=512)
-def condition(text: str) -> Expression:
+def condition(text: str, roots: tuple[str, ...] = ROOTS) -> Expression:
     """Read a condition. Raises `InvalidInput`, which says what is wrong and where."""
-    return _Reader(text, "condition").all(lambda reader: reader.either())
+    return _Reader(text, "condition", roots).all(lambda reader: reader.either())
 
 
 @lru_cache(maxsize=2048)
-def path(text: str) -> Expression:
+def path(text: str, roots: tuple[str, ...] = ROOTS, field: str = "payload") -> Expression:
     """Read a path. Raises `InvalidInput`."""
-    return _Reader(text, "payload").all(lambda reader: reader.path(reader.take("name")))
+    return _Reader(text, field, roots).all(lambda reader: reader.path(reader.take("name")))
 
 
-def roots_of(mapped: Any) -> frozenset[str]:
+def roots_of(mapped: Any, roots: tuple[str, ...] = ROOTS) -> frozenset[str]:
     """Return what a payload map looks at. Raises `InvalidInput` for a path that is none, or for too many."""
     paths = list(_paths(mapped, MAX_DEPTH))
     if len(paths) > MAX_MAPPED:
         raise InvalidInput(
             f"The payload map has {len(paths)} paths; at most {MAX_MAPPED} are allowed.", field="payload"
         )
-    return frozenset().union(*(path(text).roots for text in paths))
+    return frozenset().union(*(path(text, roots).roots for text in paths))
 
 
-def filled(mapped: Any, scope: Scope) -> Any:
+def filled(mapped: Any, scope: Scope, roots: tuple[str, ...] = ROOTS) -> Any:
     """Return the payload that a map makes of a scope."""
     if isinstance(mapped, str):
         if mapped.startswith("$$"):
             return mapped[1:]
-        return path(mapped[1:]).value(scope) if mapped.startswith("$") else mapped
+        return path(mapped[1:], roots).value(scope) if mapped.startswith("$") else mapped
     if isinstance(mapped, Mapping):
-        return {key: filled(value, scope) for key, value in mapped.items()}
-    return [filled(value, scope) for value in mapped] if isinstance(mapped, list) else mapped
+        return {key: filled(value, scope, roots) for key, value in mapped.items()}
+    return [filled(value, scope, roots) for value in mapped] if isinstance(mapped, list) else mapped
 
 
 def _paths(mapped: Any, depth: int) -> Iterator[str]:
@@ -101,8 +103,9 @@ def _paths(mapped: Any, depth: int) -> Iterator[str]:
 class _Reader:
     """Reads by descent: either, both, negated, compared, operand."""
 
-    def __init__(self, text: Any, field: str) -> None:
+    def __init__(self, text: Any, field: str, roots: tuple[str, ...]) -> None:
         self.field = field
+        self.may_begin = roots
         self.text = text
         if not isinstance(text, str):
             self.fail(f"is a {type(text).__name__}; it must be a string")
@@ -218,8 +221,8 @@ class _Reader:
         return self.fail(f"has {text!r} where a value should be")
 
     def path(self, root: str) -> Evaluate:
-        if root not in ROOTS:
-            self.fail(f"begins a path with {root!r}; it may begin with {', '.join(ROOTS)}")
+        if root not in self.may_begin:
+            self.fail(f"begins a path with {root!r}; it may begin with {', '.join(self.may_begin)}")
         self.roots.add(root)
         steps: list[str | int] = [root]
         while sign := self.next_is(".", "["):

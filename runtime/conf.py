@@ -111,6 +111,16 @@ class Settings:
     WORKSPACE_SOURCES: list[str] = []
     WORKSPACE_SECONDS: float = 300.0
 
+    # Calls out, beyond the public internet: networks ("10.1.0.0/16") and host names that may be called too, on any
+    # port; ports that may be called on the public internet, None for any.
+    OUTGOING_ALLOW: list[str] = []
+    OUTGOING_PORTS: list[int] | None = [80, 443]
+
+    # Webhooks of the product's code: name → {"engine", "verifier", "secret"} and what else `set_webhook` takes; bytes
+    # of a request's body that are read before its signature is known.
+    WEBHOOKS: dict[str, dict[str, Any]] = {}
+    MAX_WEBHOOK_BYTES: int = 1024 * 1024
+
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000
     STATEMENT_TIMEOUT_MS: int = 30_000

@@ -269,6 +269,32 @@ class WorkspaceRefused(PermanentError):
     code = "workspace_refused"
 
 
+class DeliveryRefused(RoostError):
+    """A request to a webhook was not taken; nothing was enqueued.
+
+    `code` says why: unauthorised, disabled, too_large, bad_body, no_delivery_id, invalid, unavailable. An unknown
+    webhook is unauthorised, like a wrong signature.
+    """
+
+    code = "unauthorised"
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RefusedAddress(AccessDenied):
+    """A call out was not made, or a redirect not followed: its URL or address is not one that may be called."""
+
+    code = "refused_address"
+
+
+class ReplyRefused(InvalidData):
+    """A call out was answered with more than may be read, or in a form that is not read. It may have had its effect."""
+
+    code = "reply_refused"
+
+
 class CorruptArtifact(RoostError):
     """The bytes of an artifact are gone from the storage, or are not those that were stored."""
 

@@ -42,6 +42,7 @@ PLACES = {
     "move": "an operator's move is written",
     "fire": "a schedule's items are enqueued and its next run is written",
     "signal": "a signal is kept",
+    "deliver": "the item of a webhook's delivery is enqueued, and counted",
     "workspace": "an item's workspace, made aside, is put in its place",
     "clear": "an item's workspace is taken out of its place",
     "settle": "waits that are over are settled, and parents are told of an end, in a transaction of its own",

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import hashlib
-import ipaddress
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
 
-from engines.payload import url_trouble
+from runtime.exceptions import RefusedAddress
+from runtime.outgoing import opened
 
 TIMEOUT_SECONDS = 8.0
 MAX_BYTES = 128 * 1024
 MAX_REDIRECTS = 3
 MAX_ERROR = 300
-HEADERS = {
-    "User-Agent": "roost-watchlist/1",
-    # Content as it is on the wire: a small answer cannot unfold into a large one.
-    "Accept-Encoding": "identity",
-}
-
-
-class Refused(Exception):
-    """The page led somewhere that is not followed."""
+HEADERS = {"User-Agent": "roost-watchlist/1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,61 +50,27 @@ async def observe(url: str, n: int) -> Observation:
     started = time.monotonic()
     seen: dict[str, Any] = {"url": url, "ok": False}
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS), _client(url) as client:
-            response = await _follow(client, url)
+        async with opened("GET", url, headers=HEADERS, timeout=TIMEOUT_SECONDS, redirects=MAX_REDIRECTS) as response:
             seen |= {"url": str(response.url), "status": response.status_code}
             seen |= await _body(response)
             seen["ok"] = response.is_success
     except TimeoutError:
         seen["error"] = f"no complete answer within {TIMEOUT_SECONDS:g} s"
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, Refused, UnicodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RefusedAddress) as error:
         seen["error"] = _describe(error)
     return Observation(n=n, at=at, elapsed_ms=round((time.monotonic() - started) * 1000), **seen)
 
 
-def _client(url: str) -> httpx.AsyncClient:
-    # A page on this machine is fetched directly, whatever proxy the environment names for the rest of the world.
-    return httpx.AsyncClient(
-        headers=HEADERS, timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=not _is_local(url)
-    )
-
-
-def _is_local(url: str) -> bool:
-    host = httpx.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-async def _follow(client: httpx.AsyncClient, url: str) -> httpx.Response:
-    """Return the answer, its body unread, after at most `MAX_REDIRECTS` redirects to http and https addresses."""
-    request = client.build_request("GET", url)
-    for _ in range(MAX_REDIRECTS + 1):
-        response = await client.send(request, stream=True)
-        if response.next_request is None:
-            return response
-        await response.aclose()
-        request = response.next_request
-        trouble = url_trouble(str(request.url))
-        if trouble:
-            raise Refused(f"redirected to {str(request.url)[:100]}: {trouble}")
-    raise Refused(f"redirected more than {MAX_REDIRECTS} times")
-
-
 async def _body(response: httpx.Response) -> dict[str, Any]:
-    """Read at most `MAX_BYTES` of the body, then let go of the connection."""
+    """Read at most `MAX_BYTES` of the body, whatever its encoding."""
     digest, size, truncated = hashlib.sha256(), 0, False
-    try:
-        async for chunk in response.aiter_raw(8192):
-            room = MAX_BYTES - size
-            truncated = len(chunk) > room
-            digest.update(chunk[:room])
-            size += min(len(chunk), room)
-            if truncated:
-                break
-    finally:
-        await response.aclose()
+    async for chunk in response.aiter_raw(8192):
+        room = MAX_BYTES - size
+        truncated = len(chunk) > room
+        digest.update(chunk[:room])
+        size += min(len(chunk), room)
+        if truncated:
+            break
     return {"bytes": size, "truncated": truncated, "sha256": digest.hexdigest()}
 
 

@@ -17,7 +17,10 @@ from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput, RoostError
-from runtime.operations import triggers
+from runtime.operations import hook_values, triggers
+from runtime.operations.spec import DEFAULT_NAMESPACE
+from runtime.outgoing.addresses import read_allowed
+from runtime.signatures import read_secret, secret_to_keep
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
 BEATS_IN_A_LEASE = 3
@@ -86,6 +89,35 @@ def git_missing(**_options: Any) -> Found:
             "ROOST_WORKSPACES_ROOT is set, but there is no git here: no workspace can be made.",
             hint="Install git on every host whose workers run engines with workspaces.",
             id="roost.W015",
+        )
+
+
+@check
+def outgoing_rules_wrong(**_options: Any) -> Found:
+    """Find rules for calls out that would stop every call, or that nobody can have meant."""
+    if wrong := _wrong_with_outgoing():
+        hint = "Correct ROOST_OUTGOING_ALLOW or ROOST_OUTGOING_PORTS in your settings."
+        yield Error(wrong, hint=hint, id="roost.E016")
+
+
+def _wrong_with_outgoing() -> str:
+    try:
+        read_allowed(roost.OUTGOING_ALLOW)
+    except ValueError as error:
+        return f"ROOST_OUTGOING_ALLOW is wrong: {error}."
+    wrong = [port for port in roost.OUTGOING_PORTS or () if type(port) is not int or not 0 < port < 65536]
+    return f"ROOST_OUTGOING_PORTS has {wrong[0]!r}, which is no port." if wrong else ""
+
+
+@check
+def outgoing_allows_everything(**_options: Any) -> Found:
+    """Find an allow list that leaves no guard."""
+    wide = [entry for entry in roost.OUTGOING_ALLOW if str(entry).endswith("/0")]
+    if wide:
+        yield Warning(
+            f"ROOST_OUTGOING_ALLOW has {wide[0]!r}: whoever writes a URL into a payload reaches every address.",
+            hint="Name the networks or hosts that engines have to call.",
+            id="roost.W016",
         )
 
 
@@ -164,6 +196,27 @@ def _wrong_with(name: str, given: Any) -> str:
         return str(error)
     missing = [values[end] for end in ("engine", "target") if values[end] not in registry.paths()]
     return f"ROOST_TRIGGERS[{name!r}] names the engine {missing[0]!r}, which is not registered." if missing else ""
+
+
+@check
+def webhook_makes_no_sense(**_options: Any) -> Found:
+    """Find webhooks of the settings that could take nothing."""
+    for name, given in sorted(roost.WEBHOOKS.items()):
+        if wrong := _wrong_with_webhook(name, given):
+            yield Error(wrong, hint=f"Correct or remove ROOST_WEBHOOKS[{name!r}].", id="roost.E018")
+
+
+def _wrong_with_webhook(name: str, given: Any) -> str:
+    try:
+        values = hook_values.checked(DEFAULT_NAMESPACE, name, given)
+        kept = secret_to_keep(given.get("secret"), values["verifier"])
+    except RoostError as error:
+        return f"ROOST_WEBHOOKS[{name!r}]: {error}"
+    if values["engine"] not in registry.paths():
+        return f"ROOST_WEBHOOKS[{name!r}] names the engine {values['engine']!r}, which is not registered."
+    if not read_secret(kept):
+        return f"ROOST_WEBHOOKS[{name!r}] has its secret in {kept}, which is not set here, or shorter than it may be."
+    return ""
 
 
 @check

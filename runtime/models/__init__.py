@@ -12,6 +12,7 @@
 
     Schedule                     what is enqueued by the clock, and when
     Trigger                      what is enqueued when an item of some engine ends, as its child
+    Webhook                      what is enqueued when somebody calls, and how the caller is known
     Limit                        how many of which items may run at once, and how often; claims look it up
 
 A worker owns an item through its lease. Every write of a step carries the epoch it was claimed with; whatever takes
@@ -32,6 +33,7 @@ from runtime.models.schedule import Schedule
 from runtime.models.snapshot import Snapshot
 from runtime.models.trigger import Trigger
 from runtime.models.wait import Mailbox, Signal, Wait
+from runtime.models.webhook import Webhook
 from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
 
@@ -50,6 +52,7 @@ __all__ = [
     "Snapshot",
     "Trigger",
     "Wait",
+    "Webhook",
     "WorkItem",
     "Worker",
 ]

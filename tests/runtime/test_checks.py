@@ -335,3 +335,46 @@ def test_git_missing(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert configuration.git_missing() == []
     monkeypatch.setenv("PATH", str(tmp_path))
     only(configuration.git_missing(), "roost.W015", "git")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("ALLOW", ["10.0.0.1/8"], "'10.0.0.1/8'"),
+        ("ALLOW", ["http://hooks.internal"], "host name"),
+        ("PORTS", [443, 0], "0"),
+        ("PORTS", [True], "True"),
+    ],
+)
+def test_outgoing_rules_wrong(settings: Any, name: str, value: list[Any], shown: str) -> None:
+    settings.ROOST_OUTGOING_ALLOW, settings.ROOST_OUTGOING_PORTS = ["10.0.0.0/8", "hooks.internal"], None
+    assert configuration.outgoing_rules_wrong() == []
+    setattr(settings, f"ROOST_OUTGOING_{name}", value)
+    only(configuration.outgoing_rules_wrong(), "roost.E016", f"ROOST_OUTGOING_{name}", shown)
+
+
+@pytest.mark.parametrize("everything", ["0.0.0.0/0", "::/0"])
+def test_outgoing_allows_everything(settings: Any, everything: str) -> None:
+    settings.ROOST_OUTGOING_ALLOW = ["10.0.0.0/8"]
+    assert configuration.outgoing_allows_everything() == []
+    settings.ROOST_OUTGOING_ALLOW = ["10.0.0.0/8", everything]
+    only(configuration.outgoing_allows_everything(), "roost.W016", everything)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"engine": "nobody"}, "'nobody'"),
+        ({"verifier": "none"}, "verifier"),
+        ({"secret": "short"}, "secret"),
+        ({"secret": "env:ROOST_TEST_NO_SUCH_SECRET"}, "not set"),
+        ({"payload": "$result"}, "$result"[1:]),
+    ],
+)
+def test_webhook_makes_no_sense(settings: Any, changes: dict[str, Any], shown: str) -> None:
+    good = {"engine": "counter", "verifier": "github", "secret": "a secret of some length"}
+    settings.ROOST_WEBHOOKS = {"in": good}
+    assert configuration.webhook_makes_no_sense() == []
+    settings.ROOST_WEBHOOKS = {"in": good | changes}
+    found = only(configuration.webhook_makes_no_sense(), "roost.E018", "ROOST_WEBHOOKS['in']", shown)
+    assert good["secret"] not in str(found)
