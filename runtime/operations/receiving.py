@@ -106,7 +106,8 @@ def _received(webhook: Webhook, headers: Mapping[str, str], body: bytes, using: 
     shown = {key: value for key, value in headers.items() if key not in NOT_SHOWN and key != scheme.header}
     scope = {"body": data, "headers": shown}
     if webhook.condition and not conditions.condition(webhook.condition, ROOTS).holds(scope):
-        hook_counters.count(using, webhook, "ignored_total")
+        with faults.around("deliver"):
+            hook_counters.count(using, webhook, "ignored_total")
         return Receipt(outcome="ignored")
     key = _key(webhook, scope, headers.get(scheme.timestamp_header, ""), body)
     with faults.around("deliver"):

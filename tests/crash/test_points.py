@@ -29,6 +29,7 @@ HOMES = {
 """In which scenario each place is tried."""
 ELSEWHERE = {
     "workspace": "tests/processes/test_patch.py",
+    "deliver": "tests/processes/test_webhooks.py",
     "clear": "tests/runtime/workspaces/test_workspaces.py",
 }
 """Which file tries the places that no scenario passes."""
