@@ -38,6 +38,7 @@ PLACES = {
     "fire": "a schedule's items are enqueued and its next run is written",
     "signal": "a signal is kept",
     "workspace": "an item's workspace, made aside, is put in its place",
+    "prune": "ended items, or old history, are removed",
     "clear": "an item's workspace is taken out of its place",
 }
 """What happens between the points `<place>.before` and `<place>.after`."""

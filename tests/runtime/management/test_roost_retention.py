@@ -1,0 +1,37 @@
+"""`roost prune` from the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.models import WorkItem
+from tests.factories import WorkItemFactory
+from tests.runtime.management.cli import document, refused, run
+from tests.runtime.operations.aged import ended
+
+pytestmark = pytest.mark.django_db
+
+
+def test_prune_says_what_it_would_remove_and_removes_it() -> None:
+    old, live = ended(31), WorkItemFactory()
+    dry = document("prune", "--dry-run")
+    assert dry == {"dry_run": True, "items": 1, "kept": 0, "more": False, "would_go": [str(old.pk)]}
+    assert run("prune", "--dry-run") == "1 items would be removed.\n"
+    assert document("prune")["rows"] == {"roost.WorkItem": 1, "roost.Event": 2, "roost.Snapshot": 2}
+    assert list(WorkItem.objects.all()) == [live]
+    assert run("prune") == "There is nothing to remove.\n"
+
+
+def test_prune_takes_filters() -> None:
+    ended(8, engine="a"), ended(8, engine="b"), ended(8, engine="b", namespace="n")
+    assert document("prune", "--engine", "b", "--namespace", "n", "--older-than", "7")["items"] == 1
+    assert document("prune", "--older-than", "7", "--limit", "1")["items"] == 1
+    assert "items           1\n" in run("prune", "--older-than", "7")
+
+
+@pytest.mark.scenario("B10")
+@pytest.mark.parametrize("arguments", [("--engine", ""), ("--older-than", "nan"), ("--limit", "0"), ("--older", "-1")])
+def test_a_filter_that_makes_no_sense_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    ended(400)
+    assert refused("prune", *arguments)[0] == 2
+    assert WorkItem.objects.count() == 1
