@@ -122,6 +122,7 @@ class WorkItemAdmin(VerbAdmin):
                     "fingerprint",
                     "acknowledged_at",
                     "acknowledged_by",
+                    "legal_hold",
                     "version",
                     "epoch",
                     "row_version",

@@ -35,3 +35,15 @@ def test_a_filter_that_makes_no_sense_is_exit_code_2(arguments: tuple[str, ...])
     ended(400)
     assert refused("prune", *arguments)[0] == 2
     assert WorkItem.objects.count() == 1
+
+
+def test_hold_keeps_and_unhold_lets_go() -> None:
+    item = ended(400)
+    assert refused("hold", item.pk)[0] == 2
+    assert document("hold", item.pk, "--reason", "case 1")["moved"] == [
+        {"id": str(item.pk), "state": "done", "reason": ""}
+    ]
+    assert "legal hold" in run("inspect", item.pk)
+    assert document("prune")["items"] == 0
+    run("unhold", item.pk, "--reason", "closed")
+    assert document("prune")["items"] == 1
