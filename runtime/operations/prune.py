@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
+import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -48,6 +49,7 @@ def prune(
     engine: str | None = None,
     older_than: float | None = None,
     limit: int | None = None,
+    seconds: float | None = None,
     dry_run: bool = False,
     by: Any = None,
     actor: str = "",
@@ -58,8 +60,9 @@ def prune(
 
     Each filter narrows; None is no filter. An empty list of items removes nothing, an empty name is refused: neither
     ever means everything. `older_than` (days since the end) stands in for `ROOST_RETENTION_DAYS`; dead letters are
-    kept for `ROOST_RETENTION_FAILED_DAYS` at least. Batches of a transaction each, at most `limit` items in all: what
-    a failure in between has removed stays removed, and each item goes whole. Raises `InvalidInput`, `Forbidden`.
+    kept for `ROOST_RETENTION_FAILED_DAYS` at least. Batches of a transaction each, at most `limit` items in all and
+    none begun after `seconds`: what a failure in between has removed stays removed, and each item goes whole.
+    Raises `InvalidInput`, `Forbidden`.
     """
     check_permission(by, "prune_workitem", "prune work items")
     using = using or work_database()
@@ -76,10 +79,20 @@ def prune(
         return Pruned()
     if dry_run:
         return _look(using, wanted, limit)
-    done = _remove(using, wanted, limit)
+    done = _remove(using, wanted, limit, seconds)
     if done.items:
         logger.info("%s pruned %d items", who or "the product", done.items, extra={"actor": who, "reason": why})
     return done
+
+
+def prune_workers(*, using: str | None = None) -> int:
+    """Remove the rows of workers that went offline `ROOST_RETENTION_DAYS` ago; return how many. One transaction.
+
+    A worker stays while an item still names it as its owner, and always where items are kept for ever.
+    """
+    using = using or work_database()
+    days = roost.RETENTION_DAYS
+    return 0 if days is None else retention.remove_workers(using, clock.now(using) - dt.timedelta(days=days))
 
 
 def cutoffs(now: dt.datetime, older_than: float | None = None) -> dict[str, dt.datetime]:
@@ -130,11 +143,12 @@ def _look(using: str, wanted: Wanted, limit: int | None) -> Pruned:
     return Pruned(items=min(len(found), most), more=len(found) > most, shown=shown)
 
 
-def _remove(using: str, wanted: Wanted, limit: int | None) -> Pruned:
+def _remove(using: str, wanted: Wanted, limit: int | None, seconds: float | None) -> Pruned:
     rows: Counter[str] = Counter()
     kept: set[uuid.UUID] = set()
     items = 0
-    while limit is None or items < limit:
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    while (limit is None or items < limit) and time.monotonic() < until:
         size = BATCH if limit is None else min(BATCH, limit - items)
         batch = retention.remove(using, wanted, limit=size, skip=kept)
         items += batch.items

@@ -26,8 +26,8 @@ from django.db import connections
 from django.db.models import Exists, F, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
 
 from runtime import faults
-from runtime.choices import LIVE
-from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Signal, Snapshot, Wait, WorkItem
+from runtime.choices import LIVE, WorkerState
+from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Signal, Snapshot, Wait, Worker, WorkItem
 from runtime.store.children import TRIGGERED
 from runtime.store.transactions import begin, transacted
 
@@ -159,6 +159,18 @@ def remove(using: str, wanted: Wanted, *, limit: int, skip: Collection[uuid.UUID
         return Removed()
     with faults.around("prune"):
         return transacted(using, partial(_remove, using, wanted, limit, skip))
+
+
+def remove_workers(using: str, cutoff: dt.datetime) -> int:
+    """Remove workers that are offline and have not beaten since the cutoff, but for owners of leases. Returns how many.
+
+    Histories name workers by id: of these they name them no more by host and process.
+    """
+    owners = Lease.objects.using(using).filter(worker=OuterRef("pk"))
+    rows = Worker.objects.using(using).filter(~Exists(owners), state=WorkerState.OFFLINE, heartbeat_at__lt=cutoff)
+    with faults.around("prune"):
+        removed, _by_model = transacted(using, rows.delete)
+    return removed
 
 
 def _remove(using: str, wanted: Wanted, limit: int, skip: Collection[uuid.UUID]) -> Removed:
