@@ -146,14 +146,28 @@ def _look(using: str, wanted: Wanted, limit: int | None) -> Pruned:
 def _remove(using: str, wanted: Wanted, limit: int | None, seconds: float | None) -> Pruned:
     rows: Counter[str] = Counter()
     kept: set[uuid.UUID] = set()
+    light: set[uuid.UUID] = set()
     items = 0
     until = math.inf if seconds is None else time.monotonic() + seconds
     while (limit is None or items < limit) and time.monotonic() < until:
         size = BATCH if limit is None else min(BATCH, limit - items)
-        batch = retention.remove(using, wanted, limit=size, skip=kept)
+        batch = retention.remove(using, wanted, limit=size, skip=kept, light=light)
+        for item in batch.heavy:
+            rows.update(_lighten(using, wanted, item, until))
+            light.add(item)
         items += batch.items
         rows.update(batch.rows)
         kept |= batch.kept
-        if not batch.items and not batch.kept:
+        if not (batch.items or batch.kept or batch.heavy):
             return Pruned(items=items, rows=rows, kept=len(kept))
     return Pruned(items=items, rows=rows, kept=len(kept), more=True)
+
+
+def _lighten(using: str, wanted: Wanted, item: uuid.UUID, until: float) -> Counter[str]:
+    rows: Counter[str] = Counter()
+    more = True
+    while more and time.monotonic() < until:
+        cut = retention.lighten(using, wanted, item)
+        rows.update({"roost.Event": cut.events, "roost.Snapshot": cut.snapshots})
+        more = cut.more
+    return rows

@@ -1,6 +1,6 @@
 """Remove finished items that nobody needs any more, whole, a batch in a transaction. Shared by both stores.
 
-    remove(using, wanted, limit=100)    # again while it removes something: `more` says so
+    remove(using, wanted, limit=100)    # again while it removes something
 
 An item may go when it ended before the cutoff of its state, is not held, and its parent is gone: a parent that is
 kept may be brought back and ask for all of its children. Only children that a trigger has made go before it, since no
@@ -24,11 +24,15 @@ from typing import Any
 
 from django.db import connections
 from django.db.models import Exists, F, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
+from django.db.models.functions import Coalesce
 
-from runtime import faults
+from runtime import clock, faults
 from runtime.choices import LIVE, WorkerState
-from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Signal, Snapshot, Wait, Worker, WorkItem
-from runtime.store.children import TRIGGERED
+from runtime.models import Artifact, JournalEntry, Lease, ResourceClaim, Signal, Snapshot, Wait, Worker, WorkItem
+from runtime.store import old_history
+from runtime.store.children import IMPORTED, TRIGGERED
+from runtime.store.horizon import delete_events
+from runtime.store.old_history import Trimmed
 from runtime.store.transactions import begin, transacted
 
 NAMED_POSTGRES = """
@@ -47,7 +51,10 @@ WHERE w.kind = 'children' AND (w.state = 'open' OR w.state = 'withdrawn' AND i.a
 """
 """Which of these items are named by waits that are open, or will be again when a dead letter is brought back."""
 
-OWN = ((Event, "work_item"), (Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"))
+HEAVY = 5_000
+"""Events and snapshots of an item above which they are removed before it, a part at a time."""
+
+OWN = ((Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"))
 """What belongs to an item alone and refers to nothing else that goes."""
 
 
@@ -63,15 +70,15 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Removed:
-    """What one batch removed: how many items, and rows by table. `more` says that there may be more to remove.
-
-    `kept` are items that may go and stay, because rows of the product's own refer to them.
+    """What one batch removed: how many items, and rows by table.
+    `kept` are items that may go and stay: others had them locked, an open wait names them, or rows of the product's own
+    refer to them. `heavy` ones have too many rows for one transaction: `lighten` them first.
     """
 
     items: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     kept: frozenset[uuid.UUID] = frozenset()
-    more: bool = False
+    heavy: frozenset[uuid.UUID] = frozenset()
 
 
 def due(using: str, wanted: Wanted, state: str, *, parents: Collection[uuid.UUID] | None = None) -> QuerySet[WorkItem]:
@@ -88,6 +95,8 @@ def due(using: str, wanted: Wanted, state: str, *, parents: Collection[uuid.UUID
         rows = rows.filter(namespace=wanted.namespace)
     if wanted.engine is not None:
         rows = rows.filter(engine=wanted.engine)
+    # A copy that came lately is kept as if it had ended then.
+    rows = rows.exclude(relation=IMPORTED, updated_at__gte=wanted.cutoffs[state])
     alone = Q(parent__isnull=True) | Q(relation=TRIGGERED)
     rows = rows.filter(alone if parents is None else Q(parent__in=parents) & ~Q(relation=TRIGGERED))
     return _needed_by_nobody(rows, using).order_by("finished_at")
@@ -149,16 +158,24 @@ def waited_for(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
         return {uuid.UUID(row[0]) for row in cursor.fetchall()}
 
 
-def remove(using: str, wanted: Wanted, *, limit: int, skip: Collection[uuid.UUID] = ()) -> Removed:
+def remove(
+    using: str,
+    wanted: Wanted,
+    *,
+    limit: int,
+    skip: Collection[uuid.UUID] = (),
+    light: Collection[uuid.UUID] = (),
+) -> Removed:
     """Remove up to `limit` items with all that belongs to them, in one transaction; see the module.
 
-    Each goes whole or not at all. `skip` are items to leave alone, such as those that an earlier batch `kept`. Items
-    that others have locked are passed over. Contents of artifacts go later, with `blobs.sweep_orphans`.
+    Each goes whole or not at all. `skip` are items to leave alone, such as those that an earlier batch `kept`; `light`
+    are items that were lightened. Items that others have locked are passed over. Contents of artifacts go later, with
+    `blobs.sweep_orphans`.
     """
     if wanted.items is not None and not wanted.items:
         return Removed()
     with faults.around("prune"):
-        return transacted(using, partial(_remove, using, wanted, limit, skip))
+        return transacted(using, partial(_remove, using, wanted, limit, skip, light))
 
 
 def remove_workers(using: str, cutoff: dt.datetime) -> int:
@@ -173,15 +190,41 @@ def remove_workers(using: str, cutoff: dt.datetime) -> int:
     return removed
 
 
-def _remove(using: str, wanted: Wanted, limit: int, skip: Collection[uuid.UUID]) -> Removed:
+def _remove(
+    using: str, wanted: Wanted, limit: int, skip: Collection[uuid.UUID], light: Collection[uuid.UUID]
+) -> Removed:
     chosen = [item.pk for item in _first(using, wanted, limit, skip=skip)]
     if not chosen:
         return Removed()
+    heavy = _heavy(using, chosen) - set(light)
+    chosen = [pk for pk in chosen if pk not in heavy]
     locked = _lock(using, {*chosen, *_pointing(using, chosen)})
     going = _still_due(using, wanted, locked.intersection(chosen), locked)
     rows, kept = _delete(using, going)
     passed_over = frozenset(chosen) - frozenset(going)
-    return Removed(items=len(going) - len(kept), rows=rows, kept=passed_over | kept, more=len(chosen) == limit)
+    return Removed(items=len(going) - len(kept), rows=rows, kept=passed_over | kept, heavy=heavy)
+
+
+def _heavy(using: str, ids: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
+    """Return those of these items that have more events and snapshots than one transaction should remove."""
+    gone = Coalesce(F("pruned__events_through"), 0) + Coalesce(F("pruned__snapshots_through"), 0)
+    rows = WorkItem.objects.using(using).filter(pk__in=ids).annotate(left=F("event_seq") + F("version") - gone)
+    return frozenset(rows.filter(left__gt=HEAVY).values_list("pk", flat=True))
+
+
+def lighten(using: str, wanted: Wanted, item: uuid.UUID) -> Trimmed:
+    """Remove a bounded part of the history of an item that may go, in one transaction; see `old_history.trim`.
+
+    Should it be brought back before it has gone, it goes on from its latest snapshot like any other.
+    """
+    with faults.around("prune"):
+        return transacted(using, partial(_lighten, using, wanted, item))
+
+
+def _lighten(using: str, wanted: Wanted, item: uuid.UUID) -> Trimmed:
+    if not _still_due(using, wanted, {item} & _lock(using, {item}), {item}, alone=False):
+        return Trimmed()
+    return old_history.cut(using, WorkItem.objects.using(using).get(pk=item), clock.now(using))
 
 
 def _lock(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
@@ -195,16 +238,17 @@ def _pointing(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     return set(rows.values_list("pk", flat=True))
 
 
-def _still_due(using: str, wanted: Wanted, ids: set[uuid.UUID], locked: set[uuid.UUID]) -> list[uuid.UUID]:
-    """Look again, now that nobody can change them: those that may go and whose pointers can be cleared."""
-    rows = WorkItem.objects.using(using).exclude(pk__in=locked)
-    elsewhere = rows.filter(Q(parent__in=ids) | Q(forked_from__in=ids)).values_list("parent_id", "forked_from_id")
-    left = ids - waited_for(using, ids) - {pk for pair in elsewhere for pk in pair}
-    return [
-        pk
-        for state in wanted.cutoffs
-        for pk in due(using, wanted, state).filter(pk__in=left).values_list("pk", flat=True)
-    ]
+def _still_due(
+    using: str, wanted: Wanted, ids: set[uuid.UUID], locked: set[uuid.UUID], *, alone: bool = True
+) -> list[uuid.UUID]:
+    """Look again, now that nobody can change them: those that may go, and (`alone`) whose pointers can be cleared."""
+    left = ids - waited_for(using, ids)
+    if alone:
+        rows = WorkItem.objects.using(using).exclude(pk__in=locked)
+        others = rows.filter(Q(parent__in=ids) | Q(forked_from__in=ids)).values_list("parent_id", "forked_from_id")
+        left -= {pk for pair in others for pk in pair}
+    found = (due(using, wanted, state).filter(pk__in=left).values_list("pk", flat=True) for state in wanted.cutoffs)
+    return [pk for rows in found for pk in rows]
 
 
 def _delete(using: str, ids: list[uuid.UUID]) -> tuple[Mapping[str, int], frozenset[uuid.UUID]]:
@@ -237,8 +281,9 @@ def _delete_all(using: str, ids: list[uuid.UUID]) -> Mapping[str, int]:
     rows.update(_deleted(Wait.objects.using(using).filter(work_item__in=ids)))
     for model, column in OWN:
         rows.update(_deleted(model.objects.using(using).filter(**{f"{column}__in": ids})))
+    rows.update({"roost.Event": delete_events(using, ids)})
     rows.update(_deleted(items.filter(pk__in=ids).only("id")))
-    return rows
+    return +rows
 
 
 def _deleted(rows: QuerySet[Any]) -> dict[str, int]:

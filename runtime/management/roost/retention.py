@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from runtime.exceptions import InvalidInput
 from runtime.management.roost.call import Call, Commands
 from runtime.operations.prune import Pruned, prune
+from runtime.operations.prune_history import HistoryPruned, prune_history
+
+FILTERS = ("namespace", "engine", "older_than", "limit")
+HISTORY = ("items", "events", "snapshots")
 
 
 def register(commands: Commands) -> None:
@@ -16,12 +21,15 @@ def register(commands: Commands) -> None:
         "--older-than", type=float, metavar="DAYS", help="Ended so many days ago, instead of ROOST_RETENTION_DAYS."
     )
     parser.add_argument("--limit", type=int, metavar="N", help="At most N items.")
+    parser.add_argument("--history", action="store_true", help="Old events and snapshots of items that stay, too.")
     parser.add_argument("--reason", default="", metavar="TEXT", help="Why; kept in the log.")
 
 
 def prune_(call: Call) -> None:
     """Prune in batches; what Ctrl-C interrupts is removed up to there."""
     options = call.options
+    if options["history"] and any(options[name] is not None for name in FILTERS) | options["dry_run"]:
+        raise InvalidInput("--history concerns all items: leave filters and --dry-run out.", field="history")
     done = prune(
         namespace=options["namespace"],
         engine=options["engine"],
@@ -32,19 +40,26 @@ def prune_(call: Call) -> None:
         reason=options["reason"],
         using=call.using,
     )
-    _tell(call, done, dry_run=options["dry_run"])
+    _tell(call, done, dry_run=options["dry_run"], history=_history(call))
 
 
-def _tell(call: Call, done: Pruned, *, dry_run: bool) -> None:
+def _history(call: Call) -> HistoryPruned | None:
+    return prune_history(using=call.using) if call.options["history"] else None
+
+
+def _tell(call: Call, done: Pruned, *, dry_run: bool, history: HistoryPruned | None) -> None:
     told = {"dry_run": dry_run, "items": done.items, "kept": done.kept, "more": done.more}
+    cut = {} if history is None else {"history": {name: getattr(history, name) for name in HISTORY}}
     shown = [str(one) for one in done.shown]
-    call.printer.document(told | ({"would_go": shown} if dry_run else {"rows": dict(done.rows)}))
+    call.printer.document(told | cut | ({"would_go": shown} if dry_run else {"rows": dict(done.rows)}))
     if not done.items:
         call.printer.line("There is nothing to remove.")
     elif dry_run:
         call.printer.line(f"{done.items}{' or more' if done.more else ''} items would be removed.")
     else:
         call.printer.facts([("items", done.items), *sorted(done.rows.items())])
+    if history is not None:
+        call.printer.facts(("history " + name, getattr(history, name)) for name in HISTORY)
     if done.kept:
         call.printer.line(
             f"{done.kept} items were passed over: somebody is at them, waits for them, or refers to them."

@@ -7,7 +7,7 @@ import pytest
 from runtime.models import WorkItem
 from tests.factories import WorkItemFactory
 from tests.runtime.management.cli import document, refused, run
-from tests.runtime.operations.aged import ended
+from tests.runtime.operations.aged import ended, lived
 
 pytestmark = pytest.mark.django_db
 
@@ -47,3 +47,11 @@ def test_hold_keeps_and_unhold_lets_go() -> None:
     assert document("prune")["items"] == 0
     run("unhold", item.pk, "--reason", "closed")
     assert document("prune")["items"] == 1
+
+
+def test_history_of_items_that_stay_goes_when_asked() -> None:
+    lived(6, old=4)
+    assert refused("prune", "--history", "--engine", "a")[0] == 2
+    assert refused("prune", "--history", "--dry-run")[0] == 2
+    assert document("prune", "--history")["history"] == {"items": 1, "events": 5, "snapshots": 5}
+    assert "history items      0\n" in run("prune", "--history")
