@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from runtime.exceptions import InvalidInput
 from runtime.management.roost.call import Call, Commands
 from runtime.operations.prune import Pruned, prune
 from runtime.operations.prune_history import HistoryPruned, prune_history
+from runtime.queries import growth
 
 FILTERS = ("namespace", "engine", "older_than", "limit")
 HISTORY = ("items", "events", "snapshots")
@@ -21,6 +24,7 @@ def register(commands: Commands) -> None:
         "--older-than", type=float, metavar="DAYS", help="Ended so many days ago, instead of ROOST_RETENTION_DAYS."
     )
     parser.add_argument("--limit", type=int, metavar="N", help="At most N items.")
+    parser.add_argument("--forecast", action="store_true", help="Only say how large the tables are, and will be.")
     parser.add_argument("--history", action="store_true", help="Old events and snapshots of items that stay, too.")
     parser.add_argument("--reason", default="", metavar="TEXT", help="Why; kept in the log.")
 
@@ -28,6 +32,9 @@ def register(commands: Commands) -> None:
 def prune_(call: Call) -> None:
     """Prune in batches; what Ctrl-C interrupts is removed up to there."""
     options = call.options
+    if options["forecast"]:
+        _forecast(call)
+        return
     if options["history"] and any(options[name] is not None for name in FILTERS) | options["dry_run"]:
         raise InvalidInput("--history concerns all items: leave filters and --dry-run out.", field="history")
     done = prune(
@@ -41,6 +48,24 @@ def prune_(call: Call) -> None:
         using=call.using,
     )
     _tell(call, done, dry_run=options["dry_run"], history=_history(call))
+
+
+def _forecast(call: Call) -> None:
+    """Tell sizes, pace, and what pruning would free; whatever else was asked for is left alone."""
+    found = growth.forecast(using=call.using)
+    call.printer.document(asdict(found))
+    rows = (
+        (
+            *(one.table, one.rows, growth.size(one.bytes)),
+            *("-" if one.rows_a_day is None else round(one.rows_a_day), growth.size(one.bytes_a_day)),
+            *(one.free_rows, growth.size(one.free_bytes), growth.size(one.settles_at)),
+        )
+        for one in found.tables
+    )
+    call.printer.table(
+        ("table", "rows", "size", "rows/day", "size/day", "may go", "frees", "settles at"), rows, empty=""
+    )
+    call.printer.line(growth.summary(found))
 
 
 def _history(call: Call) -> HistoryPruned | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtime.models import WorkItem
+from runtime.queries import growth
 from tests.factories import WorkItemFactory
 from tests.runtime.management.cli import document, refused, run
 from tests.runtime.operations.aged import ended, lived
@@ -55,3 +58,36 @@ def test_history_of_items_that_stay_goes_when_asked() -> None:
     assert refused("prune", "--history", "--dry-run")[0] == 2
     assert document("prune", "--history")["history"] == {"items": 1, "events": 5, "snapshots": 5}
     assert "history items      0\n" in run("prune", "--history")
+
+
+def test_the_forecast_says_how_large_the_tables_are_and_will_be() -> None:
+    ended(40, version=3), lived(2, old=2)
+    before = WorkItem.objects.count()
+    told = document("prune", "--forecast")
+    by_table = {one["table"]: one for one in told["tables"]}
+    assert (told["items"], told["more"]) == (1, False)
+    assert by_table["roost_workitem"]["free_rows"] == 1
+    assert by_table["roost_event"]["free_rows"] == 2
+    assert by_table["roost_snapshot"]["free_rows"] == 4
+    assert by_table["roost_snapshot"]["rows"] >= 7
+    assert by_table["roost_event"]["rows_a_day"] == pytest.approx(5 / 100, rel=0.01)
+    assert "ended items are kept for 30" in run("prune", "--forecast")
+    assert "roost_journalentry" in run("prune", "--forecast")
+    assert WorkItem.objects.count() == before
+
+
+def test_doctor_tells_of_retention_and_warns_where_nothing_ever_goes(settings: Any) -> None:
+    def told() -> Any:
+        [found] = [one for one in document("doctor")["findings"] if one["check"] == "retention"]
+        return found
+
+    assert told()["level"] == "ok"
+    settings.ROOST_RETENTION_DAYS = None
+    assert told()["level"] == "warning"
+    assert "for ever" in told()["text"]
+
+
+def test_sizes_are_written_for_people() -> None:
+    assert [growth.size(one) for one in (None, 0, 999, 1_500, 250_000, 2.5e9, 3e15)] == [
+        *("-", "0 B", "999 B", "1.5 kB", "250 kB", "2.5 GB", "3000 TB")
+    ]
