@@ -25,6 +25,7 @@ from runtime.operations.base import ItemOperation, OnItem, check_permission
 from runtime.operations.cancel import Cancel
 from runtime.operations.follow_up import FollowUp
 from runtime.operations.fork import Fork
+from runtime.operations.hold import Hold, Unhold
 from runtime.operations.pause import Pause
 from runtime.operations.redrive import Redrive
 from runtime.operations.requeue import Requeue
@@ -250,6 +251,20 @@ ACTIONS: tuple[OperatorAction, ...] = (
         operation=Acknowledge,
         title=gettext_lazy("Acknowledge"),
         effect=gettext_lazy("Dead letters are marked as seen. Nothing runs again."),
+    ),
+    OperatorAction(
+        name="hold",
+        operation=Hold,
+        title=gettext_lazy("Put on legal hold"),
+        effect=gettext_lazy("The items, their history and their workspaces are kept until the hold is lifted."),
+        moving=True,
+    ),
+    OperatorAction(
+        name="unhold",
+        operation=Unhold,
+        title=gettext_lazy("Lift legal hold"),
+        effect=gettext_lazy("The items are removed when their time is over, at once if that has passed."),
+        moving=True,
     ),
     OperatorAction(
         name="cancel",

@@ -117,6 +117,8 @@ class EventKind(models.TextChoices):
     JOURNAL_RESET = "journal_reset", _("recorded call forgotten")
     FOLLOWED_UP = "followed_up", _("reopened with new input")
     TRIGGER_FAILED = "trigger_failed", _("trigger could not fire")
+    LEGAL_HOLD = "legal_hold", _("put on legal hold")
+    LEGAL_HOLD_LIFTED = "legal_hold_lifted", _("taken off legal hold")
 
 
 class WorkerState(models.TextChoices):

@@ -121,6 +121,13 @@ class Settings:
     WEBHOOKS: dict[str, dict[str, Any]] = {}
     MAX_WEBHOOK_BYTES: int = 1024 * 1024
 
+    # Days after which what has ended is removed with all that belongs to it, None for never: done and cancelled items,
+    # and dead letters.
+    RETENTION_DAYS: float | None = 30.0
+    RETENTION_FAILED_DAYS: float | None = 90.0
+    # Days after which events and snapshots of items that stay are removed, but for the latest; None for never.
+    RETENTION_HISTORY_DAYS: float | None = 90.0
+
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000
     STATEMENT_TIMEOUT_MS: int = 30_000

@@ -44,6 +44,7 @@ PLACES = {
     "signal": "a signal is kept",
     "deliver": "the item of a webhook's delivery is enqueued, and counted",
     "workspace": "an item's workspace, made aside, is put in its place",
+    "prune": "ended items, or old history, are removed",
     "clear": "an item's workspace is taken out of its place",
     "settle": "waits that are over are settled, and parents are told of an end, in a transaction of its own",
     "follow_up": "an item that has ended is reopened, with its new input",

@@ -82,6 +82,7 @@ class WorkItemAdmin(DeadLetterPages, VerbAdmin):
                     "fingerprint",
                     "moment_acknowledged_at",
                     "acknowledged_by",
+                    "legal_hold",
                     "version",
                     "epoch",
                     "row_version",

@@ -103,6 +103,7 @@ class WorkItem(Versioned):
     away_total = models.FloatField(_("time waiting and paused (s)"), default=0.0)
     tokens_total = models.BigIntegerField(_("tokens"), default=0)
     cost_total = models.BigIntegerField(_("cost (microdollars)"), default=0)
+    legal_hold = models.BooleanField(_("on legal hold"), db_default=False, editable=False)
 
     created_at = models.DateTimeField(_("created at"))
     started_at = models.DateTimeField(_("first claimed at"), null=True, blank=True)
@@ -157,6 +158,11 @@ class WorkItem(Versioned):
                 name="roost_item_dead",
             ),
             models.Index(fields=["id"], condition=Q(state=State.PAUSED, reason=Reason.HELD), name="roost_item_held"),
+            models.Index(
+                fields=["state", "finished_at"],
+                condition=Q(finished_at__isnull=False, legal_hold=False),
+                name="roost_item_ended",
+            ),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
             # For lists, newest first. The conditions always hold, as PostgreSQL can tell; SQLite cannot, and so does
             # not prefer these indexes to those that the claim and the sweep are meant to use.
@@ -182,6 +188,8 @@ class WorkItem(Versioned):
             ("release_workitem", "Can release leases and claims"),
             ("acknowledge_workitem", "Can acknowledge dead letters"),
             ("prioritise_workitem", "Can change the priority of work items"),
+            ("hold_workitem", "Can put work items on legal hold and lift it"),
+            ("prune_workitem", "Can prune ended work items"),
             ("view_payload", "Can read payloads, snapshots, results and artifacts"),
         ]
 

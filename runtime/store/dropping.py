@@ -21,6 +21,7 @@ DROP = """
 WITH gone AS (
     DELETE FROM roost_snapshot s
     USING (SELECT * FROM unnest(%s::uuid[], %s::bigint[]) LIMIT %s::int) AS d(item, version)
+    JOIN roost_workitem held ON held.id = d.item AND NOT held.legal_hold
     WHERE s.work_item_id = d.item AND s.version = d.version
     RETURNING s.work_item_id AS item, s.version
 )
@@ -30,7 +31,7 @@ FROM gone WHERE w.id = gone.item AND gone.version > 0
 
 
 def drop(using: str, accepted: Sequence[Outcome]) -> None:
-    """Remove what the commits of these outcomes replaced and their policies do not keep."""
+    """Remove what the commits of these outcomes replaced and their policies do not keep, but for items on hold."""
     going = sorted((outcome.item, outcome.version) for outcome in accepted if outcome.drops and outcome.advance)
     if not going:
         return
@@ -39,6 +40,7 @@ def drop(using: str, accepted: Sequence[Outcome]) -> None:
         rows(using, DROP, params)
         return
     for item, version in going:
-        removed, _ = Snapshot.objects.using(using).filter(work_item_id=item, version=version).delete()
+        found = Snapshot.objects.using(using).filter(work_item_id=item, version=version, work_item__legal_hold=False)
+        removed, _ = found.delete()
         if removed and version:
             WorkItem.objects.using(using).filter(pk=item).update(snapshots_dropped=F("snapshots_dropped") + 1)

@@ -16,6 +16,7 @@ ON_POSTGRES = [
     "test_quota_interleavings.py",
     "test_journal_interleavings.py",
     "test_postgres_store.py",
+    "test_prune_plans.py",
     "test_read_plans.py",
     "test_store_front.py",
     "test_store_interleavings.py",

@@ -10,6 +10,7 @@ from runtime.choices import State
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import Snapshot
 from runtime.operations.fork import fork
+from runtime.operations.hold import hold
 from runtime.operations.redrive import redrive
 from runtime.queries import diff, verify
 from runtime.store.values import Claimed
@@ -64,6 +65,18 @@ def test_an_outcome_that_makes_no_version_removes_nothing(worker: Hand) -> None:
     outcome = worker.outcome(claimed, State.QUEUED, version=2, advance=False, drops=True)
     assert worker.store.commit([outcome]) == {claimed.id: State.QUEUED}
     assert versions(claimed.id) == [2]
+
+
+def test_an_item_on_legal_hold_keeps_every_snapshot_from_then_on(worker: Hand) -> None:
+    put()
+    claimed = worker.take()
+    walk(worker, claimed, 2, 0)
+    hold(claimed.id, reason="a dispute")
+    for version in (2, 3):
+        outcome = worker.outcome(claimed, State.RUNNING, version=version, initial=None, drops=True)
+        assert worker.store.commit([outcome])
+    assert versions(claimed.id) == [2, 3, 4]
+    assert verify.item(claimed.id) == []
 
 
 def test_items_with_and_without_a_policy_share_a_batch(worker: Hand) -> None:

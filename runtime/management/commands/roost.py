@@ -27,6 +27,7 @@ from runtime.management.roost import (
     moves,
     replays,
     resources,
+    retention,
     schedules,
     stories,
     triggers,
@@ -40,7 +41,7 @@ from runtime.management.roost.printer import Printer
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
     *(moves, going_back, replays, carry, answers, letters),
-    *(limits, resources, schedules, triggers, webhooks, upkeep, workspaces, deploys, demo),
+    *(limits, resources, schedules, triggers, webhooks, upkeep, retention, workspaces, deploys, demo),
 )
 
 
