@@ -125,7 +125,7 @@ def comes_to(world: World) -> list[Any]:
 
 @pytest.mark.django_db
 @pytest.mark.scenario("B20")
-@hypothesis(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plan=PLANS)
 def test_what_goes_on_comes_to_the_same_as_if_nothing_had_been_pruned(settings: Any, plan: list[Any]) -> None:
     settings.ROOST_ENGINES = ENGINE
