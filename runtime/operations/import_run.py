@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError
 
-from runtime import artifacts, clock
+from runtime import artifacts, clock, offload
 from runtime.artifacts import Prepared
 from runtime.choices import TERMINAL, EventKind, Reason, State, WaitState
 from runtime.conf import settings as roost
@@ -75,6 +75,7 @@ class ImportRun:
         item = self._item(document)
         rows = {name: _rows(document, name, item) for name in PARTS}
         _require_whole(item, rows["snapshots"], rows["events"])
+        _require_values(item, rows["snapshots"])
         item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
         item.asked = any(is_answered(row) for row in rows["waits"])
@@ -227,6 +228,15 @@ def _rows(document: dict[str, Any], name: str, item: WorkItem) -> list[Any]:
         model(**import_values.row(model, given, f"{name}[{place}]", without=without), work_item=item)
         for place, given in enumerate(_list(document, name))
     ]
+
+
+def _require_values(item: WorkItem, snapshots: list[Snapshot]) -> None:
+    """Raise `InvalidInput` for a reference to this storage, which a document has no right to."""
+    given = [("item.payload", item.payload), ("item.result", item.result)]
+    given += [(f"snapshots[{place}].data", one.data) for place, one in enumerate(snapshots)]
+    for name, value in given:
+        if offload.in_value(value) is not None:
+            raise InvalidInput(f"{name} is a reference to an artifact storage. Export the run again.", field=name)
 
 
 def _require_whole(item: WorkItem, snapshots: list[Snapshot], events: list[Event]) -> None:

@@ -31,13 +31,14 @@ from runtime.management.roost import (
     stories,
     triggers,
     upkeep,
+    values,
     workspaces,
 )
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
-    *(engines, enqueue, looks, lists, stories, files, journal),
+    *(engines, enqueue, looks, lists, stories, files, values, journal),
     *(moves, going_back, replays, carry, answers, letters),
     *(limits, resources, schedules, triggers, upkeep, workspaces, deploys, demo),
 )
