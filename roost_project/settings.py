@@ -84,6 +84,11 @@ ROOST_ENGINES = {
     "refund": "engines.refund.Refund",
     "watchlist": "engines.watchlist.Watchlist",
 }
+if not DEPLOYED:
+    ROOST_ENGINES |= {
+        "invoice": "roost_project.demo_engines.Invoice",
+        "review": "roost_project.demo_engines.Review",
+    }
 
 # Where items have their checkouts.
 ROOST_WORKSPACES_ROOT = str(BASE_DIR / "workspaces")

@@ -79,6 +79,9 @@ class Settings:
     # Triggers of the product's code: name → {"engine", "on", "target"} and what else `set_trigger` takes.
     TRIGGERS: dict[str, dict[str, Any]] = {}
 
+    # Triggers that may follow one another, each fired by the end of what the one before enqueued.
+    TRIGGER_CHAIN: int = 1000
+
     # Firings that a schedule with catch-up "all" makes up for after an outage, and seconds after which a firing is
     # too late for one with catch-up "none".
     SCHEDULE_CATCH_UP: int = 100

@@ -163,6 +163,9 @@ class WorkItem(Versioned):
             models.Index(fields=["state", "id"], condition=Q(state__gt=""), name="roost_item_state"),
             models.Index(fields=["engine", "id"], condition=Q(engine__gt=""), name="roost_item_engine"),
             models.Index(fields=["id"], condition=Q(state=State.QUEUED, attempt__gt=0), name="roost_item_retry"),
+            # Costs nothing where everything is in the default namespace; else the list of a small one would be read
+            # out of everybody's, and the namespaces there are could be named only by reading the whole table.
+            models.Index(fields=["namespace", "id"], condition=~Q(namespace="default"), name="roost_item_namespace"),
             models.Index(fields=["id"], condition=Q(deaths__gte=SUSPECT_DEATHS), name="roost_item_deaths"),
             models.Index(fields=["forked_from"], condition=Q(forked_from__isnull=False), name="roost_item_forked"),
         ]

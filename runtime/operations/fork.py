@@ -15,7 +15,7 @@ from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import Snapshot, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields
-from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.operations.base import MoveOptions, OnItem
 from runtime.operations.idempotency import place
 from runtime.store import fork as forks
 from runtime.store.history import kept_versions
@@ -27,7 +27,7 @@ KEPT: Any = object()
 """Stands for what is taken over from the original, since None is a state and a payload."""
 
 
-class Fork(ItemOperation):
+class Fork(OnItem):
     """Enqueue an item that goes on from Snapshot `version` (None: the latest) of an item in any state.
 
     The original is not touched, but for one event. The fork is no child of it: it has versions, totals, limits of

@@ -193,16 +193,16 @@ def _require_usable(values: dict[str, Any]) -> None:
 
 def _opened(document: Any) -> dict[str, Any]:
     """Return the document as an object of a format that is known. Raises `InvalidInput`."""
-    if isinstance(document, str | bytes):
-        if len(document) > roost.MAX_EXPORT_BYTES:
-            raise InvalidInput(
-                f"The document has {len(document)} bytes; ROOST_MAX_EXPORT_BYTES allows {roost.MAX_EXPORT_BYTES}.",
-                field="document",
-            )
-        try:
+    try:
+        if isinstance(document, str | bytes):
+            _require_room(len(document))
             document = json.loads(document)
-        except (ValueError, RecursionError) as error:
-            raise InvalidInput(f"The document is no JSON: {error}.", field="document") from None
+        else:
+            _measure(document)
+    except InvalidInput:
+        raise
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"The document is no JSON: {error}.", field="document") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidInput(f"The document is no exported run: its format is not {FORMAT!r}.", field="format")
     version = document.get("format_version")
@@ -212,6 +212,22 @@ def _opened(document: Any) -> dict[str, Any]:
             field="format_version",
         )
     return document
+
+
+def _measure(document: Any) -> None:
+    """Raise `InvalidInput` for values that would take too much room as text, before the rest of them is looked at.
+
+    Raises `TypeError`, `ValueError` and `RecursionError` for what is no JSON.
+    """
+    size = 0
+    for part in json.JSONEncoder().iterencode(document):
+        size += len(part)
+        _require_room(size)
+
+
+def _require_room(size: int) -> None:
+    if size > (most := roost.MAX_EXPORT_BYTES):
+        raise InvalidInput(f"The document takes {size} bytes; ROOST_MAX_EXPORT_BYTES allows {most}.", field="document")
 
 
 def _list(document: dict[str, Any], name: str) -> list[Any]:

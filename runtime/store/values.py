@@ -212,7 +212,8 @@ class Outcome:
 
     `waits` are asked for from the version after the outcome; an outcome with waits leaves the item waiting, or queued
     at once (reason answered) when what it waits for is there. Its artifacts are those of the version to be made.
-    `asked` says that the item has waits which no step has consumed: `advance` consumes them.
+    `asked` says that the item has waits which no step has consumed, `answers` are the keys of those whose answers the
+    step was handed: `advance` consumes these, and takes back all others, answered meanwhile or not.
     """
 
     worker: uuid.UUID
@@ -242,6 +243,7 @@ class Outcome:
     moved: tuple[Moved, ...] = ()
     whole: str | None = None
     asked: bool = False
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -283,6 +283,7 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         limited=claimed.limited,
         has_parent=claimed.parent_id is not None,
         asked=run.asked,
+        answers=tuple(run.told.answers) if run.asked else (),
         # A first state that goes with the commit of the next one need not be written.
         initial=None if drops else run.initial,
         drops=drops,

@@ -12,6 +12,7 @@ from tests.contracts.builders import Hand
 ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
 # What holds on one database alone is collected there alone.
 ON_POSTGRES = [
+    "test_console_plans.py",
     "test_quota_interleavings.py",
     "test_journal_interleavings.py",
     "test_postgres_store.py",

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('roost', '0006_pre_snapshot_policies'),
+        ('roost', '0007_pre_overview'),
     ]
 
     operations = [
