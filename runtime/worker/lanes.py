@@ -125,8 +125,8 @@ class AsyncLane:
         outcome: Outcome | None = None
         try:
             if not run.lost:
-                outcome = await execute.run_async(self._worker, run, self._using)
-                outcome = await execute.amoved_or_failed(self._worker, run, self._using, outcome)
+                made = await execute.run_async(self._worker, run, self._using)
+                outcome = await execute.amoved_or_failed(self._worker, run, self._using, made)
         except asyncio.CancelledError:
             logger.debug("step of %s cancelled", run.id)
         except BaseException as error:  # noqa: BLE001 - a step that tries to end the process has failed
