@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import pytest
 
 from runtime import artifacts, clock, faults, offload
 from runtime.choices import State
-from runtime.engine import Complete, Continue, Engine, Item, Snapshot
-from runtime.exceptions import CorruptArtifact, IdempotencyConflict, InvalidInput, StorageUnavailable
+from runtime.exceptions import InvalidInput, StorageUnavailable
 from runtime.models import Blob, Offloaded, WorkItem
 from runtime.models import Snapshot as Kept
 from runtime.operations.enqueue import enqueue
@@ -22,100 +20,23 @@ from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
 from runtime.operations.import_run import import_run
 from runtime.operations.redrive import redrive
-from runtime.operations.triggers import set_trigger
-from runtime.queries import diff, values, verify
+from runtime.queries import values, verify
 from runtime.queries.export import export
-from runtime.retry import RetryPolicy
-from runtime.step import StepContext
 from runtime.store import blobs
 from runtime.testing import drain
-from runtime.worker.replay.dry import replay
 from tests.runtime.places import contents
+from tests.runtime.worker.growing import ENGINES, LONG, lose, places, state_sha
 
 DAY = dt.timedelta(days=1, seconds=1)
-LONG = "long " * 20_000
+
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("folder")]
-
-
-class Growing(Engine):
-    """Carry the payload's text in the state for two steps, then give it back as the result."""
-
-    retry = RetryPolicy(max_attempts=2, base=0.0, cap=0.0, jitter=0)
-
-    def init_snapshot(self, item: Item) -> Any:
-        return {"n": 0, "text": item.payload["text"]}
-
-    async def step(self, snapshot: Snapshot, item: Item) -> Any:
-        return _grown(snapshot, item)
-
-
-class GrowingAtomic(Growing):
-    """The same in the atomic lane."""
-
-    def step(self, snapshot: Snapshot, item: Item) -> Any:  # type: ignore[override]
-        return _grown(snapshot, item)
-
-
-class GrowingCompact(Growing):
-    """The same, keeping the latest snapshot alone."""
-
-    snapshots = "compact"
-
-
-class Parent(Engine):
-    """Spawn a child with the payload's text."""
-
-    def init_snapshot(self, item: Item) -> Any:
-        return {}
-
-    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
-        ctx.spawn("growing", item.payload)
-        return Complete()
-
-
-class Forging(Engine):
-    """Return a state that looks like a reference."""
-
-    def init_snapshot(self, item: Item) -> Any:
-        return {}
-
-    async def step(self, snapshot: Snapshot, item: Item) -> Any:
-        return Continue(item.payload["state"])
-
-
-def _grown(snapshot: Snapshot, item: Item) -> Continue | Complete:
-    assert snapshot.data["text"] == item.payload["text"]
-    number = snapshot.data["n"] + 1
-    if number > 2:
-        return Complete({"text": snapshot.data["text"]})
-    return Continue({"n": number, "text": snapshot.data["text"]}, delay=item.payload.get("delay", 0))
 
 
 @pytest.fixture(autouse=True)
 def engines(settings: Any) -> None:
     """Register the engines, and move what is longer than 65,536 characters."""
-    names = {"growing": "Growing", "atomic": "GrowingAtomic", "compact": "GrowingCompact"}
-    names |= {"parent": "Parent", "forging": "Forging"}
-    settings.ROOST_ENGINES = {name: f"{__name__}.{found}" for name, found in names.items()}
+    settings.ROOST_ENGINES = ENGINES
     settings.ROOST_OFFLOAD_BYTES = 65_536
-
-
-def places(item: WorkItem) -> list[tuple[str, int]]:
-    """Return which values of an item are content."""
-    return sorted(Offloaded.objects.filter(work_item=item).values_list("place", "version"))
-
-
-def lose(folder: Path, sha256: str) -> Path:
-    """Remove content from the storage, and return where it was."""
-    path = folder / artifacts.path_of(sha256)
-    path.unlink()
-    return path
-
-
-def state_sha(item: WorkItem, version: int) -> str:
-    found = offload.in_value(Kept.objects.get(work_item=item, version=version).data)
-    assert found is not None
-    return found.sha256
 
 
 @pytest.mark.parametrize("engine", ["growing", "atomic"])
@@ -229,6 +150,23 @@ def test_the_result_of_a_second_end_takes_the_place_of_the_first() -> None:
     assert [place for place, _ in places(item)].count("result") == 1
 
 
+@pytest.mark.parametrize(("place", "version"), [("payload", 0), ("result", 0), ("state", 3)])
+def test_verify_finds_values_that_nothing_keeps_and_bytes_that_are_lost(folder: Path, place: str, version: int) -> None:
+    item = enqueue("growing", {"text": LONG})
+    drain()
+    assert list(verify.everything()) == []
+    row = Offloaded.objects.get(work_item=item, place=place, version=version)
+    lost = Offloaded.objects.filter(work_item=item, blob=row.blob_id).count()
+    path = lose(folder, row.blob_id)
+    found = verify.item(item.pk)
+    assert {problem.code for problem in found} == {"lost_value"}
+    assert len(found) == lost
+    path.write_bytes(b"")
+    row.delete()
+    (problem,) = verify.item(item.pk)
+    assert (problem.code, place in problem.text, row.blob_id in problem.text) == ("unkept_value", True, True)
+
+
 # What goes wrong -----------------------------------------------------------------------------------------------------
 
 
@@ -313,79 +251,3 @@ def test_a_reference_cannot_be_handed_in() -> None:
     document["item"]["payload"] = forged
     with pytest.raises(InvalidInput, match=r"item\.payload is a reference"):
         import_run(document)
-
-
-# Who else reads them -------------------------------------------------------------------------------------------------
-
-
-def test_a_repeated_enqueue_finds_the_first_item_however_its_payload_is_kept(settings: Any) -> None:
-    first = enqueue("growing", {"text": LONG, "n": 1}, idempotency_key="k")
-    assert enqueue("growing", {"text": LONG, "n": 1}, idempotency_key="k").pk == first.pk
-    assert enqueue("growing", {"n": 1.0, "text": LONG}, idempotency_key="k").pk == first.pk
-    settings.ROOST_OFFLOAD_BYTES = None
-    assert enqueue("growing", {"text": LONG, "n": 1}, idempotency_key="k").pk == first.pk
-    with pytest.raises(IdempotencyConflict, match="another payload"):
-        enqueue("growing", {"text": LONG, "n": 2}, idempotency_key="k")
-    settings.ROOST_OFFLOAD_BYTES = 65_536
-    with pytest.raises(IdempotencyConflict, match="another payload"):
-        enqueue("growing", {"text": LONG, "n": 2}, idempotency_key="k")
-    with pytest.raises(IdempotencyConflict, match="another payload"):
-        enqueue("growing", {"text": "short", "n": 1}, idempotency_key="k")
-
-
-def test_triggers_look_at_large_values_as_they_were() -> None:
-    set_trigger("next", engine="growing", target="atomic", condition="result.text", payload={"text": "$result.text"})
-    item = enqueue("growing", {"text": LONG})
-    drain()
-    child = WorkItem.objects.get(parent=item, relation="trigger")
-    assert offload.whole(child.payload) == {"text": LONG}
-    assert child.state == State.DONE
-
-
-def test_states_are_compared_whole_and_equal_references_without_the_storage(folder: Path) -> None:
-    item = enqueue("growing", {"text": LONG})
-    drain()
-    changes = diff.snapshots(item.pk, 1, 2).difference.changes
-    assert [(one.path, one.before, one.after) for one in changes] == [("/n", 1, 2)]
-    copy = fork(item.pk, version=3)
-    lose(folder, state_sha(item, 3))
-    assert diff.snapshots(item.pk, 3, 0, other=copy.pk).difference.changes == ()
-    with pytest.raises(CorruptArtifact, match=str(item.pk)):
-        diff.snapshots(item.pk, 1, 3)
-
-
-def test_an_exported_run_is_whole_and_its_copy_replays(settings: Any) -> None:
-    item = enqueue("growing", {"text": LONG})
-    drain()
-    item.refresh_from_db()
-    document = export(item.pk)
-    assert document["item"]["payload"] == document["item"]["result"] == {"text": LONG}
-    assert document["snapshots"][1]["data"] == {"n": 1, "text": LONG}
-    copy = import_run(document)
-    for run in (item, copy):
-        assert replay(run).divergence is None
-
-
-def test_a_dry_replay_stores_nothing(folder: Path) -> None:
-    item = enqueue("atomic", {"text": LONG})
-    drain()
-    item.refresh_from_db()
-    before = contents(artifacts.storage()), Blob.objects.count()
-    assert replay(item).divergence is None
-    assert (contents(artifacts.storage()), Blob.objects.count()) == before
-
-
-def test_a_value_is_read_by_its_place(folder: Path) -> None:
-    item = enqueue("growing", {"text": LONG})
-    drain()
-    found = values.read(item.pk, "payload")
-    assert (found.value, found.moved and found.moved.size) == ({"text": LONG}, len(json.dumps({"text": LONG})) - 1)
-    assert values.read(item.pk, "state", version=1).value == {"n": 1, "text": LONG}
-    with pytest.raises(InvalidInput):
-        values.read(item.pk, "config")
-    with pytest.raises(InvalidInput):
-        values.read(item.pk, "result", version=1)
-    with pytest.raises(LookupError):
-        values.read(item.pk, "state", version=9)
-    with pytest.raises(LookupError):
-        values.read(uuid.uuid4(), "payload")
