@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from runtime import conditions, instrument
+from runtime import conditions, instrument, offload
 from runtime.choices import State
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict
@@ -182,12 +182,17 @@ def default_payload(on: str) -> str:
 def _scope(using: str, rule: Rule, item: WorkItem) -> dict[str, Any]:
     """Return what conditions and paths look into; the state is read only if it is looked at."""
     scope = {
-        "result": item.result,
-        "payload": item.payload,
+        "result": _whole(rule, item, "result", item.result),
+        "payload": _whole(rule, item, "payload", item.payload),
         "error": item.last_error,
         "item": {"id": str(item.pk), "engine": item.engine, "namespace": item.namespace, "reason": item.reason},
     }
     if "state" in rule.roots:
         latest = Snapshot.objects.using(using).filter(work_item_id=item.pk, version=item.version)
-        scope["state"] = latest.values_list("data", flat=True).first()
+        scope["state"] = _whole(rule, item, "state", latest.values_list("data", flat=True).first())
     return scope
+
+
+def _whole(rule: Rule, item: WorkItem, name: str, value: Any) -> Any:
+    """Return a value; one in the artifact storage is read only if the rule looks at it."""
+    return offload.whole(value, f"{name} of work item {item.pk}") if name in rule.roots else value

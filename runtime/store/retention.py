@@ -28,7 +28,18 @@ from django.db.models.functions import Coalesce
 
 from runtime import clock, faults
 from runtime.choices import LIVE, WorkerState
-from runtime.models import Artifact, JournalEntry, Lease, ResourceClaim, Signal, Snapshot, Wait, Worker, WorkItem
+from runtime.models import (
+    Artifact,
+    JournalEntry,
+    Lease,
+    Offloaded,
+    ResourceClaim,
+    Signal,
+    Snapshot,
+    Wait,
+    Worker,
+    WorkItem,
+)
 from runtime.store import old_history
 from runtime.store.children import IMPORTED, TRIGGERED
 from runtime.store.horizon import delete_events
@@ -54,7 +65,7 @@ WHERE w.kind = 'children' AND (w.state = 'open' OR w.state = 'withdrawn' AND i.a
 HEAVY = 5_000
 """Events and snapshots of an item above which they are removed before it, a part at a time."""
 
-OWN = ((Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"))
+OWN = ((Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"), (Offloaded, "work_item"))
 """What belongs to an item alone and refers to nothing else that goes."""
 
 

@@ -32,6 +32,7 @@ from runtime.management.roost import (
     stories,
     triggers,
     upkeep,
+    values,
     webhooks,
     workspaces,
 )
@@ -39,7 +40,7 @@ from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_dat
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
-    *(engines, enqueue, looks, lists, stories, files, journal),
+    *(engines, enqueue, looks, lists, stories, files, values, journal),
     *(moves, going_back, replays, carry, answers, letters),
     *(limits, resources, schedules, triggers, webhooks, upkeep, retention, workspaces, deploys, demo),
 )
