@@ -100,7 +100,9 @@ class World:
 
     def thin(self, number: int, policy: str) -> bool:
         """Let snapshots be missing as the policies leave them."""
-        item = WorkItem.objects.get(pk=self._of(number))
+        item = WorkItem.objects.filter(pk=self._of(number)).first()
+        if item is None:
+            return False
         rows = StoredSnapshot.objects.filter(work_item=item, version__lt=item.version)
         odd = [version for version in rows.values_list("version", flat=True) if version % 2]
         return bool((rows.filter(version__in=odd) if policy == "interval" else rows).delete()[0])
