@@ -116,10 +116,11 @@ def due(using: str, wanted: Wanted, state: str, *, parents: Collection[uuid.UUID
 def _needed_by_nobody(rows: QuerySet[WorkItem], using: str) -> QuerySet[WorkItem]:
     """Leave out what a worker has still to let go of, and what live or held items point to."""
     others = WorkItem.objects.using(using)
-    children = others.filter(Q(state__in=sorted(LIVE)) | Q(legal_hold=True), parent=OuterRef("pk"))
+    alive = Q(state__in=sorted(LIVE)) | Q(legal_hold=True)
+    children = others.filter(alive, parent=OuterRef("pk"))
     return rows.filter(
         ~Exists(children),
-        ~Exists(others.filter(forked_from=OuterRef("pk"), legal_hold=True)),
+        ~Exists(others.filter(alive, forked_from=OuterRef("pk"))),
         ~Exists(Lease.objects.using(using).filter(work_item=OuterRef("pk"))),
         ~Exists(ResourceClaim.objects.using(using).filter(work_item=OuterRef("pk"))),
     )
