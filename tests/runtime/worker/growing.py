@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import artifacts, offload
+from runtime.asks import AwaitChildren
 from runtime.engine import Complete, Continue, Engine, Item, Snapshot
 from runtime.models import Offloaded, WorkItem
 from runtime.models import Snapshot as Kept
@@ -52,6 +53,17 @@ class Parent(Engine):
         return Complete()
 
 
+class Waiting(Engine):
+    """Spawn a child with the payload's text, wait for it, and tell what came of it."""
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {}
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        child = ctx.spawn("growing", item.payload)
+        return Complete(ctx.ask(AwaitChildren("child", [child])).value)
+
+
 class Forging(Engine):
     """Return a state that looks like a reference."""
 
@@ -78,6 +90,7 @@ ENGINES = {
         "compact": GrowingCompact,
         "parent": Parent,
         "forging": Forging,
+        "waiting": Waiting,
     }.items()
 }
 

@@ -105,3 +105,13 @@ def test_a_value_is_read_by_its_place(folder: Path) -> None:
         values.read(item.pk, "state", version=9)
     with pytest.raises(LookupError):
         values.read(uuid.uuid4(), "payload")
+
+
+@pytest.mark.parametrize("most", [None, 65_536])
+def test_a_parent_is_told_of_a_large_result_as_it_is_without_the_setting(settings: Any, most: int | None) -> None:
+    settings.ROOST_OFFLOAD_BYTES = most
+    parent = enqueue("waiting", {"text": LONG})
+    drain()
+    parent.refresh_from_db()
+    (told,) = parent.result
+    assert (told["state"], told["result"], told.get("truncated")) == (State.DONE, None, True)
