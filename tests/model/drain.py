@@ -77,7 +77,7 @@ def _mark(world: World, worker: int, session: Session, rules: Rules) -> Moves:
     free = [number for number in due if is_free(world, worker, ITEM(number))]
     if rules.claim_locks and rules.claim_looks_again:
         free = [number for number in free if world.rows[ITEM(number)].state == QUEUED]
-    choices = [free] if rules.batch > 1 else [[number] for number in free]
+    choices = [[number] for number in free] + ([free] if rules.batch > 1 and len(free) > 1 else [])
     if not free:
         yield "claim finds nothing", session_at(world, worker, None)
         return
@@ -146,9 +146,13 @@ def _send(world: World, worker: int, hand: Hand, rules: Rules) -> Moves:
 
 
 def _write(world: World, worker: int, session: Session, rules: Rules) -> Moves:
-    """Lock the items one by one, look at each again, write what is not fenced off; waits where a row is locked."""
+    """Lock the next item; with the last one look at each again and write what is not fenced off.
+
+    The real statement passes over rows that are fenced when it begins, instead of locking them: the model can wait
+    where that does not, never the other way round.
+    """
     locks, at = session.locks, session.at
-    while at < len(session.given) and is_free(world, worker, ITEM(session.given[at].item)):
+    if at < len(session.given) and is_free(world, worker, ITEM(session.given[at].item)):
         locks, at = (*locks, ITEM(session.given[at].item)), at + 1
     ready = session._replace(locks=locks, at=at)
     outcome = world.hands[worker].outcome
@@ -158,7 +162,7 @@ def _write(world: World, worker: int, session: Session, rules: Rules) -> Moves:
             yield f"commit writes ({outcome})", session_at(world, worker, done)
             return
     if at > session.at:
-        yield f"commit waits ({outcome})", session_at(world, worker, ready)
+        yield f"commit locks ({outcome})", session_at(world, worker, ready)
 
 
 def _outcomes(world: World, worker: int, session: Session, outcome: str, rules: Rules) -> Session | None:
@@ -230,5 +234,3 @@ def _read_back(world: World, hand: Hand) -> Hand:
             missing.append(grip)
     assert not (going_on and missing), "a batch is written whole or not at all"
     return Hand("running", tuple(missing), hand.outcome) if missing else _with(tuple(going_on))
-
-

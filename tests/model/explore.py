@@ -24,7 +24,9 @@ class Explored:
 
     def story(self) -> str:
         """Tell the way to the broken promise, a line a move."""
-        return "\n".join([f"broken: {self.broken}", *(f"  {number}. {move}" for number, move in enumerate(self.trace, 1))])
+        return "\n".join(
+            [f"broken: {self.broken}", *(f"  {number}. {move}" for number, move in enumerate(self.trace, 1))]
+        )
 
 
 class Exploration:

@@ -39,11 +39,11 @@ def housekeeper(world: World, worker: int, rules: Rules) -> Moves:
         case "sweep", "recover":
             if (done := _recover(world, slot, session, rules)) is not None:
                 yield "sweep recovers", session_at(world, slot, done)
-        case ("drop" | "release"), "delete":
+        case (("drop" | "release"), "delete"):
             if all(is_free(world, slot, LEASE(number)) for number, *_ in session.given):
                 done = _drop(world, session) if session.program == "drop" else _release(world, session)
                 yield f"{session.program} deletes", session_at(world, slot, done)
-        case ("drop" | "release"), "lock":
+        case (("drop" | "release"), "lock"):
             yield from _lock(world, slot, session)
 
 
@@ -78,9 +78,9 @@ def _is_gone(world: World, lease: Lease) -> bool:
 
 
 def _lock(world: World, slot: int, session: Session) -> Moves:
-    """Lock the items by number in one statement, as far as nobody else has them."""
+    """Lock the next item, by number: one statement that waits where somebody else has one."""
     locks, at = session.locks, session.at
-    while at < len(session.given) and is_free(world, slot, ITEM(session.given[at][0])):
+    if at < len(session.given) and is_free(world, slot, ITEM(session.given[at][0])):
         locks, at = (*locks, ITEM(session.given[at][0])), at + 1
     if at > session.at:
         step = "delete" if at == len(session.given) else "lock"
@@ -146,7 +146,7 @@ def _drop(world: World, session: Session) -> Session:
     locks, writes = session.locks, session.writes
     for number, epoch, worker in session.given:
         lease = world.rows[LEASE(number)]
-        if lease is not None and lease.epoch == epoch and lease.revoked:
-            if lease.worker == worker or _is_gone(world, lease):
-                locks, writes = (*locks, LEASE(number)), (*writes, (LEASE(number), None))
+        over = lease is not None and lease.epoch == epoch and lease.revoked
+        if over and (lease.worker == worker or _is_gone(world, lease)):
+            locks, writes = (*locks, LEASE(number)), (*writes, (LEASE(number), None))
     return session._replace(step="COMMIT", locks=locks, writes=writes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.model.world import HISTORY, ITEM, ITEMS, LEASE, PAUSED, RUNNING, ENDED, Session, World, written
+from tests.model.world import ENDED, HISTORY, ITEM, ITEMS, LEASE, PAUSED, RUNNING, Session, World, written
 
 ONE_OWNER = "who runs has the one lease, of the item's epoch"
 EPOCH_TELLS = "who has the item's epoch has its lease"
@@ -74,5 +74,3 @@ def waits_for_ever(world: World) -> str:
     if any(world.sessions):
         return NO_DEADLOCK
     return "" if is_good_end(world) else NOTHING_LOST
-
-

@@ -52,7 +52,7 @@ def _operator(world: World, rules: Rules) -> Moves:
     session = world.sessions[OPERATOR]
     if session is None and world.left.moves:
         spent = world._replace(left=world.left._replace(moves=world.left.moves - 1))
-        for number in range(ITEMS):
+        for number in rules.operated:
             row = world.rows[ITEM(number)]
             for verb in rules.verbs if is_free(world, OPERATOR, ITEM(number)) else ():
                 if decided(row, verb, rules) is not None:

@@ -109,10 +109,11 @@ class World(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The protocol's rules, each of which may be broken on purpose; `steps` and `batch` bound the world."""
+    """The protocol's rules, each of which may be broken on purpose; the first few bound the world."""
 
     steps: int = 2
     batch: int = 1
+    operated: tuple[int, ...] = (0, 1)
     verbs: tuple[str, ...] = ("cancel", "requeue", "pause", "pause now")
     state_read_later: bool = True
     epoch_checked: bool = True
