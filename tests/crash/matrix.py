@@ -130,9 +130,10 @@ def _files(storage: Any, folder: str) -> Iterator[str]:
 
 
 def _requeue() -> None:
-    for pk in WorkItem.objects.filter(state="running").values_list("pk", flat=True):
+    for pk, row_version in WorkItem.objects.filter(state="running").values_list("pk", "row_version"):
         try:
-            requeue(pk, actor="fault")
+            # What has ended meanwhile would be run again, which is another move than this one.
+            requeue(pk, actor="fault", row_version=row_version)
         except RoostError:
             continue
 
