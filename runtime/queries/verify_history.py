@@ -21,6 +21,7 @@ def problems(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
         text = f"The step to version {row['version']} was committed {row['times']} times."
         yield Problem(item=row["work_item_id"], code="doubled_step", text=text)
     before = Window(Lag("epoch"), partition_by=F("work_item_id"), order_by=F("seq").asc())
-    for row in told.annotate(before=before).filter(before__gt=F("epoch")).values("work_item_id", "seq", "epoch"):
-        text = f"Event {row['seq']} is of epoch {row['epoch']}, which was over: a worker wrote that had lost the item."
-        yield Problem(item=row["work_item_id"], code="zombie", text=text)
+    late = told.annotate(before=before).filter(before__gt=F("epoch"))
+    for item, seq, epoch in late.values_list("work_item_id", "seq", "epoch"):
+        text = f"Event {seq} is of epoch {epoch}, which was over: a worker wrote that had lost the item."
+        yield Problem(item=item, code="zombie", text=text)

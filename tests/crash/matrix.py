@@ -20,6 +20,7 @@ from runtime.operations.requeue import requeue
 from runtime.queries import verify
 from runtime.testing import expire_leases
 from tests.crash import inside, outside
+from tests.crash.faults import NOT_REACHED
 from tests.crash.recorder import Passed, Recorder
 from tests.crash.scenario import Scenario, World
 
@@ -93,9 +94,6 @@ def try_outside(scenario: Scenario, world: World, fault: str, point: str, nth: i
     except Exception as error:  # noqa: BLE001 - a run that fails is what is looked for
         wrong = f"{type(error).__name__}: {error}"
     return Cell(scenario=scenario.name, point=point, fault=fault, nth=nth, trouble=wrong)
-
-
-NOT_REACHED = "the point was not reached"
 
 
 def trouble(scenario: Scenario, world: World) -> str:
