@@ -72,14 +72,8 @@ MUTANTS = (
         name="a claim locks nothing that it chooses",
         guarantee="One owner",
         file="runtime/store/postgres/unruled.py",
-        old="AND run_at <= statement_timestamp() AND {MINE}\n        ORDER BY run_at, id\n        LIMIT {{about}}\n"
-        "        FOR NO KEY UPDATE SKIP LOCKED\n    ) found\n    WHERE %s::bool OR NOT (SELECT limited_due OR limits OR "
-        "keyed FROM beside)\n    LIMIT %s::int\n), {MARK}\nSELECT beside.limited_due, beside.limits, beside.keyed, "
-        "marked.id, marked.epoch FROM beside",
-        new="AND run_at <= statement_timestamp() AND {MINE}\n        ORDER BY run_at, id\n        LIMIT {{about}}\n"
-        "    ) found\n    WHERE %s::bool OR NOT (SELECT limited_due OR limits OR "
-        "keyed FROM beside)\n    LIMIT %s::int\n), {MARK}\nSELECT beside.limited_due, beside.limits, beside.keyed, "
-        "marked.id, marked.epoch FROM beside",
+        old="(_CLAIM_BEHIND if behind else _CLAIM).format(about=1 << (limit - 1).bit_length())",
+        new='_CLAIM.replace("FOR NO KEY UPDATE SKIP LOCKED", "").format(about=1 << (limit - 1).bit_length())',
         tests=(f"{INTERLEAVINGS}::test_a_claim_passes_over_a_row_that_another_has_locked",),
     ),
     Mutant(
