@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SQLITE, POSTGRES = "sqlite", "postgresql"
+PRUNING = "tests/runtime/operations/test_prune_history.py"
 INTERLEAVINGS = "tests/contracts/test_store_interleavings.py"
 
 
@@ -176,9 +177,19 @@ MUTANTS = (
         name="orphaned content is removed although an artifact needs it",
         guarantee="History is bounded",
         file="runtime/store/blobs.py",
-        old="    if blob is None or Artifact.objects.using(using).filter(blob_id=sha256).exists():",
+        old="    if blob is None or any(model._default_manager.using(using).filter(blob_id=sha256).exists() "
+        "for model in REFERRING):",
         new="    if blob is None:",
         tests=("tests/runtime/store/test_blobs.py::test_content_that_is_needed_since_the_sweep_looked_is_left_alone",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="the latest snapshot is removed when it is old",
+        guarantee="History is bounded",
+        file="runtime/store/old_history.py",
+        old="    old = rows.filter(version__lt=item.version, created_at__lt=cutoff)",
+        new="    old = rows.filter(created_at__lt=cutoff)",
+        tests=(f"{PRUNING}::test_the_latest_snapshot_and_the_newest_event_stay_however_old",),
         database=SQLITE,
     ),
     Mutant(
