@@ -141,6 +141,8 @@ def refused(bad: Outcome, error: Exception) -> Outcome:
         artifacts=(),
         children=(),
         waits=(),
+        moved=(),
+        whole=None,
     )
 
 
