@@ -143,6 +143,7 @@ def refused(bad: Outcome, error: Exception) -> Outcome:
         waits=(),
         moved=(),
         drops=False,
+        whole=None,
     )
 
 
