@@ -25,7 +25,7 @@ from tests.postgres import PrivatePostgres
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("runtime", "engines", "console", "roost_project", "tests", "pyproject.toml", "manage.py")
 VARIABLE = "ROOST_TEST_DATABASE_URL"
-FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?::(\w+)", re.MULTILINE)
+FAILED = re.compile(r"^FAILED \S*?::(\w+)", re.MULTILINE)
 PYTEST = ["-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--reuse-db"]
 SOME_FAILED = 1
 SECONDS = 180

@@ -66,7 +66,7 @@ MUTANTS = (
         file="runtime/store/portable/commit.py",
         old="        if (epoch, version) == (outcome.epoch, outcome.version):",
         new="        if version == outcome.version:",
-        tests=("tests/contracts/test_store_commit.py::test_a_late_outcome_changes_nothing_at_all",),
+        tests=("tests/contracts/test_store_commit.py::test_an_outcome_of_another_epoch_or_version_is_refused",),
         database=SQLITE,
     ),
     Mutant(
