@@ -13,6 +13,7 @@
     Schedule                     what is enqueued by the clock, and when
     Trigger                      what is enqueued when an item of some engine ends, as its child
     Webhook                      what is enqueued when somebody calls, and how the caller is known
+    WebhookTarget                who is called when an item ends or waits, and what about
     Limit                        how many of which items may run at once, and how often; claims look it up
 
 A worker owns an item through its lease. Every write of a step carries the epoch it was claimed with; whatever takes
@@ -34,6 +35,7 @@ from runtime.models.snapshot import Snapshot
 from runtime.models.trigger import Trigger
 from runtime.models.wait import Mailbox, Signal, Wait
 from runtime.models.webhook import Webhook
+from runtime.models.webhook_target import WebhookTarget
 from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
 
@@ -53,6 +55,7 @@ __all__ = [
     "Trigger",
     "Wait",
     "Webhook",
+    "WebhookTarget",
     "WorkItem",
     "Worker",
 ]
