@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo console test test-django6 check bench docs lock clean
+.PHONY: help install demo console test test-django6 crash check bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where 
 test-django6: ## Run the suite, but for its slow tests, on Django 6 and SQLite
 	@sh deploy/install.sh $(DJANGO6) 3.12 constraints.txt constraints-django6.txt
 	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "not slow" $(ARGS)
+
+crash: install ## Let processes fail at every point of every scenario, and print what came of it (ONLY=…, RENDER=1)
+	@$(PY) -m tests.crash $(foreach database,$(ONLY),--only $(database)) $(if $(RENDER),--render) $(ARGS)
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@$(VENV)/bin/ruff check .

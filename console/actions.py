@@ -21,10 +21,11 @@ from console.action_fields import ActionField
 from runtime.exceptions import InvalidInput, RoostError, StaleVersion
 from runtime.models import Event, WorkItem
 from runtime.operations.acknowledge import Acknowledge
-from runtime.operations.base import ItemOperation, check_permission
+from runtime.operations.base import ItemOperation, OnItem, check_permission
 from runtime.operations.cancel import Cancel
 from runtime.operations.follow_up import FollowUp
 from runtime.operations.fork import Fork
+from runtime.operations.hold import Hold, Unhold
 from runtime.operations.pause import Pause
 from runtime.operations.redrive import Redrive
 from runtime.operations.requeue import Requeue
@@ -96,7 +97,7 @@ class OperatorAction:
     """
 
     name: str
-    operation: type[ItemOperation]
+    operation: type[OnItem]
     title: str | Promise
     effect: str | Promise
     moving: bool = False
@@ -143,7 +144,7 @@ class OperatorAction:
         except RoostError as error:
             return str(error).removeprefix(f"Work item {item.pk} ")
 
-    def _confirmed(self, confirmation: Confirmation, *, by: Any, reason: str, values: dict[str, Any]) -> ItemOperation:
+    def _confirmed(self, confirmation: Confirmation, *, by: Any, reason: str, values: dict[str, Any]) -> OnItem:
         if not self.moving:
             told = {"by": by, "reason": reason, "row_version": confirmation.row_version}
             return self.operation(confirmation.item, **values, **told)
@@ -166,7 +167,7 @@ class _ProgressAllowed(ItemOperation):
                 % {"item": item.pk, "state": item.state},
                 state=item.state,
             )
-        return super().decide(item)
+        return super().decide(item)  # type: ignore[safe-super] # the operation it is mixed into has one
 
     def _touched(self) -> bool:
         later = Event.objects.using(self.store.using).filter(
@@ -175,7 +176,7 @@ class _ProgressAllowed(ItemOperation):
         return later.exclude(actor="").exists()
 
 
-def _carried_out(confirmation: Confirmation, operation: ItemOperation) -> Result:
+def _carried_out(confirmation: Confirmation, operation: OnItem) -> Result:
     try:
         return Result(confirmation=confirmation, item=operation.execute())
     except RoostError as error:
@@ -250,6 +251,20 @@ ACTIONS: tuple[OperatorAction, ...] = (
         operation=Acknowledge,
         title=gettext_lazy("Acknowledge"),
         effect=gettext_lazy("Dead letters are marked as seen. Nothing runs again."),
+    ),
+    OperatorAction(
+        name="hold",
+        operation=Hold,
+        title=gettext_lazy("Put on legal hold"),
+        effect=gettext_lazy("The items, their history and their workspaces are kept until the hold is lifted."),
+        moving=True,
+    ),
+    OperatorAction(
+        name="unhold",
+        operation=Unhold,
+        title=gettext_lazy("Lift legal hold"),
+        effect=gettext_lazy("The items are removed when their time is over, at once if that has passed."),
+        moving=True,
     ),
     OperatorAction(
         name="cancel",

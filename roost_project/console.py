@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         children["web server"] = start(*WEB_SERVER, "--host", HOST, "--port", str(port))
         children["worker"] = start(str(ROOT / "manage.py"), "runworker")
         wait_until_served(f"{address}login/", children["web server"])
-        say(f"\nThe console: {address}roost/workitem/\nLogin:       {login}\nCtrl-C ends it.")
+        say(f"\nThe console: {address}roost/\nLogin:       {login}\nCtrl-C ends it.")
         return watch(children)
     except KeyboardInterrupt:
         say("\nStopping.")

@@ -8,6 +8,8 @@ from runtime.models import WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.operations.enqueue_many import enqueue_many
 from runtime.operations.pause import pause
+from runtime.operations.schedules import set_schedule
+from runtime.operations.triggers import set_trigger
 
 ACTOR = "demo"
 SHARED = "domain:example.org"
@@ -17,7 +19,8 @@ def fill(address: str) -> int:
     """Enqueue the demo's items if the database has none; return how many. `address` is a page that can be watched."""
     if WorkItem.objects.exists():
         return 0
-    specs = [*_quick(), *_failing(), *_contended(), *_slow(), *_watched(address)]
+    _configure()
+    specs = [*_quick(), *_invoices(), *_failing(), *_contended(), *_slow(), *_watched(address), *_asking()]
     enqueue_many(specs, actor=ACTOR)
     held = _count(3, delay=60.0)
     paused = enqueue(held.pop("engine"), held.pop("payload"), actor=ACTOR, **held)
@@ -29,6 +32,40 @@ def fill(address: str) -> int:
 
 def _count(count_to: int, *, payload: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
     return {"engine": "counter", "payload": {"count_to": count_to, **(payload or {})}, **options}
+
+
+def _configure() -> None:
+    figures = {"title": "The figures of the day"}
+    set_schedule("pulse", engine="counter", payload={"count_to": 3}, every=120, note="So that something happens.")
+    set_schedule("figures", engine="review", payload=figures, cron="30 7 * * 1-5", timezone="Europe/Berlin")
+    set_trigger(
+        "look at failed invoices",
+        engine="invoice",
+        on="failed",
+        condition='error.code == "unknown_currency"',
+        target="review",
+        payload={"title": "$payload.number"},
+        note="A person looks at what no retry mends.",
+    )
+
+
+def _invoices() -> list[dict[str, Any]]:
+    good = [{"number": f"A-{number}", "amount": 20 * number} for number in range(1, 9)]
+    slow = [{"number": f"T-{number}", "amount": 70, "trouble": "timeout"} for number in range(1, 6)]
+    odd = [{"number": f"X-{number}", "amount": 90, "trouble": "currency"} for number in range(1, 4)]
+    return [
+        *[{"engine": "invoice", "payload": payload, "idempotency_key": payload["number"]} for payload in (*good, *odd)],
+        *[{"engine": "invoice", "payload": payload, "max_attempts": 2} for payload in slow],
+    ]
+
+
+def _asking() -> list[dict[str, Any]]:
+    asked = [
+        {"title": "The quarter's figures", "hours": 24},
+        {"title": "A price list", "hours": 1},
+        {"title": "The month's turnover", "ask": "input", "hours": 8},
+    ]
+    return [{"engine": "review", "payload": payload} for payload in asked]
 
 
 def _quick() -> list[dict[str, Any]]:

@@ -85,6 +85,11 @@ ROOST_ENGINES = {
     "watchlist": "engines.watchlist.Watchlist",
     "webhook_delivery": "engines.webhook.WebhookDelivery",
 }
+if not DEPLOYED:
+    ROOST_ENGINES |= {
+        "invoice": "roost_project.demo_engines.Invoice",
+        "review": "roost_project.demo_engines.Review",
+    }
 
 # Where items have their checkouts.
 ROOST_WORKSPACES_ROOT = str(BASE_DIR / "workspaces")

@@ -119,6 +119,8 @@ class EventKind(models.TextChoices):
     TRIGGER_FAILED = "trigger_failed", _("trigger could not fire")
     NOTIFIED = "notified", _("delivery to a webhook enqueued")
     NOTIFY_FAILED = "notify_failed", _("delivery to a webhook could not be enqueued")
+    LEGAL_HOLD = "legal_hold", _("put on legal hold")
+    LEGAL_HOLD_LIFTED = "legal_hold_lifted", _("taken off legal hold")
 
 
 class WorkerState(models.TextChoices):

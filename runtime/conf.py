@@ -69,11 +69,18 @@ class Settings:
     # Steps an item may commit over its whole life, None for no limit.
     MAX_STEPS: int | None = None
 
+    # Engine name → which snapshots are kept beside the latest, in place of the engine's own `snapshots`: "full",
+    # "interval(20)" or "compact".
+    SNAPSHOTS: dict[str, str] = {}
+
     # Seconds an approval or an input waits for people before its default is taken or the item fails.
     WAIT_SECONDS: float = 24 * 3600.0
 
     # Triggers of the product's code: name → {"engine", "on", "target"} and what else `set_trigger` takes.
     TRIGGERS: dict[str, dict[str, Any]] = {}
+
+    # Triggers that may follow one another, each fired by the end of what the one before enqueued.
+    TRIGGER_CHAIN: int = 1000
 
     # Firings that a schedule with catch-up "all" makes up for after an outage, and seconds after which a firing is
     # too late for one with catch-up "none".
@@ -113,6 +120,13 @@ class Settings:
     # of a request's body that are read before its signature is known.
     WEBHOOKS: dict[str, dict[str, Any]] = {}
     MAX_WEBHOOK_BYTES: int = 1024 * 1024
+
+    # Days after which what has ended is removed with all that belongs to it, None for never: done and cancelled items,
+    # and dead letters.
+    RETENTION_DAYS: float | None = 30.0
+    RETENTION_FAILED_DAYS: float | None = 90.0
+    # Days after which events and snapshots of items that stay are removed, but for the latest; None for never.
+    RETENTION_HISTORY_DAYS: float | None = 90.0
 
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000

@@ -162,6 +162,8 @@ class Engine(ABC):
     """Policy for steps that fail; None takes the `ROOST_MAX_ATTEMPTS` and `ROOST_BACKOFF_*` settings."""
     step_timeout: float | None = None
     """Seconds one step may run; None takes `ROOST_STEP_TIMEOUT`."""
+    snapshots: str = "full"
+    """Which snapshots are kept beside the latest: "full", "interval(20)" (any number) or "compact"."""
     workspace: Workspace | None = None
     """What the files of every item are made from; None for an engine without files, or one that says it by item."""
 
@@ -229,6 +231,7 @@ class FunctionEngine(Engine):
         upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
         retry: RetryPolicy | None = None,
         step_timeout: float | None = None,
+        snapshots: str = "full",
         workspace: Workspace | None = None,
     ) -> None:
         self.function = function
@@ -238,6 +241,7 @@ class FunctionEngine(Engine):
         self.upcasters = upcasters or {}
         self.retry = retry
         self.step_timeout = step_timeout
+        self.snapshots = snapshots
         self.workspace = workspace
         self._with_context = takes(function, 2)
 
@@ -265,6 +269,7 @@ def engine(
     upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
     retry: RetryPolicy | None = None,
     step_timeout: float | None = None,
+    snapshots: str = "full",
     workspace: Workspace | None = None,
 ) -> Callable[[StepFunction], FunctionEngine]:
     """Make an engine of a function `(state)` or `(state, ctx)` that returns `Continue`, `Complete` and so on.
@@ -281,6 +286,7 @@ def engine(
             upcasters=upcasters,
             retry=retry,
             step_timeout=step_timeout,
+            snapshots=snapshots,
             workspace=workspace,
         )
 

@@ -3,7 +3,8 @@
     ROOST_FAULT=commit.after:kill:2:/tmp/once manage.py runworker
 
 dies by SIGKILL right after its second commit, once: the process that creates the file `/tmp/once` first is the one
-that fails, and those which take its place go on undisturbed. `raise` in the place of `kill` raises `InjectedFault`.
+that fails, and those which take its place go on undisturbed. In the place of `kill`, `raise` raises `InjectedFault`,
+and `drop` closes this thread's database connections: at `commit.after` that is a COMMIT whose answer was lost.
 The variable is read when the module is imported; without it, reaching a point costs a look at one name.
 """
 
@@ -12,14 +13,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from django.db import OperationalError, connections
 
 from runtime.exceptions import InvalidInput, RoostError
 
 VARIABLE = "ROOST_FAULT"
-ACTIONS = ("kill", "raise")
 SIDES = ("before", "after")
 
 PLACES = {
@@ -29,7 +32,9 @@ PLACES = {
     "atomic": "the transaction of an atomic step is committed, with the rows that it wrote",
     "journal": "the begin or the end of a recorded call is written",
     "call": "a recorded call is made",
+    "content": "the row of an artifact's content is written, before its bytes",
     "artifact": "bytes are put into the artifact storage",
+    "orphans": "content that nobody needs is found or removed",
     "renew": "leases are prolonged",
     "release": "items are given back",
     "acknowledge": "claims of items that were taken away are freed",
@@ -37,8 +42,17 @@ PLACES = {
     "move": "an operator's move is written",
     "fire": "a schedule's items are enqueued and its next run is written",
     "signal": "a signal is kept",
+    "deliver": "the item of a webhook's delivery is enqueued, and counted",
+    "notice": "a delivery to a webhook target is counted there, or the target disabled",
     "workspace": "an item's workspace, made aside, is put in its place",
+    "prune": "ended items, or old history, are removed",
     "clear": "an item's workspace is taken out of its place",
+    "settle": "waits that are over are settled, and parents are told of an end, in a transaction of its own",
+    "follow_up": "an item that has ended is reopened, with its new input",
+    "fork": "an item is begun from another one's snapshot",
+    "import": "an imported run is written",
+    "rule": "a limit, a schedule, a trigger or a capacity is written",
+    "worker": "a worker's own row is written",
 }
 """What happens between the points `<place>.before` and `<place>.after`."""
 
@@ -49,6 +63,34 @@ class InjectedFault(RoostError):
     """A test asked for this failure."""
 
     code = "injected_fault"
+
+
+def _kill(point: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise(point: str) -> None:
+    raise InjectedFault(f"The fault that was asked for at {point}.")
+
+
+def _drop(point: str) -> None:
+    """Close this thread's connections without telling who uses them, and raise what a lost connection raises."""
+    for wrapper in connections.all(initialized_only=True):
+        raw: Any = wrapper.connection
+        if raw is not None:
+            raw.close()
+    raise OperationalError(f"The connection was lost at {point}, as was asked for.")
+
+
+ACTIONS: dict[str, Callable[[str], None]] = {"kill": _kill, "raise": _raise, "drop": _drop}
+"""What can happen at a point, by name. A test may add actions of its own."""
+
+
+class Follower(Protocol):
+    """Who is told of every point that the process reaches."""
+
+    def reach(self, point: str) -> None:
+        """Take note of the point; may raise, or end the process."""
 
 
 @dataclass(slots=True)
@@ -81,9 +123,12 @@ class Plan:
             self._passes += 1
             due = self._passes == self.nth
         if due and self._is_first():
-            if self.action == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise InjectedFault(f"The fault that was asked for at {point}.")
+            ACTIONS[self.action](point)
+
+    @property
+    def due(self) -> bool:
+        """Whether the point was passed often enough for the fault to happen."""
+        return self._passes >= self.nth
 
     def _is_first(self) -> bool:
         if not self.once:
@@ -95,7 +140,7 @@ class Plan:
         return True
 
 
-_plan: Plan | None = Plan.parse(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+_plan: Follower | None = Plan.parse(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
 
 
 def armed() -> bool:
@@ -118,8 +163,8 @@ def around(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def planned(plan: Plan) -> Iterator[None]:
-    """Follow this plan while the block runs. For tests."""
+def planned(plan: Follower) -> Iterator[None]:
+    """Follow this plan, or tell this recorder, while the block runs. For tests."""
     global _plan
     before, _plan = _plan, plan
     try:

@@ -13,9 +13,10 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
+from runtime import keeping
 from runtime.conf import settings as roost
 from runtime.engine import Engine
-from runtime.exceptions import EngineLoadError, UnknownEngine
+from runtime.exceptions import EngineLoadError, InvalidInput, UnknownEngine
 
 GROUP = "roost.engines"
 
@@ -65,4 +66,8 @@ def _load(name: str, path: str) -> Engine:
         )
     if type(found.state_schema) is not int or not 1 <= found.state_schema < 2**31:
         raise EngineLoadError(f"The state_schema of engine {name!r} is {found.state_schema!r}; it must be 1, 2, 3 ….")
+    try:
+        keeping.parse(found.snapshots)
+    except InvalidInput as error:
+        raise EngineLoadError(f"The `snapshots` of engine {name!r} cannot be: {error}") from error
     return found

@@ -11,6 +11,10 @@ from django.conf import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.crash.watch import watching
+
+WATCHED = {"operations", "worker", "management", "console"}
+
 hypothesis_settings.register_profile(
     "roost",
     deadline=None,
@@ -44,3 +48,17 @@ def triggers_of_this_test_alone() -> None:
 
     triggering.forget()
     notifying.forget()
+
+
+@pytest.fixture(autouse=True)
+def every_write_at_a_point(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Refuse a write to Roost's tables at which the crash suite could not let a process fail.
+
+    Where operations, workers, commands and the console are tested; tests of the store's parts call what is inside.
+    """
+    if not WATCHED & set(request.path.parts):
+        yield
+        return
+    with watching() as watch:
+        yield
+    assert watch.found == set(), "put `with faults.around(…):` around these writes, with a place in runtime/faults.py"

@@ -9,7 +9,10 @@ from pathlib import Path
 from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
 
-LEDGER_ENGINES = ("Hop", "Write", "Stubborn", "Sleepy", "Poison", "Flaky", "Watchful", "Gather")
+LEDGER_ENGINES = (
+    *("Hop", "HopCompact", "HopSparse", "Write", "WriteCompact"),
+    *("Stubborn", "Sleepy", "Poison", "Flaky", "Watchful", "Gather"),
+)
 CALLING_ENGINES = ("Caller", "AtomicCaller", "LongCaller", "AtomicLongCaller", "Ticker")
 TEST_FOLDER = Path(tempfile.gettempdir()) / f"roost-tests-{os.getpid()}"
 

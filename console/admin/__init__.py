@@ -1,7 +1,7 @@
 """Roost's tables in Django's admin, one module for each model.
 
 Work is read-only, every change of it a verb (console.actions). Limits, schedules, triggers and how much room a
-resource has are configuration, and edited here.
+resource has are configuration, and edited here; webhooks are turned on and off.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from console.admin import (
     snapshots,
     triggers,
     waits,
+    webhooks,
     work_items,
     workers,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "snapshots",
     "triggers",
     "waits",
+    "webhooks",
     "work_items",
     "workers",
 ]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from console.admin import display
+from runtime.queries.windows import Figure, estimated
 from runtime.store import work_database
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ COUNTED = 10_000
 
 VIEW_PAYLOAD = "roost.view_payload"
 ITEM_LOOKUP = "work_item__id__exact"
+NEWEST_FIRST = (("-id",), ("-pk",))
 SHOWN = "shown_"
 """Prefix of the method that shows a JSON column."""
 
@@ -46,7 +48,25 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not generic when 
 
 
 class LeanChangeList(ChangeList):
-    """A list that leaves the heavy columns in the database."""
+    """A list that leaves the heavy columns in the database.
+
+    Where there are more rows than are counted, `beyond` says about how many, and `older_url` on the last page leads to
+    those that follow by the id of the last row, so that no page has to step over the rows of those before it.
+    """
+
+    beyond: Figure | None = None
+    older_url = ""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page, and where it is the last of those that are counted, what lies beyond."""
+        super().get_results(request)
+        if self.result_count < COUNTED:
+            return
+        self.beyond = estimated(self.queryset, self.result_count)
+        rows = list(self.result_list)
+        if rows and self.page_num == self.paginator.num_pages and self.queryset.query.order_by in NEWEST_FIRST:
+            self.result_list = rows
+            self.older_url = self.get_query_string({"id__lt": rows[-1].pk}, [PAGE_VAR])
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Return the rows without their heavy columns."""
@@ -149,6 +169,16 @@ def json_column(column: str, description: Any) -> Callable[[Any, Model], SafeStr
     @admin.display(description=description)
     def shown(self: Any, row: Model) -> SafeString:
         return display.pretty(getattr(row, column))
+
+    return shown
+
+
+def moment_column(column: str, description: Any) -> Callable[[Any, Model], SafeString | str]:
+    """Return an admin method that shows a time as all of Roost's pages do."""
+
+    @admin.display(description=description)
+    def shown(self: Any, row: Model) -> SafeString | str:
+        return display.moment(getattr(row, column))
 
     return shown
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
 from console.admin.base import ReadOnlyAdmin
+from runtime import faults
 from runtime.exceptions import StaleVersion
 from runtime.store import work_database
 
@@ -47,10 +48,12 @@ class ConfigurationAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write what was edited, and nothing that a worker wrote meanwhile."""
-        if not change:
-            obj.save(using=work_database())
-        elif edited := {name: form.cleaned_data[name] for name in form.changed_data if name in self.edited}:
-            obj.compare_and_set(**edited)
+        edited = {name: form.cleaned_data[name] for name in form.changed_data if name in self.edited}
+        with faults.around("rule"):
+            if not change:
+                obj.save(using=work_database())
+            elif edited:
+                obj.compare_and_set(**edited)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Answer an edit that came too late with a message."""

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from runtime.choices import State, WorkerState
 from runtime.models import Worker, WorkItem
+from runtime.queries.windows import Figure
 
 JSON_CHARACTERS = 64 * 1024
 """Characters of a JSON value that a page shows."""
@@ -96,6 +97,12 @@ def brief(value: Any) -> str:
     return text if len(text) <= BRIEF_CHARACTERS else text[:BRIEF_CHARACTERS] + "…"
 
 
+def shortened(text: str) -> str:
+    """Return the first `BRIEF_CHARACTERS` of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= BRIEF_CHARACTERS else line[:BRIEF_CHARACTERS] + "…"
+
+
 def moment(at: dt.datetime | None) -> SafeString | str:
     """Return a time to the second with its machine-readable form, a dash for none."""
     if at is None:
@@ -109,6 +116,14 @@ def seconds(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def figure(value: Figure) -> str:
+    """Return a number of rows, and how sure it is."""
+    number = f"{value.value:,}"
+    if value.kind == "about":
+        return _("about %(number)s") % {"number": number}
+    return number if value.kind == "exact" else _("over %(number)s") % {"number": number}
 
 
 def size(value: int) -> str:

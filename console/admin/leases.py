@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -13,7 +14,26 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin, json_column
+from runtime import clock
 from runtime.models import Lease
+from runtime.store import work_database
+
+
+class OverFilter(admin.SimpleListFilter):
+    """Narrow to leases that are over and wait for a sweep."""
+
+    title = _("time")
+    parameter_name = "time"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        """Return the one choice."""
+        return [("over", _("expired, not swept yet"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list."""
+        if self.value() != "over":
+            return queryset
+        return queryset.filter(expires_at__lt=clock.now(work_database()), revoked_at=None)
 
 
 @admin.register(Lease)
@@ -21,7 +41,7 @@ class LeaseAdmin(ReadOnlyAdmin):
     """Who owns which running item, until when."""
 
     list_display = ("name", "owner", "epoch", "acquired", "expires", "revoked", "alone")
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "alone")
+    list_filter = (OverFilter, ("revoked_at", admin.EmptyFieldListFilter), "alone")
     ordering = ("expires_at", "pk")
     search_help_text = _("A work item's or a worker's whole id.")
     find_by_id = ("work_item_id", "worker_id")

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.admin.configuration import ConfigurationAdmin, VersionedForm
+from runtime import faults
 from runtime.models import Limit
 from runtime.queries import limits
 from runtime.store import work_database
@@ -67,7 +68,8 @@ class LimitAdmin(ConfigurationAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the limit."""
-        obj.delete(using=work_database())
+        with faults.around("rule"):
+            obj.delete(using=work_database())
 
     @admin.display(description=_("running now"))
     def running_now(self, row: Limit) -> int | None:

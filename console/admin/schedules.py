@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.configuration import ConfigurationAdmin, VersionedForm
+from console.admin.base import moment_column
+from console.admin.operated import OperatedAdmin, OperatedForm
 from runtime import clock
 from runtime.choices import ScheduleKind
-from runtime.exceptions import RoostError
 from runtime.models import Schedule
 from runtime.operations.schedules import SetSchedule, remove_schedule
 from runtime.queries import schedules
@@ -29,33 +28,28 @@ EDITED = (
 PLAIN = ("engine", "payload", "catch_up", "time_field", "enabled", "note")
 
 
-class ScheduleForm(VersionedForm):
+class ScheduleForm(OperatedForm):
     """A schedule that its operation would accept."""
+
+    aliases = {"at": "anchor", "start_at": "anchor"}
 
     class Meta:
         model = Schedule
         fields = (*NAMED, *EDITED)
 
-    def clean(self) -> dict[str, Any]:
-        """Refuse what the operation refuses, at the field that it names."""
-        cleaned = super().clean()
-        if self.errors:
-            return cleaned
-        try:
-            self.operation().check()
-        except RoostError as error:
-            name = {"at": "anchor", "start_at": "anchor"}.get(field := getattr(error, "field", ""), field)
-            self.add_error(name if name in self.fields else None, str(error))
-        return cleaned
-
     def operation(self, by: Any = None) -> SetSchedule:
         """Return the operation that does what the form says. Raises `InvalidInput`."""
         said = self.cleaned_data
-        name, namespace = (said.get(field) or getattr(self.instance, field) for field in ("name", "namespace"))
-        shown = said.get("shown_version") if self.instance.row_version and not self.instance._state.adding else None
         values: dict[str, Any] = {field: said[field] for field in PLAIN}
         values |= {"options": said["options"] or {}, **_times(said)}
-        return SetSchedule(name, namespace=namespace, by=by, row_version=shown, using=work_database(), **values)
+        return SetSchedule(
+            self.said("name"),
+            namespace=self.said("namespace"),
+            by=by,
+            row_version=self.shown,
+            using=work_database(),
+            **values,
+        )
 
 
 def _times(said: dict[str, Any]) -> dict[str, Any]:
@@ -69,38 +63,25 @@ def _times(said: dict[str, Any]) -> dict[str, Any]:
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(ConfigurationAdmin):
+class ScheduleAdmin(OperatedAdmin):
     """Work that is enqueued by the clock. Every edit goes through the operation, which knows the next run."""
 
     form = ScheduleForm
+    named = NAMED
     edited = EDITED
-    list_display = ("name", "namespace", "engine", "times", "enabled", "next_run", "last_run", "error")
+    list_display = ("name", "namespace", "engine", "times", "enabled", "next_at", "last_at", "error")
     list_filter = ("enabled", "kind")
     search_help_text = _("A schedule's whole name.")
     find_by = ("name",)
-    fields = (*NAMED, *EDITED, "shown_version", "next_runs", "last_run", "fired_total", "trouble")
-    readonly_fields = ("next_runs", "last_run", "fired_total", "trouble")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """Keep the name of a schedule that exists."""
-        shown = tuple(super().get_readonly_fields(request, obj))
-        return (*NAMED, *shown) if obj is not None else shown
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Ask for roost.add_schedule."""
-        return request.user.has_perm("roost.add_schedule")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for roost.delete_schedule."""
-        return request.user.has_perm("roost.delete_schedule")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Set the schedule."""
-        obj.pk = form.operation(by=request.user).execute().pk
+    fields = (*NAMED, *EDITED, "shown_version", "next_runs", "last_at", "fired_total", "trouble")
+    readonly_fields = ("next_runs", "last_at", "fired_total", "trouble")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the schedule."""
         remove_schedule(obj.name, namespace=obj.namespace, by=request.user, using=work_database())
+
+    next_at = moment_column("next_run", _("next run"))
+    last_at = moment_column("last_run", _("last run"))
 
     @admin.display(description=_("when"))
     def times(self, row: Schedule) -> str:

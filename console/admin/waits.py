@@ -2,21 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.base import ReadOnlyAdmin, json_column
+from console.admin.base import ITEM_LOOKUP, ReadOnlyAdmin, json_column
+from runtime import clock
+from runtime.choices import WaitKind, WaitState
 from runtime.models import Mailbox, Signal, Wait
+from runtime.queries.attention import SOON
+from runtime.store import work_database
+
+ALL = "all"
+
+
+class InboxFilter(admin.SimpleListFilter):
+    """Narrow to what is still open; without a choice that is all of it, by deadline."""
+
+    title = _("inbox")
+    parameter_name = "inbox"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        """Return what people and things are waited for."""
+        return [
+            ("approvals", _("open approvals")),
+            ("inputs", _("open inputs")),
+            ("soon", _("expire within an hour")),
+            (ALL, _("all, answered ones too")),
+        ]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Call the choice that is made by default by its name."""
+        first, *others = super().choices(changelist)
+        yield {**first, "display": _("open")}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list."""
+        wanted = self.value()
+        if wanted == ALL or (wanted is None and _seeks(request)):
+            return queryset
+        still = queryset.filter(state=WaitState.OPEN)
+        if wanted == "soon":
+            return still.filter(expires_at__lt=clock.now(work_database()) + SOON).exclude(kind=WaitKind.TIMER)
+        kind = {"approvals": WaitKind.APPROVAL, "inputs": WaitKind.INPUT}.get(wanted or "")
+        return still if kind is None else still.filter(kind=kind)
+
+
+def _seeks(request: HttpRequest) -> bool:
+    """Say whether the list is asked for certain waits, by their item, their state or a search."""
+    return any(request.GET.get(name) for name in ("q", "state__exact", ITEM_LOOKUP))
 
 
 @admin.register(Wait)
 class WaitAdmin(ReadOnlyAdmin):
     """What is asked for, and the answers. What people see and say is shown with the permission to view payloads."""
 
-    list_display = ("item", "kind", "key", "state", "prompt", "asked", "until", "resolved_by")
-    list_filter = ("state", "kind")
+    list_display = ("item", "kind", "prompt", "until", "state", "key", "asked", "resolved_by")
+    list_filter = (InboxFilter, "state", "kind")
     sortable_by = ()
     search_help_text = _("A work item's or a wait's whole id.")
     find_by_id = ("work_item_id", "pk")
@@ -31,6 +80,12 @@ class WaitAdmin(ReadOnlyAdmin):
     shown_default = json_column("default", _("default answer"))
     shown_answers = json_column("answers", _("votes"))
     shown_resolution = json_column("resolution", _("answer"))
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Order what is open by its deadline, what never expires last; all else newest first."""
+        if request.GET.get(InboxFilter.parameter_name) == ALL or _seeks(request):
+            return super().get_ordering(request)
+        return (F("expires_at").asc(nulls_last=True), "pk")
 
     @admin.display(description=_("work item"))
     def item(self, row: Wait) -> SafeString | str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.forms import Media, Script
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
@@ -16,72 +16,32 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.base import json_column
+from console.admin.base import json_column, may_read_payload, moment_column
+from console.admin.dead_letters import DeadLetterPages
+from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
 from console.admin.verbs import VerbAdmin, offer
 from console.live.changes import changes_since
-from runtime import registry
-from runtime.choices import PARKED, State
+from runtime.choices import State
 from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
 from runtime.queries import feed
-
-SUSPECT_DEATHS = 2
-
-
-class EngineFilter(admin.SimpleListFilter):
-    """Narrow by engine: the registered ones, since asking the table would read it through."""
-
-    title = _("engine")
-    parameter_name = "engine"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """Return the engines' names."""
-        names = {*registry.names(), *filter(None, [self.value()])}
-        return [(name, name) for name in sorted(names)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow the list."""
-        return queryset.filter(engine=self.value()) if self.value() else queryset
-
-
-class AttentionFilter(admin.SimpleListFilter):
-    """Narrow to what somebody should look at."""
-
-    title = _("attention")
-    parameter_name = "attention"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
-        """Return the kinds of attention."""
-        return [
-            ("dead", _("dead letters nobody has seen")),
-            ("retry", _("failing, will be retried")),
-            ("parked", _("parked for a resource or limit")),
-            ("suspect", _("lost two workers or more in a row")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow the list."""
-        narrowed = {
-            "dead": Q(state=State.FAILED, acknowledged_at=None),
-            "retry": Q(state=State.QUEUED, attempt__gt=0),
-            "parked": Q(state=State.QUEUED, reason__in=PARKED),
-            "suspect": Q(deaths__gte=SUSPECT_DEATHS) & ~Q(state__in=[State.DONE, State.CANCELLED]),
-        }.get(self.value() or "")
-        return queryset if narrowed is None else queryset.filter(narrowed)
+from runtime.queries.found import find
+from runtime.queries.search import FIELDS, Term, parse
+from runtime.queries.windows import WINDOW
 
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(VerbAdmin):
+class WorkItemAdmin(DeadLetterPages, VerbAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     change_form_template = "admin/roost/workitem/change_form.html"
     change_list_template = "admin/roost/workitem/change_list.html"
     list_display = ("name", "standing", "engine", "step", "attempts", "due", "updated")
-    list_filter = ("state", AttentionFilter, EngineFilter)
+    list_filter = ("state", AttentionFilter, EngineFilter, NamespaceFilter, AgeFilter)
     sortable_by = ("name",)
-    search_help_text = _("A work item's id (finds its children too), idempotency key or error fingerprint, whole.")
+    search_help_text = _("A whole id (finds its children too), idempotency key or error fingerprint, or field:value.")
     find_by = ("idempotency_key", "fingerprint")
     find_by_id = ("id", "parent_id")
     secret_fields = ("payload", "config", "result", "last_error")
@@ -106,10 +66,10 @@ class WorkItemAdmin(VerbAdmin):
                     "paused_from",
                     "pause_requested",
                     "step_label",
-                    "run_at",
-                    "deadline_at",
-                    "timeout_at",
-                    "away_since",
+                    "moment_run_at",
+                    "moment_deadline_at",
+                    "moment_timeout_at",
+                    "moment_away_since",
                     "attempt",
                     "max_attempts",
                     "deaths",
@@ -120,8 +80,9 @@ class WorkItemAdmin(VerbAdmin):
                     "relation",
                     "idempotency_key",
                     "fingerprint",
-                    "acknowledged_at",
+                    "moment_acknowledged_at",
                     "acknowledged_by",
+                    "legal_hold",
                     "version",
                     "epoch",
                     "row_version",
@@ -131,10 +92,10 @@ class WorkItemAdmin(VerbAdmin):
                     "away_total",
                     "tokens_total",
                     "cost_total",
-                    "created_at",
-                    "started_at",
-                    "finished_at",
-                    "updated_at",
+                    "moment_created_at",
+                    "moment_started_at",
+                    "moment_finished_at",
+                    "moment_updated_at",
                 ],
             },
         ),
@@ -143,6 +104,15 @@ class WorkItemAdmin(VerbAdmin):
     shown_result = json_column("result", _("result"))
     shown_config = json_column("config", _("configuration"))
     shown_resources = json_column("resources", _("resources"))
+    moment_run_at = moment_column("run_at", _("due at"))
+    moment_deadline_at = moment_column("deadline_at", _("deadline"))
+    moment_timeout_at = moment_column("timeout_at", _("times out at"))
+    moment_away_since = moment_column("away_since", _("waiting or paused since"))
+    moment_acknowledged_at = moment_column("acknowledged_at", _("acknowledged at"))
+    moment_created_at = moment_column("created_at", _("created at"))
+    moment_started_at = moment_column("started_at", _("first claimed at"))
+    moment_finished_at = moment_column("finished_at", _("finished at"))
+    moment_updated_at = moment_column("updated_at", _("updated at"))
 
     @property
     def media(self) -> Media:
@@ -167,7 +137,23 @@ class WorkItemAdmin(VerbAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Give the list the cursor from which it hears of changes."""
-        return super().changelist_view(request, {"cursor": feed.start(), **(extra_context or {})})
+        context = {"cursor": feed.start(), "fields": FIELDS, "window": WINDOW, **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by `field:value` and by words; say in a message what could not be read or was left out."""
+        try:
+            terms = parse(search_term)
+            _check_readable(request, terms)
+            found = find(queryset, terms)
+        except InvalidInput as error:
+            _tell_once(request, messages.ERROR, str(error))
+            return queryset.none(), False
+        for note in found.notes:
+            _tell_once(request, messages.INFO, note)
+        return found.rows, False
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
         """Give the page the item's story."""
@@ -207,3 +193,17 @@ class WorkItemAdmin(VerbAdmin):
     def updated(self, row: WorkItem) -> SafeString | str:
         """Show the time to the second."""
         return display.moment(row.updated_at)
+
+
+def _check_readable(request: HttpRequest, terms: Iterable[Term]) -> None:
+    """Refuse to find by what the user may not read: the number of hits would tell it."""
+    if any(term.is_secret for term in terms) and not may_read_payload(request):
+        raise InvalidInput("error: and payload. are for those with the permission roost.view_payload.", field="q")
+
+
+def _tell_once(request: HttpRequest, level: int, text: str) -> None:
+    """Show a message; Django asks for the rows of a list twice when an action is asked for."""
+    told: set[str] = request.__dict__.setdefault("roost_told", set())
+    if text not in told:
+        told.add(text)
+        messages.add_message(request, level, text)

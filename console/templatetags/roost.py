@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import Any
 
 from django import template
 from django.utils.safestring import SafeString
 
 from console.admin import display
+from console.admin.overview import Overview, overview_page
 from runtime.models import WorkItem
+from runtime.queries.windows import Figure
 
 register = template.Library()
 
@@ -48,3 +51,15 @@ def roost_json(value: object) -> SafeString:
 def roost_item(item: uuid.UUID | None) -> SafeString | str:
     """Link an item's page by the whole id."""
     return display.item_link(item, short=False)
+
+
+@register.filter
+def roost_figure(value: Figure) -> str:
+    """Show a number of rows, and how sure it is."""
+    return display.figure(value)
+
+
+@register.simple_tag(takes_context=True)
+def roost_overview(context: dict[str, Any]) -> Overview:
+    """Read what the overview shows to the user of the request."""
+    return overview_page(context["request"])

@@ -12,13 +12,15 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
 
-from runtime import registry
+from runtime import keeping, registry
 from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
-from runtime.exceptions import RoostError
-from runtime.operations import triggers
+from runtime.exceptions import InvalidInput, RoostError
+from runtime.operations import hook_values, triggers
+from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.outgoing.addresses import read_allowed
+from runtime.signatures import read_secret, secret_to_keep
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
 BEATS_IN_A_LEASE = 3
@@ -165,6 +167,20 @@ def _exists(module: str) -> bool:
 
 
 @check
+def snapshot_policy_unknown(**_options: Any) -> Found:
+    """Find policies for snapshots that do not exist, or are for engines that do not."""
+    for name, policy in sorted(roost.SNAPSHOTS.items()):
+        known = name in registry.paths()
+        wrong = "" if known else f"ROOST_SNAPSHOTS names the engine {name!r}, which is not registered."
+        try:
+            keeping.parse(policy)
+        except InvalidInput as error:
+            wrong = f"ROOST_SNAPSHOTS[{name!r}]: {error}"
+        if wrong:
+            yield Error(wrong, hint=f"Correct or remove ROOST_SNAPSHOTS[{name!r}].", id="roost.E020")
+
+
+@check
 def trigger_makes_no_sense(**_options: Any) -> Found:
     """Find triggers of the settings that could not fire, or would for ever."""
     for name, given in sorted(roost.TRIGGERS.items()):
@@ -180,6 +196,27 @@ def _wrong_with(name: str, given: Any) -> str:
         return str(error)
     missing = [values[end] for end in ("engine", "target") if values[end] not in registry.paths()]
     return f"ROOST_TRIGGERS[{name!r}] names the engine {missing[0]!r}, which is not registered." if missing else ""
+
+
+@check
+def webhook_makes_no_sense(**_options: Any) -> Found:
+    """Find webhooks of the settings that could take nothing."""
+    for name, given in sorted(roost.WEBHOOKS.items()):
+        if wrong := _wrong_with_webhook(name, given):
+            yield Error(wrong, hint=f"Correct or remove ROOST_WEBHOOKS[{name!r}].", id="roost.E018")
+
+
+def _wrong_with_webhook(name: str, given: Any) -> str:
+    try:
+        values = hook_values.checked(DEFAULT_NAMESPACE, name, given)
+        kept = secret_to_keep(given.get("secret"), values["verifier"])
+    except RoostError as error:
+        return f"ROOST_WEBHOOKS[{name!r}]: {error}"
+    if values["engine"] not in registry.paths():
+        return f"ROOST_WEBHOOKS[{name!r}] names the engine {values['engine']!r}, which is not registered."
+    if not read_secret(kept):
+        return f"ROOST_WEBHOOKS[{name!r}] has its secret in {kept}, which is not set here, or shorter than it may be."
+    return ""
 
 
 @check

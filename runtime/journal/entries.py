@@ -62,7 +62,7 @@ Write = Begin | End
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What is recorded under a key."""
+    """What is recorded under a key. `started` is when its latest attempt began: seconds since 1970, 0 if unknown."""
 
     state: str
     call: uuid.UUID
@@ -71,6 +71,7 @@ class Entry:
     name: str = ""
     result: str | None = None
     error: str | None = None
+    started: float = 0.0
 
 
 class Answer(Enum):
@@ -130,8 +131,8 @@ def _may_end(write: End, entry: Entry) -> bool:
     return entry.call == write.call and entry.state in (JournalState.STARTED, write.state)
 
 
-def after(write: Write, entry: Entry | None, found: Found) -> Entry:
-    """Return the entry that a write, judged as WRITTEN, leaves behind. Pure."""
+def after(write: Write, entry: Entry | None, found: Found, now: float) -> Entry:
+    """Return the entry that a write, judged as WRITTEN at that time, leaves behind. Pure."""
     if isinstance(write, Begin):
         return Entry(
             state=JournalState.STARTED,
@@ -140,6 +141,7 @@ def after(write: Write, entry: Entry | None, found: Found) -> Entry:
             input_hash=write.input_hash,
             name=write.name,
             error=entry.error if entry else None,
+            started=entry.started if entry is not None and entry.call == write.call else now,
         )
     assert entry is not None  # noqa: S101 - judge() lets no End pass without one
     return Entry(
@@ -150,4 +152,5 @@ def after(write: Write, entry: Entry | None, found: Found) -> Entry:
         name=entry.name,
         result=write.result,
         error=write.error,
+        started=entry.started,
     )

@@ -88,7 +88,8 @@ class JsonLinesJournal(MemoryJournal):
                 self._entries.pop(name, None)
             else:
                 columns = {column: told[column] for column in COLUMNS}
-                self._entries[name] = Entry(call=uuid.UUID(told["call"]), **columns)
+                started = float(told.get("started", 0.0))  # older files do not say
+                self._entries[name] = Entry(call=uuid.UUID(told["call"]), started=started, **columns)
         except (ValueError, KeyError, TypeError) as error:
             if last:
                 return False
@@ -103,6 +104,7 @@ class JsonLinesJournal(MemoryJournal):
             told["state"] = "forgotten"
         else:
             told |= {column: getattr(entry, column) for column in COLUMNS} | {"call": str(entry.call)}
+            told["started"] = entry.started
         self._append(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
     def _append(self, line: bytes) -> None:

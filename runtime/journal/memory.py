@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
+from collections.abc import Sequence
 from typing import ClassVar
 
 from runtime.choices import JournalState
@@ -15,7 +17,10 @@ Name = tuple[uuid.UUID, int, str]
 
 
 class MemoryJournal:
-    """Keeps entries in a dictionary. Safe with threads. Of quotas it knows those of a run only: it keeps no times."""
+    """Keeps entries in a dictionary. Safe with threads.
+
+    Quotas of a window count the calls of all runs that are in the journal, by the clock of this machine.
+    """
 
     blocks: ClassVar[bool] = False
     """Whether a write may take so long that an event loop should not wait for it."""
@@ -27,14 +32,14 @@ class MemoryJournal:
     def write(self, write: Write) -> Found:
         """Write what the entry that is there allows, and say what became of it."""
         with self._guard:
-            name = _name(write.place)
+            name, now = _name(write.place), time.time()
             entry = self._entries.get(name)
-            spent = self._spent(write) if entry is None and isinstance(write, Begin) else None
+            spent = self._spent(write, now) if entry is None and isinstance(write, Begin) else None
             if spent is not None:
-                return Found(answer=Answer.SPENT, quota=spent)
+                return spent
             found = judge(write, entry)
             if found.answer is Answer.WRITTEN:
-                made = after(write, entry, found)
+                made = after(write, entry, found, now)
                 self._keep(write.place, made)
                 self._entries[name] = made
             return found
@@ -57,15 +62,28 @@ class MemoryJournal:
             self._keep(place, None)
             del self._entries[_name(place)]
 
-    def _spent(self, begin: Begin) -> Quota | None:
-        quotas = [quota for quota in begin.quotas if quota.seconds is None]
-        if not quotas:
-            return None
-        made = sum(name[0] == begin.place.item and one.name == begin.name for name, one in self._entries.items())
-        return next((quota for quota in quotas if made >= quota.most), None)
+    def _spent(self, begin: Begin, now: float) -> Found | None:
+        """Return the answer to a call for which one of its quotas has no place."""
+        named = [(run, one.started) for (run, _base, _key), one in self._entries.items() if one.name == begin.name]
+        for quota in begin.quotas:
+            counted = sorted(started for run, started in named if _counts(quota, run == begin.place.item, started, now))
+            if len(counted) >= quota.most:
+                return Found(answer=Answer.SPENT, quota=quota, retry_after=_until_room(quota, counted, now))
+        return None
 
     def _keep(self, place: Place, entry: Entry | None) -> None:
         """Make the entry durable, or that it is forgotten, before anybody is told."""
+
+
+def _counts(quota: Quota, own: bool, started: float, now: float) -> bool:
+    return own if quota.seconds is None else started > now - quota.seconds
+
+
+def _until_room(quota: Quota, counted: Sequence[float], now: float) -> float | None:
+    """Return the seconds until so many of these calls, oldest first, have left the window that there is room."""
+    if quota.seconds is None or quota.most == 0:
+        return quota.seconds
+    return quota.seconds - (now - counted[-quota.most])
 
 
 def _name(place: Place) -> Name:

@@ -8,12 +8,14 @@
         ├─── Lease >── Worker    one row while a worker owns the item
         ├──< JournalEntry        calls of its steps: made once, and their results kept
         ├──< Wait >── Signal     what it waits for, and the mailbox of signals that answer it
+        ├─── PrunedHistory       how far its history has been removed; most items have none
         └──< WorkItem            children
 
     Schedule                     what is enqueued by the clock, and when
     Trigger                      what is enqueued when an item of some engine ends, as its child
     Webhook                      what is enqueued when somebody calls, and how the caller is known
     WebhookTarget                who is called when an item ends or waits, and what about
+    EventHorizon                 how recent an event was ever removed
     Limit                        how many of which items may run at once, and how often; claims look it up
 
 A worker owns an item through its lease. Every write of a step carries the epoch it was claimed with; whatever takes
@@ -29,6 +31,7 @@ from runtime.models.event import Event
 from runtime.models.journal import JournalEntry
 from runtime.models.lease import Lease
 from runtime.models.limit import Limit
+from runtime.models.pruned import EventHorizon, PrunedHistory
 from runtime.models.resource import Resource, ResourceClaim
 from runtime.models.schedule import Schedule
 from runtime.models.snapshot import Snapshot
@@ -43,10 +46,12 @@ __all__ = [
     "Artifact",
     "Blob",
     "Event",
+    "EventHorizon",
     "JournalEntry",
     "Lease",
     "Limit",
     "Mailbox",
+    "PrunedHistory",
     "Resource",
     "ResourceClaim",
     "Schedule",

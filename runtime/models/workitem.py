@@ -95,11 +95,15 @@ class WorkItem(Versioned):
     version = models.BigIntegerField(_("version (steps committed)"), default=0)
     epoch = models.BigIntegerField(_("epoch (fencing token)"), default=0)
 
+    snapshots_dropped = models.BigIntegerField(
+        _("snapshots that its policy did not keep"), default=0, db_default=0, editable=False
+    )
     steps_total = models.BigIntegerField(_("steps run"), default=0)
     duration_total = models.FloatField(_("time in steps (s)"), default=0.0)
     away_total = models.FloatField(_("time waiting and paused (s)"), default=0.0)
     tokens_total = models.BigIntegerField(_("tokens"), default=0)
     cost_total = models.BigIntegerField(_("cost (microdollars)"), default=0)
+    legal_hold = models.BooleanField(_("on legal hold"), db_default=False, editable=False)
 
     created_at = models.DateTimeField(_("created at"))
     started_at = models.DateTimeField(_("first claimed at"), null=True, blank=True)
@@ -154,12 +158,20 @@ class WorkItem(Versioned):
                 name="roost_item_dead",
             ),
             models.Index(fields=["id"], condition=Q(state=State.PAUSED, reason=Reason.HELD), name="roost_item_held"),
+            models.Index(
+                fields=["state", "finished_at"],
+                condition=Q(finished_at__isnull=False, legal_hold=False),
+                name="roost_item_ended",
+            ),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
             # For lists, newest first. The conditions always hold, as PostgreSQL can tell; SQLite cannot, and so does
             # not prefer these indexes to those that the claim and the sweep are meant to use.
             models.Index(fields=["state", "id"], condition=Q(state__gt=""), name="roost_item_state"),
             models.Index(fields=["engine", "id"], condition=Q(engine__gt=""), name="roost_item_engine"),
             models.Index(fields=["id"], condition=Q(state=State.QUEUED, attempt__gt=0), name="roost_item_retry"),
+            # Costs nothing where everything is in the default namespace; else the list of a small one would be read
+            # out of everybody's, and the namespaces there are could be named only by reading the whole table.
+            models.Index(fields=["namespace", "id"], condition=~Q(namespace="default"), name="roost_item_namespace"),
             models.Index(fields=["id"], condition=Q(deaths__gte=SUSPECT_DEATHS), name="roost_item_deaths"),
             models.Index(fields=["forked_from"], condition=Q(forked_from__isnull=False), name="roost_item_forked"),
         ]
@@ -176,6 +188,8 @@ class WorkItem(Versioned):
             ("release_workitem", "Can release leases and claims"),
             ("acknowledge_workitem", "Can acknowledge dead letters"),
             ("prioritise_workitem", "Can change the priority of work items"),
+            ("hold_workitem", "Can put work items on legal hold and lift it"),
+            ("prune_workitem", "Can prune ended work items"),
             ("view_payload", "Can read payloads, snapshots, results and artifacts"),
         ]
 

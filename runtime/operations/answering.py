@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from abc import abstractmethod
 from typing import Any, ClassVar, Unpack
 
 from runtime.choices import TERMINAL, WaitKind, WaitState
@@ -47,9 +48,9 @@ class Answering(ItemOperation):
             data={"key": wait.key, "votes": votes, "of": wait.quorum} if wait.quorum > 1 else {"key": wait.key},
         )
 
+    @abstractmethod
     def answer(self, item: WorkItem, wait: Wait) -> WaitAnswer:
         """Return what is said to the wait. Raises `Conflict` and `InvalidInput`."""
-        raise NotImplementedError
 
     def told(self, wait: Wait, value: Any, *, final: bool) -> WaitAnswer:
         """Return an answer in the name of whoever acts."""

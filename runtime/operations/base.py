@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any, ClassVar, TypedDict
 
@@ -34,8 +35,8 @@ class MoveOptions(TypedDict, total=False):
     using: str | None
 
 
-class ItemOperation:
-    """One move on one item.
+class OnItem(ABC):
+    """What is asked of one item, and by whom.
 
     `by` is a Django user whose permission is checked, or None for trusted code (the product, the CLI), which then
     may give `actor` to say who it acts for. `reason` is kept in the item's history. With `row_version` the item is
@@ -46,7 +47,6 @@ class ItemOperation:
     participle: ClassVar[str]
     permission: ClassVar[str]
     reason_required: ClassVar[bool] = False
-    with_family: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -69,13 +69,13 @@ class ItemOperation:
         """Raise `Forbidden` unless `by` may do this."""
         check_permission(self.by, self.permission, self.verb)
 
-    def decide(self, item: WorkItem) -> Move | None:
-        """Return the move for the item in the state it is in, None for nothing to do. Raises `Conflict`."""
-        raise NotImplementedError
-
+    @abstractmethod
     def would_change(self, item: WorkItem) -> bool:
         """Say whether it would do anything to the item as it was read. Raises `Conflict` when it may not be done."""
-        return self.decide(item) is not None
+
+    @abstractmethod
+    def execute(self) -> WorkItem:
+        """Do it and return the item. One transaction; joins the caller's."""
 
     def conflict(self, item: WorkItem, hint: str) -> Conflict:
         """Return the error for an item in a state that this verb cannot move; `hint` says what can be done."""
@@ -86,6 +86,29 @@ class ItemOperation:
     def now(self) -> dt.datetime:
         """Return the database's time."""
         return clock.now(self.store.using)
+
+    def _require_unchanged(self, item: WorkItem) -> None:
+        """Raise `StaleVersion` when the caller looked at an older row."""
+        if self.row_version not in (None, item.row_version):
+            raise StaleVersion(
+                f"Work item {item.pk} changed since version {self.row_version} was read; it is {item.state} now. "
+                f"Look at it again.",
+                state=item.state,
+            )
+
+
+class ItemOperation(OnItem):
+    """One move on one item, decided while its row is locked; with `with_family`, on its live descendants too."""
+
+    with_family: ClassVar[bool] = False
+
+    @abstractmethod
+    def decide(self, item: WorkItem) -> Move | None:
+        """Return the move for the item in the state it is in, None for nothing to do. Raises `Conflict`."""
+
+    def would_change(self, item: WorkItem) -> bool:
+        """Say whether `decide` comes to a move."""
+        return self.decide(item) is not None
 
     def check(self) -> None:
         """Raise unless the operation would be done now. Changes nothing; the answer may be stale at once."""
@@ -108,15 +131,6 @@ class ItemOperation:
     def _decide(self, item: WorkItem) -> Move | None:
         self._require_unchanged(item)
         return self.decide(item)
-
-    def _require_unchanged(self, item: WorkItem) -> None:
-        """Raise `StaleVersion` when the caller looked at an older row."""
-        if self.row_version not in (None, item.row_version):
-            raise StaleVersion(
-                f"Work item {item.pk} changed since version {self.row_version} was read; it is {item.state} now. "
-                f"Look at it again.",
-                state=item.state,
-            )
 
 
 def check_permission(by: Any, permission: str, verb: str) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import F
 
-from runtime import clock
+from runtime import clock, faults
 from runtime.exceptions import AccessDenied, Declined
 from runtime.jsondata import clean
 from runtime.models import WebhookTarget
@@ -22,6 +23,8 @@ from runtime.store import work_database
 logger = logging.getLogger("roost.webhooks")
 
 MAX_ERROR = 500
+GONE = "410 Gone"
+"""Who has disabled a target whose server is gone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,26 +57,24 @@ def destination(target: int) -> Destination:
 
 def delivered(target: int, item: uuid.UUID) -> None:
     """Count a delivery that arrived."""
-    using = work_database()
-    WebhookTarget.objects.using(using).filter(pk=target).update(
-        delivered_total=F("delivered_total") + 1, last_at=clock.now(using), last_item=item
-    )
+    now = clock.now(work_database())
+    _write(target, delivered_total=F("delivered_total") + 1, last_at=now, last_item=item)
 
 
 def not_delivered(target: int, error: Exception) -> None:
     """Count an attempt that failed, and keep why."""
-    using = work_database()
     told = clean(f"{type(error).__name__}: {error}")[:MAX_ERROR]
-    WebhookTarget.objects.using(using).filter(pk=target).update(
-        failed_total=F("failed_total") + 1, failed_at=clock.now(using), error=told
-    )
+    _write(target, failed_total=F("failed_total") + 1, failed_at=clock.now(work_database()), error=told)
 
 
 def gone(target: int) -> None:
     """Disable a target whose server says that it is gone for good."""
-    using = work_database()
-    WebhookTarget.objects.using(using).filter(pk=target, enabled=True).update(
-        enabled=False, row_version=F("row_version") + 1, changed_by="410 Gone", changed_at=clock.now(using)
-    )
+    now = clock.now(work_database())
+    _write(target, enabled=False, row_version=F("row_version") + 1, changed_by=GONE, changed_at=now)
     notifying.forget()
     logger.warning("webhook target %s answered 410 and is disabled", target)
+
+
+def _write(target: int, **changes: Any) -> None:
+    with faults.around("notice"):
+        WebhookTarget.objects.using(work_database()).filter(pk=target).update(**changes)

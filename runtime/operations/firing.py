@@ -63,7 +63,8 @@ def fire(store: Store, schedules: Iterable[uuid.UUID]) -> int:
         except DatabaseError as error:
             schedule = Schedule.objects.using(store.using).filter(pk=pk).first()
             if schedule is not None:
-                _put_off(store.using, schedule, error, clock.now(store.using))
+                with faults.around("fire"):
+                    _put_off(store.using, schedule, error, clock.now(store.using))
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Unpack
 
-from runtime import jsondata
+from runtime import faults, jsondata
 from runtime.choices import TERMINAL, EventKind, Reason, State, WaitKind, WaitState
 from runtime.conf import settings as roost
 from runtime.models import Wait, WorkItem
@@ -66,7 +66,8 @@ class FollowUp(ItemOperation):
             self._keep_input(item)
             return item
 
-        return transacted(self.store.using, once)
+        with faults.around("follow_up"):
+            return transacted(self.store.using, once)
 
     def _keep_input(self, item: WorkItem) -> None:
         """Write the input; the item's row is locked by its move."""

@@ -9,15 +9,16 @@ from typing import Any, Unpack
 
 from django.db import transaction
 
-from runtime import clock, instrument, jsondata, registry
+from runtime import clock, faults, instrument, jsondata, registry
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import Snapshot, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields
-from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.operations.base import MoveOptions, OnItem
 from runtime.operations.idempotency import place
 from runtime.store import fork as forks
+from runtime.store.history import kept_versions
 from runtime.store.transactions import transacted
 from runtime.store.values import NewItem
 
@@ -26,7 +27,7 @@ KEPT: Any = object()
 """Stands for what is taken over from the original, since None is a state and a payload."""
 
 
-class Fork(ItemOperation):
+class Fork(OnItem):
     """Enqueue an item that goes on from Snapshot `version` (None: the latest) of an item in any state.
 
     The original is not touched, but for one event. The fork is no child of it: it has versions, totals, limits of
@@ -79,7 +80,8 @@ class Fork(ItemOperation):
         """
         self.check_permission()
         using = self.store.using
-        fork, made = transacted(using, self._fork)
+        with faults.around("fork"):
+            fork, made = transacted(using, self._fork)
         if made:
             told = partial(instrument.enqueued, using, [fork], due=not self.delay)
             transaction.on_commit(told, using=using, robust=True)
@@ -112,7 +114,7 @@ class Fork(ItemOperation):
         if kept is None:
             raise Conflict(
                 f"Work item {original.pk} is {original.state} at version {original.version} and has no snapshot of "
-                f"version {version}. Look at its history for those kept.",
+                f"version {version}. It has: {kept_versions(self.store.using, original.pk)}.",
                 state=original.state,
             )
         return kept

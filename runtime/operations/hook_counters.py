@@ -15,7 +15,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.db.models import F
 
-from runtime import clock
+from runtime import clock, faults
 from runtime.exceptions import DeliveryRefused
 from runtime.jsondata import clean
 from runtime.models import Webhook
@@ -57,7 +57,7 @@ def refused(using: str, webhook: Webhook, error: DeliveryRefused) -> None:
         return
     told = clean(f"{error.code}: {error}")[:MAX_ERROR]
     try:
-        with transaction.atomic(using=using):
+        with faults.around("deliver"), transaction.atomic(using=using):
             Webhook.objects.using(using).filter(pk=webhook.pk).update(
                 refused_total=F("refused_total") + many, refused_at=clock.now(using), error=told
             )

@@ -10,29 +10,30 @@ from typing import Any
 
 from django.db import DataError, IntegrityError
 
-from runtime import artifacts, clock
+from runtime import artifacts, clock, faults
 from runtime.artifacts import Prepared
 from runtime.choices import TERMINAL, EventKind, Reason, State, WaitState
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
-from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields, import_values
 from runtime.operations.base import actor_name, check_permission, clean_reason
 from runtime.operations.resources import normalise
 from runtime.queries.export import FORMAT, FORMAT_VERSION, PARTS
 from runtime.store import blobs, get_store
+from runtime.store.children import IMPORTED
 from runtime.store.history import next_event
 from runtime.store.transactions import transacted
 from runtime.store.waits import is_answered
 
-RELATION = "import"
+RELATION = IMPORTED
 BATCH = 500
 
 _NOT_TAKEN = (
     *("id", "parent_id", "relation", "idempotency_key", "forked_from_id", "forked_version", "row_version", "event_seq"),
     *("asked", "pause_requested", "paused_from", "pause_at_step", "away_since", "timeout_at", "deadline_at", "limited"),
-    "updated_at",
+    *("legal_hold", "updated_at"),
 )
 _LARGEST = 2**53
 _MOST_FAILURES = 1_000_000
@@ -74,7 +75,9 @@ class ImportRun:
         origin = _origin(document)
         item = self._item(document)
         rows = {name: _rows(document, name, item) for name in PARTS}
-        _require_whole(item, rows["snapshots"], rows["events"])
+        pruned = _pruned(document)
+        _require_whole(item, rows["snapshots"], rows["events"], since=pruned.events_through if pruned else 0)
+        item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
         item.asked = any(is_answered(row) for row in rows["waits"])
         files = [(version, prepared) for version, prepared in map(_file, _list(document, "artifacts")) if prepared]
@@ -83,7 +86,8 @@ class ImportRun:
         left_out = len(_list(document, "artifacts")) - len(files)
         try:
             told = {"from": origin, **self._told(document, left_out)}
-            transacted(self.store.using, lambda: self._write(item, rows, told))
+            with faults.around("import"):
+                transacted(self.store.using, lambda: self._write(item, rows, told, pruned))
         except (IntegrityError, DataError, OverflowError) as error:
             raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
         stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
@@ -127,10 +131,12 @@ class ImportRun:
         before = document["item"].get("namespace")
         return told if self.namespace in (None, before) else {**told, "namespace": before}
 
-    def _write(self, item: WorkItem, rows: dict[str, list[Any]], told: dict[str, Any]) -> None:
+    def _write(
+        self, item: WorkItem, rows: dict[str, list[Any]], told: dict[str, Any], pruned: PrunedHistory | None
+    ) -> None:
         using = self.store.using
         now = clock.now(using)
-        item.event_seq = len(rows["events"])
+        item.event_seq = len(rows["events"]) + (pruned.events_through if pruned else 0)
         last = next_event(item, EventKind.IMPORTED, now, actor=self.actor, reason=self.reason, data=told)
         item.save(using=using, force_insert=True)
         for row in rows["waits"]:
@@ -144,6 +150,9 @@ class ImportRun:
         )
         for model, made in everything:
             model._default_manager.using(using).bulk_create(made, batch_size=BATCH)
+        if pruned is not None:
+            pruned.work_item_id = item.pk
+            pruned.save(using=using, force_insert=True)
 
 
 def import_run(document: Any, **options: Any) -> WorkItem:
@@ -191,16 +200,16 @@ def _require_usable(values: dict[str, Any]) -> None:
 
 def _opened(document: Any) -> dict[str, Any]:
     """Return the document as an object of a format that is known. Raises `InvalidInput`."""
-    if isinstance(document, str | bytes):
-        if len(document) > roost.MAX_EXPORT_BYTES:
-            raise InvalidInput(
-                f"The document has {len(document)} bytes; ROOST_MAX_EXPORT_BYTES allows {roost.MAX_EXPORT_BYTES}.",
-                field="document",
-            )
-        try:
+    try:
+        if isinstance(document, str | bytes):
+            _require_room(len(document))
             document = json.loads(document)
-        except (ValueError, RecursionError) as error:
-            raise InvalidInput(f"The document is no JSON: {error}.", field="document") from None
+        else:
+            _measure(document)
+    except InvalidInput:
+        raise
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"The document is no JSON: {error}.", field="document") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidInput(f"The document is no exported run: its format is not {FORMAT!r}.", field="format")
     version = document.get("format_version")
@@ -210,6 +219,22 @@ def _opened(document: Any) -> dict[str, Any]:
             field="format_version",
         )
     return document
+
+
+def _measure(document: Any) -> None:
+    """Raise `InvalidInput` for values that would take too much room as text, before the rest of them is looked at.
+
+    Raises `TypeError`, `ValueError` and `RecursionError` for what is no JSON.
+    """
+    size = 0
+    for part in json.JSONEncoder().iterencode(document):
+        size += len(part)
+        _require_room(size)
+
+
+def _require_room(size: int) -> None:
+    if size > (most := roost.MAX_EXPORT_BYTES):
+        raise InvalidInput(f"The document takes {size} bytes; ROOST_MAX_EXPORT_BYTES allows {most}.", field="document")
 
 
 def _list(document: dict[str, Any], name: str) -> list[Any]:
@@ -228,10 +253,21 @@ def _rows(document: dict[str, Any], name: str, item: WorkItem) -> list[Any]:
     ]
 
 
-def _require_whole(item: WorkItem, snapshots: list[Snapshot], events: list[Event]) -> None:
+def _pruned(document: dict[str, Any]) -> PrunedHistory | None:
+    """Return how far the history had been removed before it was exported, None if it was whole."""
+    if "pruned" not in document:
+        return None
+    values = import_values.row(PrunedHistory, document["pruned"], "pruned", without=("work_item_id",))
+    if values["events_through"] < 0 or values["snapshots_through"] < 0:
+        raise InvalidInput("The numbers up to which the history was pruned are negative.", field="pruned")
+    return PrunedHistory(**values)
+
+
+def _require_whole(item: WorkItem, snapshots: list[Snapshot], events: list[Event], *, since: int) -> None:
     """Raise `InvalidInput` unless the history has no gap and the item's state is there."""
-    if [event.seq for event in events] != list(range(1, len(events) + 1)):
-        raise InvalidInput("The events are not numbered 1, 2, 3 … without a gap.", field="events")
+    if [event.seq for event in events] != list(range(since + 1, since + len(events) + 1)):
+        first = f"{since + 1}, {since + 2}, {since + 3}"
+        raise InvalidInput(f"The events are not numbered {first} … without a gap.", field="events")
     versions = [snapshot.version for snapshot in snapshots]
     if len(set(versions)) != len(versions) or not all(0 <= version <= item.version for version in versions):
         raise InvalidInput(f"The snapshots are not those of versions 0 to {item.version}.", field="snapshots")

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
-from runtime import wake
+from runtime import faults, wake
 from runtime.exceptions import InvalidInput, NotFound
 from runtime.models import Limit
 from runtime.operations import fields
@@ -67,7 +67,8 @@ class SetLimit:
             changed: Limit = found
             return changed
 
-        limit = transacted(self.using, once)
+        with faults.around("rule"):
+            limit = transacted(self.using, once)
         transaction.on_commit(partial(wake.hint, self.using), using=self.using, robust=True)
         return limit
 
@@ -96,7 +97,9 @@ class RemoveLimit:
     def execute(self) -> None:
         """Do it. One transaction; joins the caller's."""
         self.check()
-        if not transacted(self.using, lambda: Limit.objects.using(self.using).filter(name=self.name).delete()[0]):
+        with faults.around("rule"):
+            removed = transacted(self.using, lambda: Limit.objects.using(self.using).filter(name=self.name).delete()[0])
+        if not removed:
             raise _missing(self.name)
         transaction.on_commit(partial(wake.hint, self.using), using=self.using, robust=True)
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime import clock, conditions, jsondata
+from runtime import clock, conditions, faults, jsondata
 from runtime.conf import settings as roost
 from runtime.exceptions import (
     Conflict,
@@ -29,9 +29,9 @@ from runtime.exceptions import (
 )
 from runtime.models import Webhook, WorkItem
 from runtime.models.workitem import new_id
-from runtime.operations import hook_counters, item_options
+from runtime.operations import fields, hook_counters, item_options
 from runtime.operations.enqueue import enqueue
-from runtime.operations.hook_values import BY_BODY, NEVER, ROOTS, checked
+from runtime.operations.hook_values import BY_BODY, MAX_NAME, NEVER, ROOTS, checked
 from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.operations.webhooks import named
 from runtime.signatures import AUTHORIZATION, Scheme, refusal, scheme_of, secret_to_keep
@@ -78,6 +78,11 @@ def receive(
 
 
 def _find(using: str, namespace: str, name: str) -> Webhook | None:
+    try:
+        fields.name(namespace, "namespace")
+        fields.name(name, "name", limit=MAX_NAME)
+    except InvalidInput:  # an address may hold what no database takes as text
+        return None
     given = roost.WEBHOOKS.get(name) if namespace == DEFAULT_NAMESPACE else None
     if given is None:
         return named(using, namespace, name).first()
@@ -101,10 +106,12 @@ def _received(webhook: Webhook, headers: Mapping[str, str], body: bytes, using: 
     shown = {key: value for key, value in headers.items() if key not in NOT_SHOWN and key != scheme.header}
     scope = {"body": data, "headers": shown}
     if webhook.condition and not conditions.condition(webhook.condition, ROOTS).holds(scope):
-        hook_counters.count(using, webhook, "ignored_total")
+        with faults.around("deliver"):
+            hook_counters.count(using, webhook, "ignored_total")
         return Receipt(outcome="ignored")
     key = _key(webhook, scope, headers.get(scheme.timestamp_header, ""), body)
-    return transacted(using, lambda: _place(webhook, scope, key, using))
+    with faults.around("deliver"):
+        return transacted(using, lambda: _place(webhook, scope, key, using))
 
 
 def _believe(webhook: Webhook, headers: Mapping[str, str], body: bytes, using: str) -> Scheme:

@@ -11,6 +11,7 @@ from runtime.models import Snapshot, WorkItem
 from runtime.operations import fields
 from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.store.history import kept_versions
 from runtime.store.values import Move
 
 MOST_TOLD = 20
@@ -67,7 +68,7 @@ class Redrive(ItemOperation):
         if not kept.exists():
             raise Conflict(
                 f"Work item {item.pk} is {item.state} at version {item.version} and has no snapshot of version "
-                f"{self.from_version}. Look at its history for those kept.",
+                f"{self.from_version}. It has: {kept_versions(self.store.using, item.pk)}.",
                 state=item.state,
             )
         return self.from_version

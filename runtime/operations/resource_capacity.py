@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runtime import faults
 from runtime.models import Resource
 from runtime.operations import fields
 from runtime.operations.base import check_permission
@@ -42,7 +43,8 @@ class SetCapacity:
             row = resources.lock(self.using, [self.key])[self.key]
             return row if row.capacity == self.capacity else row.compare_and_set(capacity=self.capacity)
 
-        return transacted(self.using, once)
+        with faults.around("rule"):
+            return transacted(self.using, once)
 
 
 def set_capacity(

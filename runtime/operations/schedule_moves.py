@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from runtime import clock, instrument
+from runtime import clock, faults, instrument
 from runtime.exceptions import Conflict
 from runtime.models import Schedule, WorkItem
 from runtime.models.workitem import new_id
@@ -32,7 +32,8 @@ def pause_schedule(
             raise Conflict(f"The schedule {name!r} is paused already.", state="paused")
         return schedule.compare_and_set(enabled=False, updated_at=clock.now(using))
 
-    return transacted(using, once)
+    with faults.around("rule"):
+        return transacted(using, once)
 
 
 def resume_schedule(
@@ -50,7 +51,8 @@ def resume_schedule(
             raise Conflict(f"The schedule {name!r} is not paused.", state="enabled")
         return set_schedule(name, namespace=namespace, by=by, using=using, enabled=True)
 
-    return transacted(using, once)
+    with faults.around("rule"):
+        return transacted(using, once)
 
 
 def run_schedule(

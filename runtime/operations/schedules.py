@@ -15,7 +15,7 @@ from typing import Any, TypedDict, Unpack
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from runtime import clock, cron, wake
+from runtime import clock, cron, faults, wake
 from runtime.choices import CatchUp, ScheduleKind
 from runtime.exceptions import InvalidInput, NotFound, StaleVersion
 from runtime.models import Schedule
@@ -93,10 +93,11 @@ class SetSchedule:
                 found.compare_and_set(**changes)
             return schedule if found is None else found
 
-        try:
-            schedule = transacted(self.using, once)
-        except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
-            schedule = transacted(self.using, once)
+        with faults.around("rule"):
+            try:
+                schedule = transacted(self.using, once)
+            except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
+                schedule = transacted(self.using, once)
         transaction.on_commit(partial(wake.reschedule, self.using), using=self.using, robust=True)
         return schedule
 
@@ -143,7 +144,9 @@ class RemoveSchedule:
     def execute(self) -> None:
         """Do it. One transaction; joins the caller's."""
         self.check()
-        if not transacted(self.using, lambda: _named(self.using, self.namespace, self.name).delete()[0]):
+        with faults.around("rule"):
+            removed = transacted(self.using, lambda: _named(self.using, self.namespace, self.name).delete()[0])
+        if not removed:
             raise _missing(self.namespace, self.name)
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, Unpack
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from runtime import clock, conditions, jsondata, registry
+from runtime import clock, conditions, faults, jsondata, registry
 from runtime.choices import TargetEvent, Verifier
 from runtime.deliveries import ENGINE
 from runtime.exceptions import InvalidInput, NotFound, StaleVersion
@@ -91,10 +91,11 @@ class SetTarget:
 
     def execute(self) -> IssuedTarget:
         """Do it. One transaction; joins the caller's."""
-        try:
-            issued = transacted(self.using, self._once)
-        except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
-            issued = transacted(self.using, self._once)
+        with faults.around("rule"):
+            try:
+                issued = transacted(self.using, self._once)
+            except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
+                issued = transacted(self.using, self._once)
         _read_anew(self.using)
         return issued
 
@@ -182,7 +183,9 @@ def remove_target(name: str, *, by: Any = None, using: str | None = None) -> Non
     """Remove a target; deliveries that are under way fail, and tell why. Raises `NotFound`, `Forbidden`."""
     using = using or work_database()
     check_permission(by, "delete_webhooktarget", "remove webhook targets")
-    if not transacted(using, lambda: named(using, name).delete()[0]):
+    with faults.around("rule"):
+        removed = transacted(using, lambda: named(using, name).delete()[0])
+    if not removed:
         raise NotFound(f"There is no webhook target {name!r}: `roost webhook-targets list` shows those there are.")
     _read_anew(using)
 

@@ -18,10 +18,12 @@ from django.db import transaction
 from runtime import conditions, instrument
 from runtime.choices import EventKind, State
 from runtime.conf import settings as roost
+from runtime.exceptions import Conflict
 from runtime.models import Snapshot, Trigger, WorkItem
 from runtime.operations import item_options
 from runtime.operations.kept_rules import KeptRules
 from runtime.operations.spec import build
+from runtime.store.ancestry import triggers_before
 from runtime.store.children import TRIGGERED
 from runtime.store.triggered import ENDED, Triggered
 from runtime.store.values import NewItem
@@ -128,6 +130,7 @@ def _fired(using: str, rule: Rule, item: WorkItem) -> list[Triggered]:
         scope = scope_of(using, item, rule.roots)
         if rule.condition and not conditions.condition(rule.condition).holds(scope):
             return []
+        _require_room(using, item)
         with transaction.atomic(using=using):
             child = build_child(rule, item, scope, using=using)
     except Exception as error:  # noqa: BLE001 - an engine's own check may raise anything
@@ -145,6 +148,21 @@ def _triggered(rule: Rule, item: WorkItem, data: Mapping[str, Any], **made: Any)
 def in_words(error: Exception) -> str:
     """Return an error as an event tells it, whatever the database holds."""
     return f"{type(error).__name__}: {error}".replace("\x00", "").encode(errors="replace").decode()[:MAX_ERROR]
+
+
+def _require_room(using: str, item: WorkItem) -> None:
+    """Raise `Conflict` when as many triggers as may follow each other have led to the item.
+
+    Conditions that always hold, or two people who each close half of a ring at once, make rings that no look at the
+    triggers finds: this ends them.
+    """
+    most = roost.TRIGGER_CHAIN
+    if item.parent_id is not None and triggers_before(using, item.pk, most) >= most:
+        raise Conflict(
+            f"{most} triggers in a row have led to item {item.pk}, which is all that ROOST_TRIGGER_CHAIN allows: "
+            f"they may lead in a ring. Mend a condition, or allow more.",
+            state=item.state,
+        )
 
 
 def build_child(rule: Rule, item: WorkItem, scope: Mapping[str, Any], *, using: str) -> NewItem:

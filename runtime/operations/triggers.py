@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
 
-from runtime import conditions, jsondata, registry
+from runtime import conditions, faults, jsondata, registry
 from runtime.choices import TriggerEvent
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput, NotFound, StaleVersion
@@ -79,10 +79,11 @@ class SetTrigger:
             changed: Trigger = found.compare_and_set(**changes) if changes else found
             return changed
 
-        try:
-            trigger = transacted(self.using, once)
-        except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
-            trigger = transacted(self.using, once)
+        with faults.around("rule"):
+            try:
+                trigger = transacted(self.using, once)
+            except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
+                trigger = transacted(self.using, once)
         _read_anew(self.using)
         return trigger
 
@@ -181,7 +182,9 @@ def remove_trigger(name: str, *, by: Any = None, using: str | None = None) -> No
     """Remove a trigger; what it has enqueued stays. Raises `NotFound`, `Forbidden`."""
     using = using or work_database()
     check_permission(by, "delete_trigger", "remove triggers")
-    if not transacted(using, lambda: Trigger.objects.using(using).filter(name=name).delete()[0]):
+    with faults.around("rule"):
+        removed = transacted(using, lambda: Trigger.objects.using(using).filter(name=name).delete()[0])
+    if not removed:
         raise NotFound(f"There is no trigger {name!r}: `roost triggers list` shows those there are.")
     _read_anew(using)
 

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 from django.db import IntegrityError
 from django.db.models import QuerySet
 
-from runtime import clock, registry
+from runtime import clock, faults, registry
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict, InvalidInput, NotFound, StaleVersion
 from runtime.models import Webhook
@@ -72,10 +72,11 @@ class SetWebhook:
 
     def execute(self) -> Issued:
         """Do it. One transaction; joins the caller's."""
-        try:
-            return transacted(self.using, self._once)
-        except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
-            return transacted(self.using, self._once)
+        with faults.around("rule"):
+            try:
+                return transacted(self.using, self._once)
+            except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
+                return transacted(self.using, self._once)
 
     def _once(self) -> Issued:
         found = named(self.using, self.namespace, self.name).select_for_update(no_key=True).first()
@@ -154,7 +155,9 @@ class RotateSecret:
                 changed_at=now,
             )
 
-        return Issued(webhook=transacted(self.using, once), secret=self.secret if self.made else "")
+        with faults.around("rule"):
+            webhook = transacted(self.using, once)
+        return Issued(webhook=webhook, secret=self.secret if self.made else "")
 
 
 def set_webhook(
@@ -204,14 +207,17 @@ def turn_webhook(
             raise Conflict(f"The webhook {name!r} is {state} already.", state=state)
         return webhook.compare_and_set(enabled=enabled, changed_by=actor_name(by, actor), changed_at=clock.now(using))
 
-    return transacted(using, once)
+    with faults.around("rule"):
+        return transacted(using, once)
 
 
 def remove_webhook(name: str, *, namespace: str = DEFAULT_NAMESPACE, by: Any = None, using: str | None = None) -> None:
     """Remove a webhook; what it has enqueued stays. Raises `NotFound`, `Forbidden`."""
     using = using or work_database()
     check_permission(by, "delete_webhook", "remove webhooks")
-    if not transacted(using, lambda: named(using, namespace, name).delete()[0]):
+    with faults.around("rule"):
+        removed = transacted(using, lambda: named(using, namespace, name).delete()[0])
+    if not removed:
         raise _missing(namespace, name)
 
 

@@ -15,6 +15,7 @@ from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
 from runtime.queries.items import HEAVY
 from runtime.queries.page import Page, checked_limit, page_of
+from runtime.queries.windows import newest
 from runtime.store import work_database
 
 
@@ -83,11 +84,18 @@ def page(
     return page_of(found[: checked_limit(limit) + 1], limit)
 
 
-def groups(wanted: DeadFilter, *, limit: int = 50, using: str | None = None) -> Page[DeadGroup]:
-    """Return the dead letters grouped by fingerprint, engine and reason, the largest group first."""
+def groups(
+    wanted: DeadFilter, *, limit: int = 50, newest_of: int | None = None, using: str | None = None
+) -> Page[DeadGroup]:
+    """Return the dead letters grouped by fingerprint, engine and reason, the largest group first.
+
+    With `newest_of` only so many of the newest dead letters are looked at, whatever they failed of.
+    """
+    found = matching(wanted, using=using)
+    if newest_of is not None:
+        found &= newest(matching(DeadFilter(), using=using), newest_of).rows
     rows = (
-        matching(wanted, using=using)
-        .order_by()
+        found.order_by()
         .annotate(said=KeyTextTransform("message", "last_error"))
         .values("namespace", "engine", "reason", "fingerprint")
         .annotate(message=Max("said"), count=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))

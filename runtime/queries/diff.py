@@ -13,6 +13,7 @@ from runtime.models import Event, Snapshot, WorkItem
 from runtime.queries.jsondiff import MOST, Difference, compare
 from runtime.queries.page import checked_limit
 from runtime.store import work_database
+from runtime.store.history import kept_versions
 
 MOST_PLACES = 20
 """Differences told of one version when two runs are compared."""
@@ -88,7 +89,7 @@ def snapshots(
 def _snapshot(item: uuid.UUID, version: int, using: str) -> Snapshot:
     found: Snapshot | None = Snapshot.objects.using(using).filter(work_item=item, version=version).first()
     if found is None:
-        raise NotFound(f"Work item {item} has no snapshot of version {version}. `roost history {item}` shows which.")
+        raise NotFound(f"Work item {item} has no snapshot of version {version}. It has: {kept_versions(using, item)}.")
     return found
 
 

@@ -22,7 +22,7 @@ from runtime import artifacts, clock
 from runtime.choices import PARKED, State
 from runtime.conf import settings as roost
 from runtime.models import Lease, WorkItem
-from runtime.queries import vacuum, workers
+from runtime.queries import growth, vacuum, workers
 from runtime.queries.words import span
 from runtime.store import work_database
 
@@ -172,6 +172,19 @@ def _dead(using: str) -> Iterator[Finding]:
         yield Finding(check="dead", level="ok", text="No dead letter waits for anybody.")
 
 
+def _retention(using: str) -> Iterator[Finding]:
+    found = growth.forecast(using=using)
+    text = growth.summary(found)
+    if roost.RETENTION_DAYS is None:
+        hint = "Set ROOST_RETENTION_DAYS, or run `roost prune --older-than DAYS` now and then."
+        yield Finding(check="retention", level="warning", text=text, hint=hint)
+    elif found.more:
+        hint = "Workers prune a little at a time and seem to be behind: run `roost prune`."
+        yield Finding(check="retention", level="warning", text=text, hint=hint)
+    else:
+        yield Finding(check="retention", level="ok", text=text)
+
+
 def _storage() -> Finding:
     try:
         storage = artifacts.storage()
@@ -196,4 +209,5 @@ _TABLES: tuple[Callable[[str], Iterator[Finding]], ...] = (
     _due,
     _parked,
     _dead,
+    _retention,
 )

@@ -1,9 +1,11 @@
 """Write a run down as one JSON document, to be kept, shown to others, or imported elsewhere.
 
     {"format": "roost-run", "format_version": 1, "exported_at": …, "redacted": …,
-     "item": {…}, "snapshots": […], "events": […], "journal": […], "waits": […], "artifacts": […]}
+     "item": {…}, "snapshots": […], "events": […], "journal": […], "waits": […], "artifacts": […],
+     "pruned": {…}}
 
-Keys are the models' names; ids and times are text, bytes of artifacts base64. `runtime.operations.import_run` reads it.
+Keys are the models' names; ids and times are text, bytes of artifacts base64. `pruned` is there where the beginning of
+the history has been removed. `runtime.operations.import_run` reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from django.db.models import JSONField, Model, QuerySet
 from runtime import artifacts, clock
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput, NotFound
-from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
 from runtime.queries.redaction import redacted
 from runtime.queries.verify import one_moment
 from runtime.store import work_database
@@ -88,6 +90,8 @@ def _read(pk: uuid.UUID, using: str, *, with_artifacts: bool) -> dict[str, Any]:
         fields = columns(model, without)
         found[name] = [room.row(row, fields) for row in rows.iterator(chunk_size=200)]
     files = Artifact.objects.using(using).filter(work_item=pk).select_related("blob").order_by("id")
+    if pruned := PrunedHistory.objects.using(using).filter(pk=pk).first():
+        found["pruned"] = room.row(pruned, columns(PrunedHistory, ("work_item_id",)))
     found["artifacts"] = [room.file(file, with_bytes=with_artifacts) for file in files.iterator(chunk_size=200)]
     return found
 

@@ -21,10 +21,11 @@ from django.db import connections
 from runtime.models import Event
 from runtime.queries.page import checked_limit
 from runtime.store import work_database
+from runtime.store.horizon import read as horizon_of
 
 _SNAPSHOT = r"\d{1,19}:\d{1,19}:[\d,]*"
 _POSTGRES = re.compile(rf"p({_SNAPSHOT})(?:~({_SNAPSHOT})~(\d{{1,18}}))?")
-_SQLITE = re.compile(r"s(\d{1,18})")
+_SQLITE = re.compile(r"s(\d{1,18})(\+?)")
 EVERYTHING = "3:3:"
 """The snapshot that has seen no transaction yet."""
 
@@ -67,7 +68,8 @@ class FeedPage:
     """New events and the cursor for what comes after them.
 
     `more` says that the next page is there already. `reset` says that the cursor was unknown here (another database,
-    a restored dump, nonsense): read afresh what you show; `cursor` starts now.
+    a restored dump, nonsense) or so old that events after it have been pruned: read afresh what you show; `cursor`
+    starts now. Who reads from the beginning of history is told what is left of it.
     """
 
     events: tuple[FeedEvent, ...]
@@ -81,7 +83,7 @@ def start(*, beginning: bool = False, using: str | None = None) -> str:
     using = using or work_database()
     if connections[using].vendor == "postgresql":
         return f"p{EVERYTHING if beginning else _newest(using)[0]}"
-    return f"s{0 if beginning else _last_row(using)}"
+    return "s0+" if beginning else f"s{_last_row(using)}"
 
 
 def read(cursor: str, *, limit: int = 500, using: str | None = None) -> FeedPage:
@@ -102,6 +104,9 @@ def _read_postgres(cursor: str, limit: int, using: str) -> FeedPage:
     with connections[using].cursor() as db:
         db.execute(NEXT_SQL, {"old": old, "new": new, "last": last, "limit": limit + 1})
         ids = [row[0] for row in db.fetchall()]
+    # A transaction that was open when the cursor was given holds it back: rather a reset too many than a gap.
+    if old != EVERYTHING and horizon_of(using)[1] >= int(old.split(":")[0]):
+        return FeedPage(events=(), cursor=f"p{newest}", reset=True)
     if len(ids) <= limit:
         # A page that ends at an earlier snapshot than now leaves what committed since to the next read.
         return FeedPage(events=_load(ids, using), cursor=f"p{new}", more=new != newest)
@@ -129,8 +134,12 @@ def _read_sqlite(cursor: str, limit: int, using: str) -> FeedPage:
         return FeedPage(events=(), cursor=f"s{newest}", reset=True)
     found = Event.objects.using(using).filter(pk__gt=int(parts[1])).order_by("pk")
     ids = list(found.values_list("pk", flat=True)[: limit + 1])
+    if not parts[2] and int(parts[1]) < horizon_of(using)[0]:
+        return FeedPage(events=(), cursor=f"s{newest}", reset=True)
+    if len(ids) <= limit:
+        return FeedPage(events=_load(ids, using), cursor=f"s{max([newest, *ids[-1:]])}")
     page = ids[:limit]
-    return FeedPage(events=_load(page, using), cursor=f"s{page[-1]}" if page else cursor, more=len(ids) > limit)
+    return FeedPage(events=_load(page, using), cursor=f"s{page[-1]}{parts[2]}", more=True)
 
 
 def _last_row(using: str) -> int:

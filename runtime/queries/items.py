@@ -81,7 +81,7 @@ def get(name: str | uuid.UUID, *, using: str | None = None) -> WorkItem:
 
     Raises `InvalidInput` for what is no id or fits several items, `NotFound` when there is none.
     """
-    low, high = _range(name)
+    low, high = id_range(name)
     found = list(WorkItem.objects.using(using or work_database()).filter(pk__gte=low, pk__lte=high).order_by("id")[:2])
     if not found:
         raise NotFound(f"There is no work item {name}. `roost list` shows those there are.")
@@ -94,7 +94,8 @@ def get(name: str | uuid.UUID, *, using: str | None = None) -> WorkItem:
     return item
 
 
-def _range(name: str | uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:
+def id_range(name: str | uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:
+    """Return the lowest and the highest id that begin so. Raises `InvalidInput` for what is no id."""
     if isinstance(name, uuid.UUID):
         return name, name
     digits = name.strip().lower().replace("-", "")

@@ -70,7 +70,9 @@ def _happening(one: Happening) -> str:
     kind = str(EventKind(one.kind).label) if one.kind in EventKind.values else one.kind
     by = f" by {one.actor}" if one.actor else ""
     because = f": {for_people(one.reason)}" if one.reason else ""
-    return f"{moment(one.at)} {kind}{by}{because}{_error(one)}"
+    unused = isinstance(one.data, dict) and one.data.get("unused")
+    late = " - too late: the step ran without it" if unused else ""
+    return f"{moment(one.at)} {kind}{by}{because}{_error(one)}{late}"
 
 
 def _error(one: Happening) -> str:

@@ -145,7 +145,7 @@ _LEADS_TO: dict[str, str] = {
     EventKind.REQUEUED: State.QUEUED,
     EventKind.REDRIVEN: State.QUEUED,
     EventKind.FOLLOWED_UP: State.QUEUED,
-    EventKind.RESUMED: State.QUEUED,
+    EventKind.WOKEN: State.QUEUED,
     EventKind.ASKED: State.WAITING,
     EventKind.PAUSED: State.PAUSED,
     EventKind.HELD: State.PAUSED,
@@ -159,8 +159,10 @@ _LEADS_TO: dict[str, str] = {
 def _spans(events: Sequence[Event], end: dt.datetime) -> Iterator[Span]:
     """Yield the states the item was in, as its events tell; what they do not tell of lasts until they do."""
     state, worker, since = "", "", end
+    before = ""
     for event, then in zip(events, [*events[1:], None], strict=True):
-        after = _state_after(event, state, then)
+        after = _state_after(event, state, then, before)
+        before = _paused_from(event, state) if after == State.PAUSED != state else before
         owner = str(event.worker or "") if after == State.RUNNING and event.kind == EventKind.CLAIMED else worker
         if (after, owner) == (state, worker):
             continue
@@ -171,11 +173,21 @@ def _spans(events: Sequence[Event], end: dt.datetime) -> Iterator[Span]:
         yield Span(state=state, worker=worker, start=since, end=max(end, since))
 
 
-def _state_after(event: Event, state: str, then: Event | None) -> str:
+def _paused_from(event: Event, state: str) -> str:
+    """Return the state that an item goes back to from a pause; of one whose beginning is left out, the event tells."""
+    data = event.data if isinstance(event.data, dict) else {}
+    return State.WAITING.value if State.WAITING in (state, data.get("state")) else State.QUEUED.value
+
+
+def _state_after(event: Event, state: str, then: Event | None, before_pause: str) -> str:
     """Return the state that an event left its item in; after a step, which goes on or not, the next event tells."""
     data = event.data if isinstance(event.data, dict) else {}
     if data.get("requested") or data.get("withdrawn"):
         return state
+    if data.get("waits_for"):
+        return State.WAITING.value
+    if event.kind == EventKind.RESUMED:
+        return before_pause or State.QUEUED.value
     claimed_next = then is not None and then.kind == EventKind.CLAIMED
     if event.kind == EventKind.STEP and (data.get("delay") or claimed_next):
         return State.QUEUED

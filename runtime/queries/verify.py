@@ -16,15 +16,15 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 
 from runtime import artifacts
 from runtime.choices import PARKED, TERMINAL, ClaimMode, ClaimScope, JournalState, State
-from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, WorkItem
-from runtime.queries import verify_waits
+from runtime.models import Artifact, Event, JournalEntry, Lease, PrunedHistory, ResourceClaim, Snapshot, WorkItem
+from runtime.queries import verify_history, verify_waits
 from runtime.queries.problem import Problem
 from runtime.store import work_database
 
 CHUNK = 500
 _COLUMNS = (
     *("state", "reason", "version", "epoch", "event_seq", "started_at", "finished_at", "parent", "paused_from"),
-    "asked",
+    *("asked", "snapshots_dropped"),
 )
 
 
@@ -80,26 +80,36 @@ def _check(found: Sequence[WorkItem], using: str) -> list[Problem]:
 
 def _events(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
     told = _spans(Event.objects.using(using), "seq", found)
+    gone = _pruned(found, using, "events_through")
     for one in found:
         count, first, last = told.get(one.pk, (0, 1, 0))
-        if not (count == last == one.event_seq and first == 1):
-            yield Problem(
-                item=one.pk,
-                code="events",
-                text=f"{count} events, numbered {first} to {last}; they must be 1 to {one.event_seq} without a gap.",
-            )
+        begin = gone.get(one.pk, 0) + 1
+        if not (first == begin and last == one.event_seq and count == last - begin + 1):
+            text = f"{count} events, numbered {first} to {last}; "
+            text += f"they must be {begin} to {one.event_seq} without a gap."
+            yield Problem(item=one.pk, code="events", text=text)
 
 
 def _snapshots(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
-    kept = _spans(Snapshot.objects.using(using).filter(version__gt=0), "version", found)
+    recent = Q(work_item__pruned__isnull=True) | Q(version__gt=F("work_item__pruned__snapshots_through"))
+    kept = _spans(Snapshot.objects.using(using).filter(recent, version__gt=0), "version", found)
+    gone = _pruned(found, using, "snapshots_through")
     for one in found:
         count, first, last = kept.get(one.pk, (0, 1, 0))
-        if not (count == last == one.version and first == 1):
-            yield Problem(
-                item=one.pk,
-                code="snapshots",
-                text=f"{count} snapshots, versions {first} to {last}; they must be 1 to {one.version} without a gap.",
-            )
+        begin, dropped = gone.get(one.pk, 0) + 1, one.snapshots_dropped
+        missing = one.version - begin + 1 - count
+        # What a policy has not kept is counted whole, that of a history which was removed since too.
+        meant = missing == dropped or (begin > 1 and 0 <= missing <= dropped)
+        if not (last == one.version and meant):
+            but = f" but for {dropped} that its policy does not keep" if dropped else " without a gap"
+            text = f"{count} snapshots, versions {first} to {last}; they must be {begin} to {one.version}{but}."
+            yield Problem(item=one.pk, code="snapshots", text=text)
+
+
+def _pruned(found: Sequence[WorkItem], using: str, column: str) -> dict[uuid.UUID, int]:
+    """Return how far the histories of items have been removed, where they have."""
+    rows = PrunedHistory.objects.using(using).filter(pk__in=[one.pk for one in found])
+    return dict(rows.values_list("pk", column))
 
 
 def _spans(rows: Any, column: str, found: Sequence[WorkItem]) -> dict[uuid.UUID, tuple[int, int, int]]:
@@ -221,4 +231,5 @@ _RULES: tuple[Callable[[Sequence[WorkItem], str], Iterator[Problem]], ...] = (
     _artifacts,
     _journal,
     verify_waits.problems,
+    verify_history.problems,
 )

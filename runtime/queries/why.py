@@ -55,7 +55,12 @@ def why(item: WorkItem, *, using: str | None = None) -> Explanation:
     """Return why the item, as it was read, is where it is. Makes a handful of queries and changes nothing."""
     using = using or work_database()
     now = clock.now(using)
-    causes = (*_overdue(item, now), *_BY_STATE[item.state](item, now, using), *_doubts(item, using))
+    causes = (
+        *_overdue(item, now),
+        *_BY_STATE[item.state](item, now, using),
+        *_doubts(item, using),
+        *_hold(item, using),
+    )
     return Explanation(item=item.pk, state=item.state, at=now, causes=causes)
 
 
@@ -78,6 +83,18 @@ def _doubts(item: WorkItem, using: str) -> Iterator[Cause]:
             f"knows whether it happened. `roost journal reset {item.pk} {entry.key}` has it made again.",
             data={"key": entry.key, "name": entry.name, "since": entry.started_at, "attempts": entry.attempts},
         )
+
+
+def _hold(item: WorkItem, using: str) -> Iterator[Cause]:
+    """Tell who has put the item on legal hold, which keeps it in no state."""
+    if item.legal_hold:
+        rows = Event.objects.using(using).filter(work_item=item, kind=EventKind.LEGAL_HOLD)
+        told = rows.order_by("-seq").first()
+        by = f" by {told.actor}" if told and told.actor else ""
+        since = f" since {moment(told.created_at)}" if told else ""
+        note = f" ({told.reason})" if told and told.reason else ""
+        text = f"On legal hold{by}{since}{note}: it is never pruned. `roost unhold {item.pk}` lifts it."
+        yield Cause(code="legal_hold", text=text, data={"actor": told.actor if told else ""})
 
 
 def _queued(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

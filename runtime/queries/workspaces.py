@@ -54,23 +54,23 @@ def kept(*, after: str = "", limit: int = 1_000, using: str | None = None) -> li
 
 def _judged(root: Path, found: Sequence[tuple[str, Record]], using: str) -> list[Kept]:
     ids = [uuid.UUID(record.item) for _name, record in found]
-    rows = WorkItem.objects.using(using).filter(pk__in=ids).values_list("pk", "state", "finished_at")
-    states = {pk: (state, finished_at) for pk, state, finished_at in rows}
+    rows = WorkItem.objects.using(using).filter(pk__in=ids).values_list("pk", "state", "finished_at", "legal_hold")
+    states = {pk: (state, finished_at, on_hold) for pk, state, finished_at, on_hold in rows}
     now = clock.now(using)
     judged = []
     for (name, record), pk in zip(found, ids, strict=True):
-        state, finished_at = states.get(pk, (GONE, None))
+        state, finished_at, on_hold = states.get(pk, (GONE, None, False))
         place = Place(root=root, namespace=record.namespace, item=pk)
-        over = is_over(record.keep, state, finished_at, now)
+        over = not on_hold and is_over(record.keep, state, finished_at, now)
         judged.append(Kept(name=name, place=place, record=record, state=state, over=over))
     return judged
 
 
 def still_over(record: Record, using: str) -> bool:
-    """Say, by a fresh look, whether the policy of a workspace lets it go. Its lock is held."""
-    row = WorkItem.objects.using(using).filter(pk=record.item).values_list("state", "finished_at").first()
-    state, finished_at = row or (GONE, None)
-    return is_over(record.keep, state, finished_at, clock.now(using))
+    """Say, by a fresh look, whether a workspace may go: by its policy, and no legal hold. Its lock is held."""
+    rows = WorkItem.objects.using(using).filter(pk=record.item)
+    state, finished_at, on_hold = rows.values_list("state", "finished_at", "legal_hold").first() or (GONE, None, False)
+    return not on_hold and is_over(record.keep, state, finished_at, clock.now(using))
 
 
 def is_over(keep: str | float, state: str, finished_at: dt.datetime | None, now: dt.datetime) -> bool:

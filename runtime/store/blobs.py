@@ -52,7 +52,8 @@ def store(using: str, prepared: Prepared) -> NewArtifact:
     Safe to call again and from many workers at once: content is written once. If the step never commits, it is swept
     later. Raises `StorageUnavailable` (retryable).
     """
-    retried(using, partial(_touch, using, prepared))
+    with faults.around("content"):
+        retried(using, partial(_touch, using, prepared))
     with faults.around("artifact"):
         artifacts.write(prepared)
     return NewArtifact(
@@ -122,7 +123,11 @@ def sweep_orphans(using: str, *, limit: int) -> int:
     """
     unused = _old(using, _cutoff(using)).filter(~Exists(Artifact.objects.using(using).filter(blob=OuterRef("pk"))))
     candidates = list(unused.order_by("touched_at").values_list("pk", flat=True)[:limit])
-    return sum(transacted(using, partial(_sweep_one, using, sha256)) for sha256 in candidates)
+    swept = 0
+    for sha256 in candidates:
+        with faults.around("orphans"):
+            swept += transacted(using, partial(_sweep_one, using, sha256))
+    return swept
 
 
 def _cutoff(using: str) -> dt.datetime:
@@ -176,7 +181,8 @@ def _adopt(using: str, place: Storage, folder: str, moment: dt.datetime, limit: 
             for name in strays
             if place.exists(path := artifacts.path_of(name))
         ]
-    Blob.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+    with faults.around("orphans"):
+        Blob.objects.using(using).bulk_create(rows, ignore_conflicts=True)
     return len(rows)
 
 

@@ -21,6 +21,9 @@ DETACHED = "detached"
 TRIGGERED = "trigger"
 """Relation of items that the end of another has enqueued: who set the trigger wants them, not the engine."""
 
+IMPORTED = "import"
+"""Relation of copies of runs that came from elsewhere: their time to be kept begins when they come."""
+
 MAX_INLINE = 64 * 1024
 MAX_TOGETHER = 4 * 1024 * 1024
 """Characters of JSON that one child's result, and those of all children, may add to their parent's answer."""

@@ -10,15 +10,16 @@ before, and is seen here, or after, and sees the open wait.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime import clock
-from runtime.choices import TERMINAL, State, WaitKind
-from runtime.models import WorkItem
+from runtime.choices import TERMINAL, EventKind, State, WaitKind
+from runtime.models import Wait, WorkItem
 from runtime.store import mailboxes, triggered, waits, waking
-from runtime.store.history import lock_rows
+from runtime.store.history import lock_rows, next_event, write_events
 from runtime.store.mailboxes import Name
 from runtime.store.settling import PARKED, settle
 from runtime.store.values import Outcome
@@ -75,11 +76,11 @@ def follow(following: Following, states: Mapping[uuid.UUID, str]) -> dict[uuid.U
     freeing, using = following.freeing, following.freeing.using
     accepted = [outcome for outcome in following.outcomes if outcome.item in states]
     asked = [outcome for outcome in accepted if outcome.asked]
-    if used := [outcome.item for outcome in asked if outcome.advance]:
-        waits.consume(using, used)
+    now = clock.now(using)
+    if handed := {outcome.item: frozenset(outcome.answers) for outcome in asked if outcome.advance}:
+        _tell_unused(using, waits.consume(using, handed), now)
     if over := [outcome.item for outcome in asked if outcome.state in TERMINAL and not outcome.advance]:
         waits.withdraw(using, over)
-    now = clock.now(using)
     asking = [outcome for outcome in accepted if outcome.waits]
     if asking:
         waits.open_for(using, asking, now)
@@ -96,6 +97,25 @@ def follow(following: Following, states: Mapping[uuid.UUID, str]) -> dict[uuid.U
 
 
 _WAITING = frozenset({State.WAITING})
+
+
+def _tell_unused(using: str, late: Sequence[Wait], now: dt.datetime) -> None:
+    """Tell the histories of items of answers that came while the step ran without them."""
+    items = WorkItem.objects.using(using).in_bulk({wait.work_item_id for wait in late}) if late else {}
+    events = [
+        next_event(
+            items[wait.work_item_id],
+            EventKind.ANSWERED,
+            now,
+            reason=wait.kind,
+            data={"key": wait.key, "by": wait.resolved_by, "unused": True},
+        )
+        for wait in late
+    ]
+    write_events(using, events)
+    for item in items.values():
+        counted = {"event_seq": item.event_seq, "row_version": item.row_version + 1, "updated_at": now}
+        WorkItem.objects.using(using).filter(pk=item.pk).update(**counted)
 
 
 def _parked(using: str, items: Iterable[uuid.UUID]) -> list[WorkItem]:

@@ -9,7 +9,10 @@ from typing import Any
 
 from django.db.models import F
 
-from runtime.models import Event, WorkItem
+from runtime.keeping import in_words
+from runtime.models import Event, Snapshot, WorkItem
+
+MOST_VERSIONS = 10_000
 
 
 def next_event(item: WorkItem, kind: str, now: dt.datetime, **told: Any) -> Event:
@@ -29,6 +32,12 @@ def next_event(item: WorkItem, kind: str, now: dt.datetime, **told: Any) -> Even
         created_at=now,
         **told,
     )
+
+
+def kept_versions(using: str, item: uuid.UUID) -> str:
+    """Return in words which versions of an item have a snapshot: "0, 20, 40-43"; the latest 10,000 at the most."""
+    found = Snapshot.objects.using(using).filter(work_item=item).order_by("-version")
+    return in_words(sorted(found.values_list("version", flat=True)[:MOST_VERSIONS]))
 
 
 def write_events(using: str, events: Sequence[Event]) -> None:

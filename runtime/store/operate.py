@@ -60,7 +60,9 @@ def _asking_again(using: str, item: WorkItem, wanted: Move, now: dt.datetime) ->
     """Let an item that ended while it waited, brought back, wait again: no step could go on without the answers."""
     back = item.asked and item.state in TERMINAL and wanted.state == State.QUEUED and wanted.restore is None
     kind = waits.reopen(using, item.pk, now) if back else ""
-    return replace(wanted, state=State.WAITING, reason=kind) if kind else wanted
+    if not kind:
+        return wanted
+    return replace(wanted, state=State.WAITING, reason=kind, data={**(wanted.data or {}), "waits_for": kind})
 
 
 def _signal_names(using: str, item: uuid.UUID) -> set[Name]:

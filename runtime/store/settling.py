@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import transaction
 
-from runtime import clock
+from runtime import clock, faults
 from runtime.choices import LIVE, TERMINAL, EventKind, Reason, State, WaitKind, WaitState
 from runtime.models import Event, Wait, WorkItem
 from runtime.store import children, mailboxes, waits, waking
@@ -183,7 +183,10 @@ def settle_now(using: str, items: Collection[uuid.UUID], *, ended: Collection[uu
         found = [freeing.items[pk] for pk in items if pk in freeing.items]
         return settle(freeing, found, clock.now(using), ended=list(over) if ended else ())
 
-    return transacted(using, once) if items else []
+    if not items:
+        return []
+    with faults.around("settle"):
+        return transacted(using, once)
 
 
 def settle_parents(using: str, ended: Collection[uuid.UUID]) -> list[WorkItem]:

@@ -197,9 +197,12 @@ class Outcome:
     written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
     signs it.
 
+    `drops` says that the snapshot of `version` goes with the commit that makes the next one, unless the item is held.
+
     `waits` are asked for from the version after the outcome; an outcome with waits leaves the item waiting, or queued
     at once (reason answered) when what it waits for is there. Its artifacts are those of the version to be made.
-    `asked` says that the item has waits which no step has consumed: `advance` consumes them.
+    `asked` says that the item has waits which no step has consumed, `answers` are the keys of those whose answers the
+    step was handed: `advance` consumes these, and takes back all others, answered meanwhile or not.
     """
 
     worker: uuid.UUID
@@ -209,6 +212,7 @@ class Outcome:
     state: str
     reason: str = ""
     advance: bool = False
+    drops: bool = False
     data: str | None = None
     initial: str | None = None
     state_schema: int = 1
@@ -226,6 +230,7 @@ class Outcome:
     children: tuple[NewItem, ...] = ()
     waits: tuple[NewWait, ...] = ()
     asked: bool = False
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,16 +118,24 @@ def _later(now: dt.datetime, seconds: float) -> dt.datetime:
 # Ending ---------------------------------------------------------------------------------------------------------------
 
 
-def consume(using: str, items: Collection[uuid.UUID]) -> None:
-    """Let the answers of these items count as used by the version that is being made, and take back what is open."""
-    waits = Wait.objects.using(using).filter(work_item__in=items)
-    answered = waits.filter(ANSWERED)
-    taken = Signal.objects.using(using).filter(taken_by__in=answered)
+def consume(using: str, handed: Mapping[uuid.UUID, Collection[str]]) -> list[Wait]:
+    """Let the answers that the items' steps were handed, by key, count as used by the version that is being made.
+
+    Takes back everything else that the items have asked for, and returns what people answered of it after the step
+    had begun: no step has seen these answers. They stay in the rows for the record.
+    """
+    waits = Wait.objects.using(using).filter(work_item__in=handed)
+    answered = list(waits.filter(ANSWERED).order_by("pk"))
+    used = {wait.pk for wait in answered if wait.key in handed[wait.work_item_id]}
+    taken = Signal.objects.using(using).filter(taken_by__in=used)
     of_wait = Wait.objects.using(using).filter(pk=OuterRef("taken_by")).values("base_version")[:1]
     taken.update(consumed_version=Subquery(of_wait) + 1)
-    answered.update(state=WaitState.CONSUMED, consumed_version=F("base_version") + 1, row_version=F("row_version") + 1)
-    withdraw(using, items)
-    WorkItem.objects.using(using).filter(pk__in=items).update(asked=False)
+    waits.filter(pk__in=used).update(
+        state=WaitState.CONSUMED, consumed_version=F("base_version") + 1, row_version=F("row_version") + 1
+    )
+    waits.filter(UNCONSUMED).update(state=WaitState.WITHDRAWN, row_version=F("row_version") + 1)
+    WorkItem.objects.using(using).filter(pk__in=handed).update(asked=False)
+    return [wait for wait in answered if wait.pk not in used and wait.state == WaitState.RESOLVED]
 
 
 def withdraw(using: str, items: Collection[uuid.UUID]) -> None:

@@ -68,6 +68,11 @@ class Crew:
         """Whether an operator wants this worker to take no new work."""
         return self.housekeeping.desired_state == WorkerState.DRAINING
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for a thread of the atomic lane."""
+        return self.atomic_lane.waiting
+
     def open(self) -> bool:
         """Register and start; wait for the database if it is away. Returns False when told to stop meanwhile."""
         while True:

@@ -171,7 +171,7 @@ class Drain:
         if self.stopping or self.crew.draining or (self.options.once and self.claimed_once):
             return
         room = self.options.concurrency - len(self.runs)
-        alone = self.pace.plan(room, self.runs, self.inbox.empty())
+        alone = self.pace.plan(room, self.runs, self.inbox.empty(), waiting=self.crew.waiting)
         if alone is None:
             return
         self.claiming = True

@@ -20,6 +20,7 @@ from runtime.conf import settings as roost
 from runtime.store.values import Held
 from runtime.worker import execute, outcomes, takeover
 from runtime.worker.punctual import Punctual
+from runtime.worker.retention_care import RetentionCare
 from runtime.worker.run import Run
 from runtime.worker.storage_care import StorageCare
 from runtime.worker.taking_up import TakingUp
@@ -59,7 +60,7 @@ class Housekeeping(threading.Thread):
         self._beat_at = _now() + roost.HEARTBEAT_SECONDS
         self._sweep_at = self._turned_at = _now()
         self._thorough_at = _now() + THOROUGH_SECONDS
-        cares = (StorageCare(drain.store.using), WorkspaceCare(drain.store.using))
+        cares = [care(drain.store.using) for care in (StorageCare, WorkspaceCare, RetentionCare)]
         self.schedules = Punctual(drain)
         taking_up = TakingUp(drain.store.using, drain.engines)
         self._duties = (

@@ -154,6 +154,11 @@ class AtomicLane:
         self._started = False
         self.on_connect: Callable[[], None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many runs no thread has begun with."""
+        return self._queue.qsize()
+
     def submit(self, runs: Sequence[Run]) -> None:
         """Queue the runs; the threads start with the first."""
         if not self._started:

@@ -273,6 +273,7 @@ def _hold(worker: uuid.UUID, run: Run, error: Incompatible) -> Outcome:
 
 def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
     claimed = run.claimed
+    drops = bool(values.get("advance")) and run.keeping.drops(run.version)
     return Outcome(
         worker=worker,
         item=claimed.id,
@@ -281,7 +282,10 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         limited=claimed.limited,
         has_parent=claimed.parent_id is not None,
         asked=run.asked,
-        initial=run.initial,
+        answers=tuple(run.told.answers) if run.asked else (),
+        # A first state that goes with the commit of the next one need not be written.
+        initial=None if drops else run.initial,
+        drops=drops,
         state_schema=run.engine.state_schema,
         **values,
     )

@@ -26,6 +26,8 @@ SUSPECT_SECONDS = 2.0
 UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
 STREAK_SECONDS = 5.0
+BACKLOG_SECONDS = 0.1
+"""Between two claims for little room while items claimed before still wait for a thread."""
 
 
 class Pace:
@@ -47,6 +49,7 @@ class Pace:
         self._streak_until = 0.0
         self._alone = False
         self._blocked = 0.0
+        self._claimed_at = 0.0
         self.idle = False
 
     def wait(self, room: bool) -> float:
@@ -83,8 +86,12 @@ class Pace:
         """Wait a little after the database refused to answer."""
         self._look_at = time.monotonic() + _about(0.5)
 
-    def plan(self, room: int, runs: Collection[object], quiet_inbox: bool) -> bool | None:
-        """Say whether to claim now: None no, False yes, True yes but one suspect alone."""
+    def plan(self, room: int, runs: Collection[object], quiet_inbox: bool, *, waiting: int = 0) -> bool | None:
+        """Say whether to claim now: None no, False yes, True yes but one suspect alone.
+
+        `waiting` is how many items wait for a thread: atomic steps end one by one, and claiming one item for each that
+        ended would cost a quarter of what their steps do.
+        """
         now = time.monotonic()
         if runs and now >= self._quiet_until:
             self._quiet_until = 0.0
@@ -98,8 +105,12 @@ class Pace:
             return None if runs else True
         if now < self._look_at:
             return None
+        plenty = room * 4 >= self._options.concurrency
+        if waiting and not plenty and now < self._claimed_at + BACKLOG_SECONDS:
+            self._look_at = self._claimed_at + BACKLOG_SECONDS
+            return None
         if self._expect:
-            return False if quiet_inbox or room * 4 >= self._options.concurrency else None
+            return False if quiet_inbox or plenty else None
         return self._look(now, runs)
 
     def _look(self, now: float, runs: Collection[object]) -> bool | None:
@@ -128,6 +139,7 @@ class Pace:
             return
         self._streak_until = 0.0
         self.idle = False
+        self._claimed_at = now
         self._expect = count >= limit
         # Due work that could not be had is locked by others or kept back by a limit: ask less and less often for it.
         self._blocked = 0.0 if count else min(max(BLOCKED_SECONDS, 2 * self._blocked), BLOCKED_MOST_SECONDS)

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from django.db import connections
 
-from runtime import clock, wake
+from runtime import clock, faults, wake
 from runtime.choices import WorkerState
 from runtime.conf import settings as roost
 from runtime.models import Worker
@@ -73,16 +73,20 @@ class Registration:
             started_at=now,
             heartbeat_at=now,
         )
-        Worker.objects.using(self._using).bulk_create([row], ignore_conflicts=True)
+        with faults.around("worker"):
+            Worker.objects.using(self._using).bulk_create([row], ignore_conflicts=True)
 
     def leave(self) -> None:
         """Mark the worker as gone."""
-        now = clock.now(self._using)
-        Worker.objects.using(self._using).filter(pk=self.id).update(state=WorkerState.OFFLINE, stopped_at=now)
+        self._write(state=WorkerState.OFFLINE, stopped_at=clock.now(self._using))
 
     def draining(self) -> None:
         """Mark the worker as finishing what it has."""
-        Worker.objects.using(self._using).filter(pk=self.id).update(state=WorkerState.DRAINING)
+        self._write(state=WorkerState.DRAINING)
+
+    def _write(self, **values: Any) -> None:
+        with faults.around("worker"):
+            Worker.objects.using(self._using).filter(pk=self.id).update(**values)
 
     def add_session(self) -> None:
         """Prepare this thread's database session and note it, so that whoever takes over can end it.
@@ -103,7 +107,7 @@ class Registration:
         with self._guard:
             self._sessions[thread] = (connection.connection, list(found))
             backends = [backend for _, backend in self._sessions.values()]
-            Worker.objects.using(self._using).filter(pk=self.id).update(backend_pids=backends)
+            self._write(backend_pids=backends)
 
 
 class Link(threading.Thread):

@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runtime import keeping
 from runtime.engine import Engine, Item, takes
 from runtime.journal.entries import Found, Write
 from runtime.jsondata import loads
@@ -41,9 +42,10 @@ class Run:
     """An item that this process owns: where it stands, and what is known of the step being made.
 
     `version`, `attempt`, `steps_total` and `data` follow each committed step. `asked` says that the item has waits
-    which no step has consumed, `told` what is known of them. `calls` are the events of the step's recorded calls,
-    `calling` the keys of those being made, `in_flight` the tasks that make them in an async step. `lost` is set (by
-    any thread) when the item was taken away: whatever the step still does is refused.
+    which no step has consumed, `told` what is known of them. `keeping` says which snapshots stay. `calls` are the
+    events of the step's recorded calls, `calling` the keys of those being made, `in_flight` the tasks that make them
+    in an async step. `lost` is set (by any thread) when the item was taken away: whatever the step still does is
+    refused.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Run:
         "initial",
         "item",
         "journal",
+        "keeping",
         "lost",
         "progress",
         "schema",
@@ -73,6 +76,7 @@ class Run:
     def __init__(self, claimed: Claimed, engine: Engine, journal: Recorder | None = None) -> None:
         self.claimed = claimed
         self.engine = engine
+        self.keeping = keeping.of(claimed.engine, engine.snapshots)
         self.journal = journal
         self.version = claimed.version
         self.attempt = claimed.attempt

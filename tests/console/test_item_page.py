@@ -147,14 +147,15 @@ def test_what_an_engine_said_is_hidden_from_those_who_may_not_read_payloads(staf
 @pytest.mark.parametrize(
     ("trait", "buttons"),
     [
-        ({"failed": True}, ["redrive", "follow_up", "acknowledge"]),
-        ({"failed": True, "version": 1}, ["redrive", "follow_up", "fork", "acknowledge"]),
-        ({"done": True}, ["requeue", "follow_up", "fork"]),
-        ({"paused": True}, ["resume", "cancel"]),
-        ({"running": True}, ["requeue", "pause", "cancel"]),
-        ({"waiting": True}, ["pause", "cancel"]),
+        ({"failed": True}, ["redrive", "follow_up", "acknowledge", "hold"]),
+        ({"failed": True, "version": 1}, ["redrive", "follow_up", "fork", "acknowledge", "hold"]),
+        ({"done": True}, ["requeue", "follow_up", "fork", "hold"]),
+        ({"paused": True}, ["resume", "hold", "cancel"]),
+        ({"running": True}, ["requeue", "pause", "hold", "cancel"]),
+        ({"waiting": True}, ["pause", "hold", "cancel"]),
+        ({"done": True, "legal_hold": True}, ["requeue", "follow_up", "fork", "unhold"]),
     ],
-    ids=["failed", "failed later", "done", "paused", "running", "waiting"],
+    ids=["failed", "failed later", "done", "paused", "running", "waiting", "on hold"],
 )
 def test_buttons_are_those_verbs_that_the_state_allows(trait: Any, buttons: list[str], boss: Client) -> None:
     assert page_of(boss, WorkItemFactory(**trait)).buttons == buttons

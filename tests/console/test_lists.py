@@ -60,8 +60,8 @@ FACTORIES: dict[type[Any], Any] = {
     JournalEntry: JournalEntryFactory,
 }
 TABLES = [*FACTORIES, Blob]
-# Session, user, count, rows; then what a table adds: the cursor of the live list, the leases' workers.
-QUERIES = {WorkItem: 5, Lease: 5}
+# Session, user, count, rows; then what a table adds: the live list's cursor and the namespaces, the leases' workers.
+QUERIES = {WorkItem: 6, Lease: 5}
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
@@ -135,7 +135,7 @@ def test_a_lease_is_listed_even_when_its_workers_row_is_gone(boss: Client) -> No
 @pytest.mark.parametrize("term", ["id", "parent", "key", "fingerprint"])
 def test_a_search_finds_items_by_whole_ids_and_keys(term: str, boss: Client) -> None:
     parent = WorkItemFactory()
-    wanted = WorkItemFactory(parent=parent, idempotency_key="order-17", fingerprint="feedbeef")
+    wanted = WorkItemFactory(failed=True, parent=parent, idempotency_key="order-17", fingerprint="feedbeef")
     WorkItemFactory()
     terms = {"id": wanted.pk, "parent": parent.pk, "key": " order-17 ", "fingerprint": "feedbeef"}
     found = boss.get(address(WorkItem), {"q": str(terms[term])}).context["cl"].result_list

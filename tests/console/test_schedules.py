@@ -82,6 +82,12 @@ def test_an_edit_that_leaves_the_times_alone_leaves_the_next_run_alone(boss: Cli
     assert (found().note, found().next_run) == ("y", made.next_run)
 
 
+def test_a_schedules_times_are_shown_to_the_second(boss: Client) -> None:
+    made = set_schedule("nightly", engine="counter", payload={"count_to": 3}, every=60)
+    assert made.next_run is not None
+    assert f"{made.next_run:%Y-%m-%d %H:%M:%S}</time>" in boss.get(address("changelist")).content.decode()
+
+
 @pytest.mark.scenario("B18")
 def test_schedules_are_edited_only_with_the_permission(staff: Any, log_in: Any) -> None:
     made = set_schedule("nightly", engine="counter", payload={"count_to": 3}, every=60)

@@ -154,6 +154,8 @@ def test_every_verb_does_what_it_says(boss: Client) -> None:
         "cancel": (WorkItemFactory(), State.CANCELLED),
         "follow_up": (WorkItemFactory(done=True), State.QUEUED),
         "fork": (WorkItemFactory(done=True), State.DONE),
+        "hold": (WorkItemFactory(done=True), State.DONE),
+        "unhold": (WorkItemFactory(legal_hold=True), State.QUEUED),
     }
     assert set(cases) == {action.name for action in ACTIONS}
     for verb, (item, state) in cases.items():

@@ -97,6 +97,7 @@ class Hand:
             "epoch": claimed.epoch,
             "version": claimed.version,
             "limited": claimed.limited,
+            "answers": tuple(one["key"] for one in json.loads(claimed.answers)["answers"]) if claimed.answers else (),
             "events": (NewEvent(kind=EventKind.STEP if advances else EventKind.WAITED),),
         }
         return Outcome(state=state, **(usual | values))

@@ -12,9 +12,11 @@ from tests.contracts.builders import Hand
 ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
 # What holds on one database alone is collected there alone.
 ON_POSTGRES = [
+    "test_console_plans.py",
     "test_quota_interleavings.py",
     "test_journal_interleavings.py",
     "test_postgres_store.py",
+    "test_prune_plans.py",
     "test_read_plans.py",
     "test_store_front.py",
     "test_store_interleavings.py",

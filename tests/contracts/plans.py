@@ -110,8 +110,9 @@ def watched_reads() -> Iterator[Plans]:
     found: Plans = {}
 
     def explained(execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
-        if text.startswith("SELECT"):
-            found[text % tuple(params or ())] = explain(connection, text, params, run=True)
+        if text.lstrip().startswith(("SELECT", "WITH")):
+            named = params if isinstance(params, dict) else tuple(params or ())
+            found[text % named] = explain(connection, text, params, run=True)
         return execute(text, params, many, context)
 
     with connection.execute_wrapper(explained):

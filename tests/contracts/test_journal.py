@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ from runtime.exceptions import (
     InvalidInput,
     JournalMismatch,
     PermanentError,
+    QuotaExceeded,
     RetryableError,
     UnstorableOutcome,
 )
-from runtime.journal import CallPolicy
+from runtime.journal import CallPolicy, Quota
 from runtime.journal.entries import Found, Place, Write
 from runtime.journal.lines import JsonLinesJournal
 from runtime.journal.memory import MemoryJournal
@@ -26,6 +30,7 @@ from runtime.journal.outside import Journal
 from runtime.models import JournalEntry
 from runtime.store import get_store
 from runtime.store.values import Claimed
+from runtime.testing import advance
 from tests.contracts.builders import Hand, put
 
 pytestmark = pytest.mark.django_db
@@ -88,6 +93,61 @@ class Callee:
 
 class Killed(BaseException):
     """Stands for the end of the process in the middle of a call."""
+
+
+@pytest.mark.scenario("S12")
+def test_no_more_calls_are_begun_in_a_window_than_its_quota_allows(journal: Journal) -> None:
+    policy = replace(QUICK, quotas=(Quota(most=2, seconds=60.0),))
+    callee = Callee("sent")
+
+    def send(key: str, name: str = "mail") -> Any:
+        return journal.run(key, callee, policy=policy, name=name)
+
+    with later(0):
+        send("1")
+    with later(30):
+        send("2")
+        with pytest.raises(QuotaExceeded) as caught:
+            send("3")
+        assert caught.value.details["retry_after"] == pytest.approx(30, abs=5)
+        assert (send("1"), send("3", name="other")) == ("sent", "sent"), "recorded, and counted apart"
+    with later(70):
+        send("3 again")
+        with pytest.raises(QuotaExceeded) as caught:
+            send("4")
+        assert caught.value.details["retry_after"] == pytest.approx(20, abs=5)
+    assert len(callee.calls) == 4
+
+
+@pytest.mark.scenario("S12")
+def test_a_quota_of_nothing_in_a_window_allows_nothing(journal: Journal) -> None:
+    with pytest.raises(QuotaExceeded) as caught:
+        journal.run("1", Callee(1), policy=replace(QUICK, quotas=(Quota(most=0, seconds=9.0),)), name="mail")
+    assert caught.value.details["retry_after"] == 9.0
+
+
+@pytest.mark.scenario("S12")
+def test_a_window_counts_the_runs_of_a_file_that_was_closed_between(tmp_path: Path) -> None:
+    policy = replace(QUICK, quotas=(Quota(most=1, seconds=60.0),))
+    for run in ("first", "second"):
+        with JsonLinesJournal(tmp_path / "journal.jsonl") as store:
+            journal = Journal(store, run)
+            if run == "first":
+                journal.run("1", Callee("sent"), policy=policy, name="mail")
+            else:
+                with pytest.raises(QuotaExceeded):
+                    journal.run("1", Callee("sent"), policy=policy, name="mail")
+                with later(61):
+                    assert journal.run("1", Callee("sent"), policy=policy, name="mail") == "sent"
+
+
+@contextmanager
+def later(seconds: float) -> Iterator[None]:
+    """Play the block later, by the database's clock and by this machine's."""
+    with advance(seconds), pytest.MonkeyPatch.context() as patch:
+        moment = time.time()
+        patch.setattr("runtime.journal.memory.time.time", lambda: moment + seconds)
+        yield
 
 
 @pytest.mark.scenario("S1")

@@ -151,3 +151,20 @@ def test_a_schedule_whose_zone_this_host_does_not_know_holds_up_no_other() -> No
     assert "Mars/Phobos" in lost.error
     [shown, _] = schedules.views()
     assert "Mars/Phobos" in shown.trouble
+
+
+@pytest.mark.scenario("S9")
+def test_a_schedule_that_was_mended_fires_at_once_what_it_had_put_off() -> None:
+    made = pulse()
+    due = made.next_run
+    with advance(61):
+        Schedule.objects.update(engine="gone")
+        assert [firing.fire_due(get_store(), ["gone"]) for _ in range(1)] == [0]
+        found = Schedule.objects.get()
+        assert (found.failures, found.next_run) == (1, due)
+        assert found.fire_at > found.next_run
+        assert firing.fire_due(get_store(), ["gone"]) == 0
+        mended = set_schedule("pulse", engine="counter")
+        assert (mended.failures, mended.error, mended.fire_at) == (0, "", due)
+        assert fire() == 1
+    assert keys() == expected(made, 1)

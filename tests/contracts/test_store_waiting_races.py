@@ -14,7 +14,7 @@ from django.db import transaction
 
 from runtime.choices import EventKind, Reason, State, WaitState
 from runtime.exceptions import Conflict
-from runtime.models import Signal, Wait
+from runtime.models import Mailbox, Resource, Signal, Wait
 from runtime.operations.approve import approve
 from runtime.operations.cancel import cancel
 from runtime.store import get_store
@@ -82,6 +82,21 @@ def test_two_signals_at_once_go_to_two_waits() -> None:
     assert not Signal.objects.filter(taken_by=None).exists()
 
 
+@pytest.mark.scenario("S7")
+def test_a_signal_for_a_name_locks_the_resources_of_who_waits_before_the_mailbox() -> None:
+    """Whoever asks for the name while it holds a resource locks them in this order; the other one would be a ring."""
+    hand = Hand()
+    pk = waiting(hand, wait_for(), resources=[{"key": "desk", "scope": "item"}])
+    with transaction.atomic():
+        Resource.objects.select_for_update().get(key="desk")
+        sent = Together([lambda: hand.store.signal(signal(payload=1))])
+        until(lambda: waiting_for_locks() > 0, "the signal's wait for the resource")
+        assert Mailbox.objects.select_for_update(nowait=True).get(name="go")
+    [(_, woken)] = sent.results()
+    assert [one.pk for one in woken] == [pk]
+    went_on_once(pk)
+
+
 @pytest.mark.scenario("S8")
 def test_two_deliveries_at_once_are_one_signal() -> None:
     store = get_store()
@@ -147,6 +162,32 @@ def test_of_two_answers_at_once_one_is_refused() -> None:
     assert behind(lambda: approve(pk, actor="ann"), late) == State.QUEUED
     assert Wait.objects.get().resolved_by == "ann"
     went_on_once(pk)
+
+
+@pytest.mark.scenario("S8")
+def test_a_commit_behind_an_answer_that_its_step_never_saw_does_not_consume_it() -> None:
+    hand = Hand()
+    pk = waiting(hand, wait_for("a", "approval", needed="any"), wait_for("b", "approval", needed="any"))
+    approve(pk, "a", actor="ann")
+    claimed = hand.take()
+    behind(lambda: approve(pk, "b", actor="bea"), lambda: hand.commit(claimed, State.DONE, asked=True))
+    assert dict(Wait.objects.values_list("key", "state")) == {"a": WaitState.CONSUMED, "b": WaitState.WITHDRAWN}
+    assert kinds(pk)[-2:] == [EventKind.STEP, EventKind.ANSWERED]
+
+
+@pytest.mark.scenario("S8")
+def test_an_answer_behind_the_commit_of_a_step_without_it_is_refused() -> None:
+    hand = Hand()
+    pk = waiting(hand, wait_for("a", "approval", needed="any"), wait_for("b", "approval", needed="any"))
+    approve(pk, "a", actor="ann")
+    claimed = hand.take()
+
+    def late() -> str:
+        with pytest.raises(Conflict) as caught:
+            approve(pk, "b", actor="bea")
+        return caught.value.state
+
+    assert behind(lambda: hand.commit(claimed, asked=True), late) == State.RUNNING
 
 
 @pytest.mark.scenario("S5")

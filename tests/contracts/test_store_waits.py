@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from runtime.choices import EventKind, Reason, State, WaitState
 from runtime.exceptions import Conflict, IdempotencyConflict, NotFound
 from runtime.models import Signal, Wait
 from runtime.models.workitem import new_id
+from runtime.queries import verify
 from runtime.store.base import Store
 from runtime.store.values import WaitAnswer
 from tests.contracts.asking import answer, park, signal, told, wait_for, waiting
-from tests.contracts.builders import Hand, after, cancelled, item, kinds, moved, put, traces
+from tests.contracts.builders import Hand, after, cancelled, item, kinds, last_event, moved, put, traces
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +108,67 @@ def test_ending_an_item_withdraws_its_waits_and_keeps_its_answers(worker: Hand) 
     assert told(worker.take()) == {"a": True}
 
 
+def _either(hand: Hand) -> uuid.UUID:
+    """Return an item that goes on with an answer to `a`, and asks for `b` still."""
+    pk = waiting(hand, wait_for("a", "approval", needed="any"), wait_for("b", "approval", needed="any"))
+    _say_yes(pk, "a")
+    return pk
+
+
+def _say_yes(pk: uuid.UUID, key: str, by: str = "ann") -> None:
+    found = Wait.objects.get(work_item=pk, key=key)
+    moved(pk, EventKind.APPROVED, answer=WaitAnswer(wait=found.pk, by=by, reason="", value=True, final=True))
+
+
+@pytest.mark.scenario("S8")
+@pytest.mark.parametrize("state", [State.RUNNING, State.DONE])
+def test_an_answer_that_came_after_the_step_began_is_not_used_by_it_and_stays_on_record(
+    worker: Hand, state: str
+) -> None:
+    pk = _either(worker)
+    claimed = worker.take()
+    _say_yes(pk, "b", by="bea")
+    assert worker.commit(claimed, state, asked=True) == state
+    used, late = Wait.objects.order_by("key")
+    assert (used.state, used.consumed_version) == (WaitState.CONSUMED, 1)
+    assert (late.state, late.consumed_version, late.resolution, late.resolved_by) == (
+        *(WaitState.WITHDRAWN, None),
+        *(True, "bea"),
+    )
+    assert kinds(pk)[-1] == EventKind.ANSWERED
+    assert last_event(pk).data == {"key": "b", "by": "bea", "unused": True}
+    assert list(verify.item(pk)) == []
+
+
+@pytest.mark.scenario("S8")
+def test_an_answer_that_came_while_a_step_failed_is_handed_to_the_next_run_of_it(worker: Hand) -> None:
+    pk = _either(worker)
+    claimed = worker.take()
+    _say_yes(pk, "b")
+    worker.commit(claimed, State.QUEUED, advance=False, reason=Reason.RETRY, error="{}", asked=True)
+    claimed = worker.take()
+    assert told(claimed) == {"a": True, "b": True}
+    worker.commit(claimed, asked=True)
+    assert set(Wait.objects.values_list("state", "consumed_version")) == {(WaitState.CONSUMED, 1)}
+    assert EventKind.ANSWERED not in kinds(pk)
+
+
+@pytest.mark.scenario("S5")
+def test_a_default_that_was_taken_after_the_step_began_is_not_used_by_it(worker: Hand, store: Store) -> None:
+    default = {"expires_in": 60, "has_default": True, "default": "7"}
+    pk = waiting(worker, wait_for("a", "approval", needed="any"), wait_for("b", "input", needed="any", **default))
+    _say_yes(pk, "a")
+    claimed = worker.take()
+    with after(61):
+        worker.renew(claimed)
+        store.sweep(batch=10)
+        assert Wait.objects.get(key="b").state == WaitState.EXPIRED
+        worker.commit(claimed, asked=True)
+    assert dict(Wait.objects.values_list("key", "state")) == {"a": WaitState.CONSUMED, "b": WaitState.WITHDRAWN}
+    assert EventKind.ANSWERED not in kinds(pk)
+    assert list(verify.item(pk)) == []
+
+
 def test_going_back_to_an_older_state_forgets_what_was_asked(worker: Hand, store: Store) -> None:
     pk = put()
     worker.commit(worker.take(), State.QUEUED)
@@ -114,6 +178,23 @@ def test_going_back_to_an_older_state_forgets_what_was_asked(worker: Hand, store
     moved(pk, EventKind.REDRIVEN, state=State.QUEUED, reason=Reason.REDRIVEN, restore=0)
     assert (Wait.objects.get().state, Signal.objects.get().taken_by) == (WaitState.WITHDRAWN, None)
     assert worker.take().answers is None
+
+
+@pytest.mark.scenario("S7")
+def test_a_signal_of_a_name_that_is_given_back_stays_with_the_item_that_took_it(worker: Hand, store: Store) -> None:
+    pk = put()
+    worker.commit(worker.take(), State.QUEUED)
+    store.signal(signal(payload=1))
+    assert park(worker, worker.take(), wait_for()) == State.QUEUED
+    worker.commit(worker.take(), State.FAILED, advance=False, reason=Reason.PERMANENT_ERROR, error="{}", asked=True)
+    moved(pk, EventKind.REDRIVEN, state=State.QUEUED, reason=Reason.REDRIVEN, restore=0)
+    kept = Signal.objects.get()
+    assert (kept.taken_by, kept.target_id, kept.consumed_version) == (None, pk, None)
+    again = worker.take()
+    put()
+    assert park(worker, worker.take(), wait_for()) == State.WAITING, "it is nobody else's"
+    assert park(worker, again, wait_for()) == State.QUEUED
+    assert told(worker.take()) == {"go": 1}
 
 
 # Signals --------------------------------------------------------------------------------------------------------------

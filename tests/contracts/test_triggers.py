@@ -13,7 +13,8 @@ import runtime.store
 from runtime import faults
 from runtime.choices import EventKind, Reason, State
 from runtime.faults import InjectedFault, Plan
-from runtime.models import Event, WorkItem
+from runtime.models import Event, Trigger, WorkItem
+from runtime.operations import triggering
 from runtime.operations.triggers import remove_trigger, set_trigger
 from runtime.store import get_store
 from runtime.store.base import Store
@@ -58,6 +59,46 @@ def test_an_item_that_is_done_enqueues_a_linked_child_in_its_namespace(hand: Han
     assert (event.kind, event.reason) == (EventKind.CHILD, "follow")
     assert event.data == {"child": str(child.pk), "engine": "echo", "trigger": "follow"}
     assert kinds(pk)[-1] == EventKind.CHILD
+
+
+@pytest.mark.scenario("L33")
+@pytest.mark.parametrize("fires", ["counter", "spawned"])
+def test_a_ring_that_nobody_saw_ends_by_itself_and_says_why(hand: Hand, settings: Any, fires: str) -> None:
+    """The end of each counter, or of the child that it spawned, enqueues the next counter."""
+    settings.ROOST_TRIGGER_CHAIN = 3
+    settings.ROOST_ENGINES = {**settings.ROOST_ENGINES, "spawned": settings.ROOST_ENGINES["counter"]}
+    follow(engine=fires, target="counter", condition="result == result", payload={"count_to": 1})
+    put()
+    for _ in range(20):
+        for claimed in hand.claim():
+            if claimed.engine == "counter":
+                put(engine="spawned", parent_id=claimed.id, relation="child")
+            hand.commit(claimed, State.DONE, result="1", has_parent=claimed.parent_id is not None)
+    assert WorkItem.objects.filter(relation="trigger").count() == 3
+    assert set(WorkItem.objects.values_list("state", flat=True)) == {State.DONE}
+    [told] = Event.objects.filter(kind=EventKind.TRIGGER_FAILED)
+    assert told.work_item.engine == fires
+    assert "ROOST_TRIGGER_CHAIN" in told.data["error"]
+
+
+@pytest.mark.scenario("L33")
+def test_two_halves_of_a_ring_that_were_set_at_once_come_to_an_end(hand: Hand, settings: Any) -> None:
+    settings.ROOST_TRIGGER_CHAIN = 4
+    settings.ROOST_ENGINES = {**settings.ROOST_ENGINES, "other": settings.ROOST_ENGINES["counter"]}
+    # Neither sees the other's row while it looks for rings.
+    halves = [("counter", "other"), ("other", "counter")]
+    Trigger.objects.bulk_create(
+        [Trigger(name=one, engine=one, on="done", target=two, payload={"count_to": 1}) for one, two in halves]
+    )
+    triggering.forget()
+    put()
+    for _ in range(20):
+        for claimed in hand.claim():
+            hand.commit(claimed, State.DONE, result="1", has_parent=claimed.parent_id is not None)
+    assert list(WorkItem.objects.order_by("pk").values_list("engine", flat=True)) == ["counter", "other"] * 2 + [
+        "counter"
+    ]
+    assert Event.objects.filter(kind=EventKind.TRIGGER_FAILED).count() == 1
 
 
 @pytest.mark.scenario("L33")

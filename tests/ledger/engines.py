@@ -51,6 +51,24 @@ class Write(Engine):
         return advance(snapshot, item)
 
 
+class HopCompact(Hop):
+    """Hop, of which only the latest snapshot is kept."""
+
+    snapshots = "compact"
+
+
+class HopSparse(Hop):
+    """Hop, of which every third snapshot is kept."""
+
+    snapshots = "interval(3)"
+
+
+class WriteCompact(Write):
+    """Write, of which only the latest snapshot is kept."""
+
+    snapshots = "compact"
+
+
 class Stubborn(Engine):
     """Never return, and never listen."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import uuid
 from typing import Any
 
@@ -17,12 +18,13 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from runtime import clock
-from runtime.choices import EventKind, Reason, State, WaitState
+from runtime.choices import LIVE, EventKind, Reason, State, WaitKind, WaitState
 from runtime.exceptions import RoostError
 from runtime.models import Lease, Signal, Wait, WorkItem
 from runtime.operations.approve import approve
@@ -38,6 +40,7 @@ from runtime.store.values import Claimed, Held, NewEvent, NewWait
 from runtime.testing import Clock
 from tests.contracts.asking import signal, wait_for
 from tests.contracts.builders import Hand, new_item
+from tests.properties.answers import Answers
 
 TERMS = st.builds(
     lambda need, on_failure: {"need": need, "on_failure": on_failure},
@@ -71,6 +74,9 @@ VERBS = {
 }
 
 
+FEW = 3
+"""Live items beyond which no more are enqueued: of many, each would be met too seldom to come to an end."""
+
 STORIES = [
     ("pause", "approve", "approve too", "resume"),
     ("approve", "approve too"),
@@ -93,6 +99,8 @@ class WaitsMachine(RuleBasedStateMachine):
         self.store = get_store()
         self.clock = Clock()
         self.hand = Hand()
+        self.answers = Answers()
+        self.numbers = itertools.count()
 
     @initialize(target=items, count=st.integers(1, 3))
     def begin(self, count: int) -> Any:
@@ -104,6 +112,7 @@ class WaitsMachine(RuleBasedStateMachine):
         transaction.set_rollback(True)
         self.run.__exit__(None, None, None)
 
+    @precondition(lambda self: WorkItem.objects.filter(state__in=LIVE).count() < FEW)
     @rule(target=items)
     def enqueue(self) -> uuid.UUID:
         return self.enqueue_one()
@@ -115,18 +124,25 @@ class WaitsMachine(RuleBasedStateMachine):
 
     @rule(target=grips, limit=st.integers(1, 3), alone=st.booleans())
     def claim(self, limit: int, alone: bool) -> Any:
-        return multiple(*self.hand.claim(limit, alone=alone))
+        return multiple(*self._claim(limit, alone=alone))
+
+    def _claim(self, limit: int, **values: Any) -> list[Claimed]:
+        claimed = self.hand.claim(limit, **values)
+        for one in claimed:
+            self.answers.claimed(one)
+        return claimed
 
     @rule(
         asks=st.lists(ASKS, min_size=1, max_size=3),
         mode=st.sampled_from(["all", "any"]),
         advance=st.booleans(),
         spawned=st.integers(0, 2),
+        answered=st.integers(0, 2),
         target=items,
     )
-    def ask(self, asks: list[Any], mode: str, advance: bool, spawned: int) -> Any:
-        """Claim an item, and let its step ask."""
-        claimed = self.hand.claim(1)
+    def ask(self, asks: list[Any], mode: str, advance: bool, spawned: int, answered: int) -> Any:
+        """Claim an item, and let its step ask; some of it is answered at once."""
+        claimed = self._claim(1)
         if not claimed:
             return multiple()
         grip = claimed[0]
@@ -134,6 +150,7 @@ class WaitsMachine(RuleBasedStateMachine):
         kids = tuple(new_item(parent_id=grip.id, relation="child") for _ in range(spawned))
         done = self._commit(grip, State.WAITING, reason=waits[0].kind, waits=waits, advance=advance, children=kids)
         assert done in (None, State.WAITING, State.QUEUED, State.PAUSED, State.FAILED)
+        self._answer_all(grip.id, answered)
         return multiple(*[kid.id for kid in kids] if done else [])
 
     @rule(grip=consumes(grips), end=st.sampled_from([State.QUEUED, State.QUEUED, State.DONE, State.FAILED, "retry"]))
@@ -142,12 +159,59 @@ class WaitsMachine(RuleBasedStateMachine):
         error = {"error": "{}", "reason": Reason.RETRY if end == "retry" else Reason.PERMANENT_ERROR} if fails else {}
         self._commit(grip, State.QUEUED if end == "retry" else end, advance=not fails, **error)
 
+    @rule(late=st.booleans(), end=st.sampled_from([State.QUEUED, State.DONE, "retry", State.FAILED]))
+    def work(self, late: bool, end: str) -> None:
+        """Claim what is due, and make its steps; some questions are answered only while they run."""
+        claimed = self._claim(3)
+        for grip in claimed if late else ():
+            self._answer_all(grip.id)
+        for grip in claimed:
+            self.step(grip, end)
+
+    @rule(
+        end=st.sampled_from([State.QUEUED, State.DONE, "retry"]),
+        mode=st.sampled_from(["any", "all"]),
+        verbs=st.sampled_from([(), *STORIES]),
+    )
+    def decide_late(self, end: str, mode: str, verbs: tuple[str, ...]) -> None:
+        """Let a step ask two people; answer one of them, and the other one once the step runs, if it does."""
+        for grip in self._claim(1):
+            waits = tuple(_wait(f"approval {n}", "approval", mode, {}) for n in range(2))
+            if self._commit(grip, State.WAITING, reason="approval", waits=waits, advance=False) != State.WAITING:
+                return
+            self._answer_all(grip.id, 1)
+            for verb in verbs:
+                with contextlib.suppress(RoostError):
+                    VERBS[verb](grip.id)
+                self.every_answer_is_kept()
+            self.work(late=True, end=end)
+
+    @rule(number=st.integers(0, 50), most=st.integers(1, 3))
+    def answer(self, number: int, most: int) -> None:
+        """Answer questions of an item that asks, the first ones of them or all."""
+        asking = list(WorkItem.objects.filter(asked=True, state__in=LIVE).order_by("pk").values_list("pk", flat=True))
+        if asking:
+            self._answer_all(asking[number % len(asking)], most)
+
+    def _answer_all(self, pk: uuid.UUID, most: int = 3) -> None:
+        for wait in Wait.objects.filter(work_item=pk, state=WaitState.OPEN).order_by("pk")[:most]:
+            for by in ("ann", "bea"):
+                with contextlib.suppress(RoostError):
+                    if wait.kind == WaitKind.APPROVAL:
+                        approve(pk, wait.key, actor=by)
+            if wait.kind == WaitKind.SIGNAL:
+                self.send(pk, named=False)
+            self.what_must_hold_holds()
+
     def _commit(self, grip: Claimed, state: str, **values: Any) -> str | None:
         """Commit as a worker would, which knows of an item what the claim told it."""
         values |= {"asked": grip.answers is not None, "has_parent": grip.parent_id is not None}
         if not values["advance"]:
             values["initial"] = '{"count": 0}' if grip.data is None else None
-        return self.hand.commit(grip, state, events=(NewEvent(kind=EventKind.LOG),), **values)
+        left = self.hand.commit(grip, state, events=(NewEvent(kind=EventKind.LOG),), **values)
+        if left is not None and values["advance"]:
+            self.answers.used(grip)
+        return left
 
     @rule(
         number=st.integers(0, 50), verbs=st.one_of(st.tuples(st.sampled_from(sorted(VERBS))), st.sampled_from(STORIES))
@@ -165,10 +229,10 @@ class WaitsMachine(RuleBasedStateMachine):
 
     @rule(pk=items, named=st.booleans())
     def send(self, pk: uuid.UUID, named: bool) -> None:
-        try:
-            self.store.signal(signal(payload=1, target=None if named else pk))
-        except RoostError:
-            return
+        sent = signal(payload=next(self.numbers), target=None if named else pk)
+        self.answers.sent(sent.id, sent.payload)
+        with contextlib.suppress(RoostError):
+            self.store.signal(sent)
 
     @rule()
     def die(self) -> None:
@@ -196,6 +260,11 @@ class WaitsMachine(RuleBasedStateMachine):
         assert list(verify.everything()) == []
 
     @invariant()
+    def every_answer_is_kept(self) -> None:
+        for pk, version in WorkItem.objects.filter(asked=True, state__in=LIVE).values_list("pk", "version"):
+            self.answers.kept(pk, version)
+
+    @invariant()
     def no_signal_is_left_for_whoever_waits(self) -> None:
         free = list(Signal.objects.filter(taken_by=None))
         waiting = Wait.objects.filter(state=WaitState.OPEN, kind="signal", work_item__state__in=["waiting", "paused"])
@@ -220,4 +289,4 @@ def _wait(key: str, kind: str, mode: str, given: dict[str, Any]) -> NewWait:
 @pytest.mark.django_db
 @pytest.mark.scenario("S5", "S7", "S8", "S13")
 def test_nobody_who_waits_is_forgotten() -> None:
-    run_state_machine_as_test(WaitsMachine, settings=settings(max_examples=20, stateful_step_count=40))
+    run_state_machine_as_test(WaitsMachine, settings=settings(max_examples=60, stateful_step_count=40))

@@ -317,6 +317,14 @@ def test_trigger_makes_no_sense() -> None:
         assert configuration.trigger_makes_no_sense() == []
 
 
+def test_snapshot_policy_unknown() -> None:
+    for given, word in (({"counter": "some"}, "interval(20)"), ({"nobody": "full"}, "not registered")):
+        with override_settings(ROOST_SNAPSHOTS=given):
+            only(configuration.snapshot_policy_unknown(), "roost.E020", "ROOST_SNAPSHOTS", word)
+    with override_settings(ROOST_SNAPSHOTS={"counter": "interval(7)"}):
+        assert configuration.snapshot_policy_unknown() == []
+
+
 def test_workspaces_root_not_absolute(settings: Any) -> None:
     settings.ROOST_WORKSPACES_ROOT = "workspaces"
     only(configuration.workspaces_root_not_absolute(), "roost.E015", "ROOST_WORKSPACES_ROOT", "absolute")
@@ -351,3 +359,22 @@ def test_outgoing_allows_everything(settings: Any, everything: str) -> None:
     assert configuration.outgoing_allows_everything() == []
     settings.ROOST_OUTGOING_ALLOW = ["10.0.0.0/8", everything]
     only(configuration.outgoing_allows_everything(), "roost.W016", everything)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"engine": "nobody"}, "'nobody'"),
+        ({"verifier": "none"}, "verifier"),
+        ({"secret": "short"}, "secret"),
+        ({"secret": "env:ROOST_TEST_NO_SUCH_SECRET"}, "not set"),
+        ({"payload": "$result"}, "$result"[1:]),
+    ],
+)
+def test_webhook_makes_no_sense(settings: Any, changes: dict[str, Any], shown: str) -> None:
+    good = {"engine": "counter", "verifier": "github", "secret": "a secret of some length"}
+    settings.ROOST_WEBHOOKS = {"in": good}
+    assert configuration.webhook_makes_no_sense() == []
+    settings.ROOST_WEBHOOKS = {"in": good | changes}
+    found = only(configuration.webhook_makes_no_sense(), "roost.E018", "ROOST_WEBHOOKS['in']", shown)
+    assert good["secret"] not in str(found)

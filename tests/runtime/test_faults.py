@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection
 
 from runtime import faults
 from runtime.exceptions import InvalidInput
@@ -48,6 +49,29 @@ def test_a_process_can_be_told_to_kill_itself() -> None:
     environment = {**os.environ, faults.VARIABLE: "call.before:kill"}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, b"")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dropped_connection_is_noticed_by_who_uses_it_next() -> None:
+    connection.ensure_connection()
+    raw = connection.connection
+    with faults.planned(Plan(point="commit.after", action="drop")), pytest.raises(OperationalError):
+        faults.reach("commit.after")
+    with pytest.raises(Exception, match="closed"):
+        raw.cursor()
+    connection.close()
+
+
+def test_a_test_may_add_an_action_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[str] = []
+    monkeypatch.setitem(faults.ACTIONS, "note", reached.append)
+    plan = Plan.parse("signal.before:note:2")
+    with faults.planned(plan):
+        faults.reach("signal.before")
+        assert not plan.due
+        faults.reach("signal.before")
+    assert plan.due
+    assert reached == ["signal.before"]
 
 
 @pytest.mark.parametrize("text", ["nowhere", "commit.after:explode", "commit.after:kill:often"])

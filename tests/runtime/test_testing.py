@@ -260,7 +260,7 @@ def test_an_item_is_given_back_after_as_many_steps_as_asked_for() -> None:
 
 @pytest.mark.django_db
 def test_work_without_end_is_an_error_and_not_a_test_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.testing.MOST_STEPS", 20)
+    monkeypatch.setattr("runtime.worker.inline_worker.MOST_STEPS", 20)
     item = enqueue("endless", {})
     with pytest.raises(RoostError, match="Does an engine never end"):
         drain()

@@ -27,10 +27,12 @@ from runtime.management.roost import (
     moves,
     replays,
     resources,
+    retention,
     schedules,
     stories,
     triggers,
     upkeep,
+    webhooks,
     workspaces,
 )
 from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
@@ -39,7 +41,7 @@ from runtime.management.roost.printer import Printer
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
     *(moves, going_back, replays, carry, answers, letters),
-    *(limits, resources, schedules, triggers, upkeep, workspaces, deploys, demo),
+    *(limits, resources, schedules, triggers, webhooks, upkeep, retention, workspaces, deploys, demo),
 )
 
 

@@ -38,4 +38,4 @@ ROOST_ENGINES: dict[str, str] = {
     **getattr(_product, "ROOST_ENGINES", {}),
 }
 # The demo's item watches a page that the demo serves on this machine.
-ROOST_OUTGOING_ALLOW: list[str] = [*getattr(_product, "ROOST_OUTGOING_ALLOW", []), "127.0.0.1"]
+ROOST_OUTGOING_ALLOW: list[str] = [*getattr(_product, "ROOST_OUTGOING_ALLOW", []), "127.0.0.0/8", "::1"]

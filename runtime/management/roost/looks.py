@@ -120,6 +120,7 @@ def _rest(item: WorkItem) -> Iterable[tuple[str, Any]]:
     yield "fair key", item.fair_key
     yield "key", item.idempotency_key
     yield "parent", item.parent_id
+    yield "legal hold", "yes" if item.legal_hold else ""
     yield "deadline", moment(item.deadline_at) if item.deadline_at else ""
     yield "epoch", item.epoch
     yield "row version", item.row_version

@@ -1,4 +1,4 @@
-"""`roost cancel`, `requeue`, `redrive`, `follow-up`, `pause`, `resume`, `release`, `prioritise`: move items."""
+"""`roost cancel`, `requeue`, `redrive`, `follow-up`, `pause`, `resume`, `release`, `hold`, `prioritise`: move items."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from runtime.management.roost.enqueue import payload
 from runtime.models import WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.follow_up import follow_up
+from runtime.operations.hold import hold, unhold
 from runtime.operations.pause import pause
 from runtime.operations.prioritise import prioritise
 from runtime.operations.redrive import redrive
@@ -41,6 +42,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="Pause again after N more steps.")
     parser = _declare(commands, "release", release, "End the lease of running items, or a claim on a resource.")
     parser.add_argument("--resource", metavar="KEY", help="End the claim on this resource instead.")
+    _declare(commands, "hold", hold, "Put items on legal hold: they, and what they need, are never pruned.")
+    _declare(commands, "unhold", unhold, "Lift the legal hold of items.")
     parser = _declare(commands, "prioritise", prioritise, "Set the priority of items that have not ended.")
     parser.add_argument("--priority", type=int, required=True, metavar="N", help="Higher is sooner.")
 

@@ -9,7 +9,7 @@ from itertools import islice
 from django.core.checks import ERROR, run_checks
 from django.core.management.base import CommandError
 
-from runtime import wake
+from runtime import faults, wake
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
@@ -32,7 +32,10 @@ def register(commands: Commands) -> None:
     parser = commands.add("verify", verify, about="Check the invariants of an item, or of all items.")
     parser.add_argument("item", nargs="?", metavar="ID", help="The work item's id, or its first digits.")
     parser.add_argument("--all", action="store_true", help="All items.")
-    commands.add("doctor", doctor, about="Look whether this installation is able to work.")
+    parser = commands.add("doctor", doctor, about="Look whether this installation is able to work.")
+    parser.add_argument(
+        "--fault-points", action="store_true", help="Only list the points at which a test can let a process fail."
+    )
 
 
 def sweep(call: Call) -> None:
@@ -72,6 +75,9 @@ def verify(call: Call) -> None:
 
 def doctor(call: Call) -> None:
     """Look at everything; exit code 1 if there is a problem, 0 with warnings."""
+    if call.options["fault_points"]:
+        _fault_points(call)
+        return
     found = [*_system_checks(), *doctor_queries.findings(using=call.using)]
     call.printer.document({"findings": shapes.plain(found)})
     for finding in found:
@@ -81,6 +87,18 @@ def doctor(call: Call) -> None:
     problems = sum(finding.level == "problem" for finding in found)
     if problems:
         raise CommandError(_found(problems), returncode=CONFLICT)
+
+
+def _fault_points(call: Call) -> None:
+    """Tell where the crash suite lets processes fail; nothing does outside of tests."""
+    points = [
+        {"point": f"{place}.{side}", "what": f"{side} {what}"}
+        for place, what in faults.PLACES.items()
+        for side in faults.SIDES
+    ]
+    call.printer.document({"points": points, "actions": sorted(faults.ACTIONS), "variable": faults.VARIABLE})
+    rows = ((one["point"], one["what"]) for one in points)
+    call.printer.table(("point", "where a process can fail"), rows, empty="There is none.")
 
 
 def _found(count: int, more: str = "") -> str:

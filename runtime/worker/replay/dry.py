@@ -136,6 +136,8 @@ class _Replaying:
         if kept is None or before is None:
             missing = version if kept is None else version - 1
             self._note(version, f"Snapshot {missing} is not kept.")
+        elif version <= self.history.pruned_through:
+            self._note(version, "What is recorded of its step has been pruned.")
         elif kept.restored_from is not None:
             self._note(version, f"No step made it: it was restored from version {kept.restored_from}.")
         else:
@@ -166,6 +168,8 @@ class _Replaying:
             self._note(item.version + 1, f"The run was ended by something else than its step: {item.reason}.")
         elif isinstance(item.last_error, dict) and item.last_error.get("type") == "StepTimeout":
             self._note(item.version + 1, "The step ran out of its time limit, which is not replayed.")
+        elif item.version + 1 <= self.history.pruned_through:
+            self._note(item.version + 1, "What is recorded of the step that failed has been pruned.")
         elif before is None and item.version:
             self._note(item.version + 1, f"Snapshot {item.version} is not kept.")
         else:

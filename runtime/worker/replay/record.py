@@ -15,7 +15,7 @@ from django.db.models import Count
 from runtime.asks import Answer
 from runtime.choices import EventKind, WaitState
 from runtime.journal.entries import WHOLE_RUN, Entry
-from runtime.models import Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.models import Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
 from runtime.store.waits import ANSWERED
 from runtime.worker.asking import Told
 
@@ -41,6 +41,7 @@ class Child:
 class History:
     """What the events of a run tell of the step that starts from each version (of its last run, where it ran again).
 
+    Of steps up to the one that made version `pruned_through`, events or answers have been pruned.
     `imported` has, for each import, the event's number, the id that the run had before it, and its namespace then.
     """
 
@@ -53,6 +54,7 @@ class History:
     imported: list[tuple[int, uuid.UUID | None, str]] = field(default_factory=list)
     forked: bool = False
     redacted: bool = False
+    pruned_through: int = -1
 
     def name(self, base: int, item: WorkItem) -> tuple[uuid.UUID, str]:
         """Return the id and the namespace that the item had when the step from `base` ran: an import gives others."""
@@ -65,7 +67,8 @@ class History:
 
 def history(item: WorkItem, using: str) -> History:
     """Read the events of a run."""
-    found = History()
+    pruned = PrunedHistory.objects.using(using).filter(pk=item.pk).first()
+    found = History(pruned_through=-1 if pruned is None else pruned.steps_through + 1)
     told = Event.objects.using(using).filter(work_item=item, kind__in=_TELLING).order_by("seq")
     for event in told.only("seq", "kind", "version", "attempt", "reason", "data").iterator(chunk_size=500):
         _take(found, event)

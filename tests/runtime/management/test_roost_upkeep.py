@@ -15,7 +15,7 @@ from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
-from runtime import artifacts
+from runtime import artifacts, faults
 from runtime.choices import State
 from runtime.models import Artifact, Blob, WorkItem
 from runtime.store import blobs
@@ -189,3 +189,11 @@ def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
     command.stdout.close()
     _, error = command.communicate(timeout=30)
     assert (command.returncode, error) == (128 + signal.SIGPIPE, b"")
+
+
+def test_doctor_lists_the_points_at_which_a_test_can_let_a_process_fail() -> None:
+    told = document("doctor", "--fault-points")
+    assert [one["point"] for one in told["points"]] == list(faults.POINTS)
+    assert {"kill", "raise", "drop"} <= set(told["actions"])
+    lines = [line.split(maxsplit=1) for line in run("doctor", "--fault-points").splitlines()]
+    assert ["commit.after", f"after {faults.PLACES['commit']}"] in lines

@@ -16,6 +16,7 @@ from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.base import ItemOperation
 from runtime.operations.cancel import Cancel, cancel
 from runtime.operations.enqueue import enqueue
+from runtime.operations.hold import Hold
 from runtime.operations.pause import Pause
 from runtime.operations.prioritise import Prioritise
 from runtime.operations.redrive import Redrive
@@ -36,6 +37,7 @@ VERBS: dict[str, tuple[Make, dict[str, Any]]] = {
     "resume": (Resume, {"paused": True}),
     "release": (Release, {"running": True}),
     "acknowledge": (Acknowledge, {"failed": True}),
+    "hold": (Hold, {}),
     "prioritise": (lambda item, **options: Prioritise(item, 7, **options), {}),
 }
 """Each verb, and an item that it may be said to."""

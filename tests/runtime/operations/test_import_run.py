@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import uuid
 from collections.abc import Callable
@@ -127,6 +128,18 @@ def test_secrets_are_taken_out_on_wish() -> None:
         export(new_id())
 
 
+def test_secrets_in_columns_of_text_are_taken_out_too_and_the_rest_still_fits() -> None:
+    secret = "postgres://ann:pw@h/db and Bearer abcdefgh"
+    item = full()
+    EventFactory(work_item=item, kind=EventKind.LOG, reason=secret, actor=secret)
+    JournalEntry.objects.filter(work_item=item).update(name=("postgres://a:b@h/" + "x" * 200)[:200])
+    Wait.objects.filter(work_item=item).update(prompt=secret, resolved_by=secret)
+    text = text_of(export(item.pk, redact=True))
+    assert not any(word in text for word in ("ann:pw", "abcdefgh", "//a:b@"))
+    made = import_run(text)
+    assert made.waits.get().prompt == "postgres://[redacted]@h/db and Bearer [redacted]"[: len(secret)]
+
+
 def test_what_is_too_large_is_neither_exported_nor_imported(settings: Any) -> None:
     item = full()
     text = through_text(item)
@@ -135,6 +148,31 @@ def test_what_is_too_large_is_neither_exported_nor_imported(settings: Any) -> No
         export(item.pk)
     with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
         import_run(text)
+    with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
+        import_run(json.loads(text))
+
+
+class Endless(dict[str, Any]):
+    """A document whose keys never end: whoever reads all of it before looking at its size does not come back."""
+
+    def items(self) -> Any:
+        return ((str(number), "x" * 1000) for number in itertools.count())
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_a_document_of_values_is_left_alone_once_it_is_too_large() -> None:
+    with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
+        import_run(Endless(format="roost-run"))
+
+
+def test_a_document_of_values_that_are_no_json_is_refused() -> None:
+    ring: dict[str, Any] = {"format": "roost-run"}
+    ring["item"] = ring
+    for odd in (ring, {"format": "roost-run", "item": object()}, {"format": "roost-run", "item": {1, 2}}):
+        with pytest.raises(InvalidInput, match="no JSON"):
+            import_run(odd)
 
 
 def _set(*path: Any) -> Callable[[Any], None]:

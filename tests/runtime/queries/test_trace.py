@@ -11,15 +11,21 @@ import pytest
 
 from runtime.choices import EventKind, JournalState, Reason, State, WaitState
 from runtime.models import JournalEntry, Wait, WorkItem
+from runtime.operations.approve import approve
+from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
+from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
 from runtime.operations.pause import pause
+from runtime.operations.requeue import requeue
 from runtime.operations.resume import resume
 from runtime.queries import trace as traces
 from runtime.queries.trace import trace
 from runtime.queries.trace_page import page, shown
+from runtime.store.values import NewEvent
 from runtime.testing import advance, drain
-from tests.contracts.builders import Hand
+from tests.contracts.asking import park, wait_for
+from tests.contracts.builders import Hand, put
 from tests.factories import ArtifactFactory, EventFactory, SnapshotFactory, WorkItemFactory, now
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +136,65 @@ def test_the_time_line_tells_when_it_was_what_and_on_which_worker(settings: Any)
     # The last step's own event does not say whether its item left the worker; the next one does.
     assert told == [("queued", 10), ("running", 5), ("queued", 2), ("running", 1), ("paused", 10), ("queued", 2)]
     assert [one.worker for one in found.spans if one.worker] == [str(hand.id)] * 2
+
+
+ASKED = (NewEvent(kind=EventKind.ASKED),)
+
+
+def asking() -> uuid.UUID:
+    """Return an item that waits for an approval."""
+    pk, hand = put(), Hand()
+    assert park(hand, hand.take(), wait_for("plan", "approval"), events=ASKED) == State.WAITING
+    return pk
+
+
+def spans(pk: uuid.UUID) -> list[tuple[str, int]]:
+    """Return the states of an item's time line, and their seconds."""
+    with advance(30):
+        return [(one.state, round(one.seconds)) for one in trace(WorkItem.objects.get(pk=pk)).spans]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_item_that_waits_is_drawn_as_waiting_again_after_a_pause(monkeypatch: pytest.MonkeyPatch, cut: bool) -> None:
+    pk = asking()
+    with advance(5):
+        pause(pk)
+    with advance(10):
+        resume(pk, reason="go on")
+    with advance(20):
+        assert approve(pk, actor="ann").state == State.QUEUED
+    drawn = [("waiting", 5), ("paused", 5), ("waiting", 10), ("queued", 10)]
+    if cut:
+        monkeypatch.setattr(traces, "MOST_EVENTS", 4)  # the pause is the first that is told of
+        drawn = drawn[1:]
+    assert [span for span in spans(pk) if span[1]] == drawn
+
+
+def test_an_item_paused_as_it_began_to_wait_is_drawn_as_waiting_once_it_is_resumed() -> None:
+    pk, hand = put(), Hand()
+    claimed = hand.take()
+    pause(pk)
+    park(hand, claimed, wait_for("plan", "approval"), events=ASKED)
+    with advance(10):
+        resume(pk)
+    assert [span for span in spans(pk) if span[1]] == [("paused", 10), ("waiting", 20)]
+
+
+def test_an_item_that_waits_again_after_it_was_brought_back_is_drawn_so() -> None:
+    pk = asking()
+    with advance(5):
+        cancel(pk)
+    with advance(10):
+        requeue(pk, reason="after all")
+    assert [span for span in spans(pk) if span[1]] == [("waiting", 5), ("waiting", 20)]
+
+
+def test_an_item_reopened_with_new_input_is_drawn_as_queued_from_then_on() -> None:
+    pk, hand = put(engine="counter"), Hand()
+    hand.commit(hand.take(), State.DONE, result="1", events=(NewEvent(kind=EventKind.DONE),))
+    with advance(20):
+        follow_up(pk, input={"more": 1})
+    assert [span for span in spans(pk) if span[1]] == [("queued", 10)]
 
 
 def test_the_time_line_of_an_ended_run_ends_with_it(settings: Any) -> None:

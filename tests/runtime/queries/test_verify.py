@@ -166,3 +166,15 @@ def test_each_broken_wait_is_found(code: str) -> None:
         rows.wait(item, "first", state=WaitState.RESOLVED, resolution=True, needed="any")
     rows.wait(item, "a", **BREAK_WAITS[code])
     assert code in codes()
+
+
+def test_a_step_that_was_committed_twice_is_found() -> None:
+    item = rows.item(event_seq=3, version=1)
+    Event.objects.filter(work_item=item, kind="step").update(version=1)
+    assert codes() == ["doubled_step"]
+
+
+def test_a_write_of_an_owner_whose_time_was_over_is_found() -> None:
+    item = rows.item(event_seq=3, epoch=2)
+    Event.objects.filter(work_item=item, seq=3).update(epoch=1)
+    assert codes() == ["zombie"]

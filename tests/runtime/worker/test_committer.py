@@ -130,7 +130,16 @@ def hand_claimed(outcome: Outcome) -> Any:
     """Return as much of a claimed item as an outcome is made of."""
     found = WorkItem.objects.get(pk=outcome.item)
     return type(
-        "Claimed", (), {"id": found.pk, "epoch": found.epoch, "version": found.version, "limited": False, "data": None}
+        "Claimed",
+        (),
+        {
+            "id": found.pk,
+            "epoch": found.epoch,
+            "version": found.version,
+            "limited": False,
+            "data": None,
+            "answers": None,
+        },
     )
 
 
@@ -159,6 +168,43 @@ def test_a_lock_that_is_not_had_in_time_is_no_failure_of_the_item() -> None:
         return store.commit(some)
 
     assert committer(Between(commit)).commit(outcomes) == {outcomes[0].item: State.RUNNING}
+
+
+@pytest.mark.scenario("L47")
+@pytest.mark.parametrize("another", [DataError("no"), ValueError("no")], ids=["refused", "unwritable"])
+def test_an_outcome_that_is_refused_once_its_row_is_free_fails_its_item(another: Exception) -> None:
+    _hand, outcomes = batch(1)
+    errors = iter([OperationalError("canceling statement due to lock timeout"), another])
+
+    def commit(store: Store, some: Sequence[Outcome]) -> dict[UUID, str]:
+        if some[0].advance:
+            raise next(errors)
+        return store.commit(some)
+
+    assert committer(Between(commit)).commit(outcomes) == {outcomes[0].item: State.FAILED}
+    found = item(outcomes[0].item)
+    assert (found.reason, found.fingerprint) == ("permanent_error", "unstorable")
+
+
+@pytest.mark.scenario("L40")
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
+def test_a_connection_that_is_lost_as_an_outcome_is_tried_again_is_read_back(applied: bool) -> None:
+    _hand, outcomes = batch(1)
+    tries: list[int] = []
+
+    def commit(store: Store, some: Sequence[Outcome]) -> dict[UUID, str]:
+        tries.append(len(some))
+        if len(tries) == 1:
+            raise OperationalError("canceling statement due to lock timeout")
+        if len(tries) == 2:
+            if applied:
+                store.commit(some)
+            connections["default"].close()
+            raise OperationalError("server closed the connection unexpectedly")
+        return store.commit(some)
+
+    assert committer(Between(commit)).commit(outcomes) == {outcomes[0].item: State.RUNNING}
+    assert (item(outcomes[0].item).version, len(tries)) == (1, 2 if applied else 3)
 
 
 @pytest.mark.scenario("B9", "L47")

@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 
+from runtime.asks import Approval
 from runtime.choices import State
 from runtime.engine import Complete, Engine, Item, Snapshot
-from runtime.models import Event, Lease, ResourceClaim, WorkItem
+from runtime.models import Event, Lease, ResourceClaim, Wait, WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
-from runtime.step import StepContext
+from runtime.step import StepContext, Suspend
 from runtime.store import get_store
 from runtime.tasks import drain_here
 from runtime.worker import outcomes
+from runtime.worker.atomic import InDoubt
 from runtime.worker.context import Context
 from runtime.worker.drain import Drain
-from runtime.worker.lanes import Finished
+from runtime.worker.lanes import Finished, Settled
 from runtime.worker.options import WorkerOptions
 from runtime.worker.run import Run
 from runtime.worker.stop import StopToken
@@ -103,5 +105,23 @@ def test_a_write_that_was_fenced_off_frees_what_the_item_held(drain: Drain) -> N
     assert ResourceClaim.objects.filter(held=True).exists()
     drain._handle([Finished(run, outcome)])
     assert not ResourceClaim.objects.exists()
+    assert not Lease.objects.exists()
+    assert run.id not in drain.runs
+
+
+@pytest.mark.scenario("L40")
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
+def test_an_item_whose_parking_was_in_doubt_waits_once_at_no_cost_of_an_attempt(drain: Drain, applied: bool) -> None:
+    item = enqueue("write", {"steps": 1})
+    run = take(drain)
+    pause = Suspend([Approval("plan")], "all")
+    outcome = outcomes.suspend(drain.worker, run, Context(run, drain.store.using), pause)
+    if applied:
+        drain.store.commit([outcome])
+    drain._handle([Settled(run, outcome, None, doubt=InDoubt(outcome))])
+    found = WorkItem.objects.get(pk=item.pk)
+    assert (found.state, found.attempt, found.version) == (State.WAITING, 0, 0)
+    assert Wait.objects.get(work_item=item).state == "open"
+    assert Event.objects.filter(work_item=item, kind="asked").count() == 1
     assert not Lease.objects.exists()
     assert run.id not in drain.runs

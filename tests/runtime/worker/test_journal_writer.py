@@ -183,6 +183,34 @@ def test_a_write_that_is_never_let_in_is_given_up_at_last(make: Callable[..., Jo
         make(Between(lambda between, writes: [BUSY] * len(writes))).write(begin(item))
 
 
+@pytest.mark.scenario("S1", "L40")
+@pytest.mark.parametrize("how", ["busy", "refused", "away"])
+def test_how_a_call_has_ended_is_written_however_often_that_fails(
+    make: Callable[..., JournalWriter], settings: Any, how: str
+) -> None:
+    """A begin would be given up by then; an end says that the call was made."""
+    settings.ROOST_STATEMENT_TIMEOUT_MS = 1
+    [item] = claimed()
+    first = begin(item)
+    get_store().journal([first])
+
+    def fail_for_a_while(between: Between, writes: Sequence[Write]) -> list[Found]:
+        if len(between.calls) > 5:
+            return straight(between, writes)
+        if how == "busy":
+            return [BUSY] * len(writes)
+        connections["default"].ensure_connection()
+        if how == "away":
+            connections["default"].close()
+        raise OperationalError("canceling statement due to lock timeout")
+
+    between = Between(fail_for_a_while)
+    end = End(place=first.place, call=first.call, state="succeeded", result="1")
+    assert make(between).write(end).answer is Answer.WRITTEN
+    assert between.calls == [1] * 6
+    assert JournalEntry.objects.get().state == "succeeded"
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no row locks")
 def test_a_row_lock_on_one_item_holds_up_no_other_on_postgresql(make: Callable[..., JournalWriter]) -> None:
     busy, free = claimed(2)

@@ -21,6 +21,7 @@ from runtime.engine import Complete, Continue, Engine, Item, Snapshot
 from runtime.models import Event, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.retry import RetryPolicy
+from runtime.step import StepContext
 from runtime.store import get_store
 from runtime.store.values import ClaimRequest
 from runtime.worker.drain import Drain
@@ -93,9 +94,29 @@ class Breaks(Engine):
         return Continue({})
 
 
+class Crowd(Engine):
+    """Make as many sync calls at once as its payload says; none of them returns before all have begun."""
+
+    retry = RetryPolicy(max_attempts=1, base=0.1, cap=0.1, jitter=0)
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {}
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        everybody = threading.Barrier(item.payload)
+        calls = (ctx.run(str(number), meet, everybody, input=number) for number in range(item.payload))
+        return Complete(sum(await asyncio.gather(*calls)))
+
+
+def meet(everybody: threading.Barrier) -> int:
+    """Wait for all the others; fail when they do not come."""
+    everybody.wait(SECONDS / 2)
+    return 1
+
+
 @pytest.fixture(autouse=True)
 def engines(settings: Any) -> None:
-    named = {"async": "AsyncEnds", "atomic": "AtomicEnds", "breaks": "Breaks"}
+    named = {"async": "AsyncEnds", "atomic": "AtomicEnds", "breaks": "Breaks", "crowd": "Crowd"}
     settings.ROOST_ENGINES = {**settings.ROOST_ENGINES, **{name: f"{__name__}.{what}" for name, what in named.items()}}
 
 
@@ -153,6 +174,14 @@ def test_an_atomic_step_that_ends_itself_fails_alone(how: str, settings: Any) ->
     work()
     assert WorkItem.objects.get(pk=bad.pk).state == State.FAILED
     assert WorkItem.objects.get(pk=good.pk).state == State.DONE
+
+
+@pytest.mark.scenario("S1", "B16")
+def test_forty_sync_calls_of_an_async_step_are_made_at_once() -> None:
+    item = enqueue("crowd", 40)
+    work()
+    found = WorkItem.objects.get(pk=item.pk)
+    assert (found.state, found.result) == (State.DONE, 40), found.last_error
 
 
 @pytest.mark.scenario("L4")

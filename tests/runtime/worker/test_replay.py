@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import socket
 import subprocess
 from collections.abc import Callable
@@ -10,13 +11,13 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, transaction
 
 from runtime.asks import Approval, AwaitChildren, AwaitSignal, Timer
 from runtime.choices import EventKind, State
 from runtime.exceptions import Declined, InvalidInput, RetryableError
 from runtime.journal import CallPolicy, Quota
-from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
+from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
@@ -25,6 +26,7 @@ from runtime.operations.redrive import redrive
 from runtime.operations.signal import send_signal
 from runtime.queries import verify
 from runtime.queries.export import export
+from runtime.store import old_history
 from runtime.testing import drain
 from runtime.worker.replay.dry import Replay, replay
 from tests.ledger.models import Entry
@@ -340,3 +342,34 @@ def test_a_copy_of_a_failed_run_is_replayed_under_the_name_that_the_run_had(lane
     found = again(first)
     assert found.stopped is not None
     assert found.stopped["message"] == f"ann said True to {first.pk}"
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_wherever_the_history_was_cut_a_replay_says_so_and_does_not_diverge(lane: str) -> None:
+    def step(ctx: Any) -> Any:
+        if ctx._run.item.payload.get("child"):
+            return "kid"
+        kids = [ctx.spawn(lane, {"does": "it", "child": True}) for _ in range(2)]
+        return [str(kid) for kid in kids] + [answer["id"] for answer in ctx.ask(AwaitChildren("kids", kids)).value]
+
+    async def waits(ctx: Any) -> Any:
+        return step(ctx)
+
+    item = ran(lane, waits if lane == "async" else step, steps=3, fails=1)
+    assert (item.state, again(item).steps) == (State.DONE, 3)
+    made = set()
+    for seq in range(1, item.event_seq):
+        with transaction.atomic():
+            Event.objects.filter(work_item=item, seq__lte=seq).update(created_at=item.created_at - dt.timedelta(1))
+            assert old_history.trim("default", item.pk, item.created_at).events == seq
+            assert verify.item(item.pk) == []
+            if PrunedHistory.objects.get(pk=item.pk).steps_through >= 2:
+                with pytest.raises(InvalidInput, match="has been pruned"):
+                    again(item)
+            else:
+                found = again(item)
+                assert found.divergence is None
+                assert found.steps + sum("has been pruned" in note.text for note in found.notes) == 3
+                made.add(found.steps)
+            transaction.set_rollback(True)
+    assert made == {1, 2}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from runtime.asks import Approval, AwaitChildren, AwaitSignal
 from runtime.choices import State
@@ -18,6 +19,8 @@ from runtime.operations.enqueue import enqueue
 from runtime.operations.redrive import redrive
 from runtime.operations.requeue import requeue
 from runtime.operations.signal import send_signal
+from runtime.queries.explain import explain
+from runtime.queries.telling import sentences
 from runtime.step import StepContext
 from runtime.testing import drain
 from tests.factories import WorkItemFactory
@@ -32,6 +35,11 @@ async def charge() -> int:
     await asyncio.sleep(0.05)
     charged.append(1)
     return len(charged)
+
+
+def say_yes(key: str) -> None:
+    """Answer a question, as somebody may at any time."""
+    approve(Wait.objects.get(key=key).work_item_id, key, actor="bea")
 
 
 class Together(Engine):
@@ -79,6 +87,11 @@ class Together(Engine):
 
     async def signal(self, snapshot: Snapshot, ctx: StepContext) -> Any:
         return Complete(ctx.ask(AwaitSignal("go")).value)
+
+    async def either(self, snapshot: Snapshot, ctx: StepContext) -> Any:
+        found = ctx.ask(Approval("one"), Approval("two"), mode="any")
+        await sync_to_async(say_yes)("two")
+        return Complete(sorted(found))
 
     async def children(self, snapshot: Snapshot, ctx: StepContext) -> Any:
         return Complete(len(ctx.ask(AwaitChildren("kids")).value))
@@ -131,6 +144,16 @@ def test_a_group_of_which_one_task_fails_has_failed() -> None:
     item = begun("broken")
     assert (item.state, item.attempt) == (State.QUEUED, 1)
     assert not Wait.objects.exists()
+
+
+@pytest.mark.scenario("S8")
+def test_a_step_consumes_the_answers_that_it_was_handed_and_no_later_one() -> None:
+    item = begun("either")
+    say_yes("one")
+    assert ended(item) == ["one"]
+    assert dict(Wait.objects.values_list("key", "state")) == {"one": "consumed", "two": "withdrawn"}
+    assert item.events.latest("seq").data == {"key": "two", "by": "bea", "unused": True}
+    assert "too late: the step ran without it" in "\n".join(line for _, line in sentences(explain(item)))
 
 
 @pytest.mark.scenario("L33")

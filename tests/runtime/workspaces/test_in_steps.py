@@ -16,6 +16,7 @@ from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
 from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
+from runtime.operations.hold import hold, unhold
 from runtime.queries import workspaces
 from runtime.queries.workspaces import GONE, is_over
 from runtime.testing import RecordingContext, drain, run_step
@@ -154,6 +155,18 @@ def test_cleaning_leaves_what_is_in_use_and_what_another_database_knows(source: 
     WorkItem.objects.filter(pk=used.pk).delete()
     assert len(workspace_care.clean(found, "default")) == 1
     assert places.place("default", foreign).path.exists()
+
+
+def test_the_workspace_of_an_item_on_legal_hold_stays(source: str) -> None:
+    item = put(source)
+    drain(skip_delays=True)
+    [found] = workspaces.kept()
+    assert found.over
+    hold(item.pk, reason="case 1")
+    assert workspace_care.clean([found], "default") == [], "held since it was looked at"
+    assert [one.over for one in workspaces.kept()] == [False]
+    unhold(item.pk, reason="closed")
+    assert len(workspace_care.clean(workspaces.kept(), "default")) == 1
 
 
 def test_leftovers_are_removed_when_they_are_old_and_nobody_is_at_them(source: str) -> None:

@@ -325,3 +325,19 @@ def test_a_workspace_whose_record_cannot_be_read_is_kept_and_recorded_anew(sourc
     record = read(place.record)
     assert record is not None
     assert (record.epoch, (path / "new.txt").read_text()) == (3, "kept")
+
+
+@pytest.mark.parametrize("point", ["clear.before", "clear.after"])
+@pytest.mark.parametrize("mode", MODES)
+def test_clearing_that_was_cut_off_is_done_by_the_next_who_clears_or_enters(
+    source: Path, mode: str, point: str
+) -> None:
+    place, wanted = somewhere(), Workspace(source=str(source), mode=mode)
+    visit(wanted, place)
+    (place.path / "left.txt").write_text("left by the first")
+    with faults.planned(Plan(point=point, action="raise")), pytest.raises(InjectedFault):
+        clear(place, lambda record: True)
+    assert place.path.exists() == (point == "clear.before")
+    clear(place, lambda record: True)
+    assert not place.path.exists()
+    assert not (visit(wanted, place, epoch=2) / "left.txt").exists()

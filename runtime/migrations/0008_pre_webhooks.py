@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('roost', '0005_pre_forks'),
+        ('roost', '0007_pre_overview'),
     ]
 
     operations = [

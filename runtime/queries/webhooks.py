@@ -1,0 +1,58 @@
+"""Read the webhooks, rows and those of the settings, without their secrets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.conf import settings as roost
+from runtime.exceptions import InvalidInput
+from runtime.models import Webhook
+from runtime.operations.hook_values import COLUMNS, checked
+from runtime.operations.spec import DEFAULT_NAMESPACE
+from runtime.signatures import ENV
+from runtime.store import work_database
+
+COUNTED = (
+    *("accepted_total", "repeated_total", "ignored_total", "refused_total", "last_at", "last_item"),
+    *("refused_at", "error", "previous_until", "changed_by", "changed_at", "row_version"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookView:
+    """A webhook's columns, whether it stands in a "row" or in the "settings", and where its secret is kept.
+
+    `secret_in` is "env:NAME" or, for one that is kept in the row or the settings, "here"; `trouble` says why nobody can
+    be believed now, empty if somebody can.
+    """
+
+    values: dict[str, Any]
+    source: str
+    secret_in: str
+    trouble: str
+
+    @property
+    def path(self) -> str:
+        """Where requests go, below Roost's own pages."""
+        return f"hooks/{self.values['namespace']}/{self.values['name']}"
+
+
+def views(*, using: str | None = None) -> list[WebhookView]:
+    """Return all webhooks by namespace and name; what is wrong in the settings is left out, and told by a check."""
+    rows = Webhook.objects.using(using or work_database()).values(*COLUMNS, *COUNTED, "secret")
+    found = [_view(row, row.pop("secret"), "row") for row in rows]
+    for name, given in roost.WEBHOOKS.items():
+        try:
+            found.append(_view(checked(DEFAULT_NAMESPACE, name, given), str(given.get("secret")), "settings"))
+        except InvalidInput:
+            continue
+    return sorted(found, key=lambda view: (view.values["namespace"], view.values["name"]))
+
+
+def _view(values: dict[str, Any], secret: str, source: str) -> WebhookView:
+    kept = secret if secret.startswith(ENV) else "here"
+    missing = kept != "here" and not os.environ.get(kept.removeprefix(ENV))
+    trouble = f"The variable {kept.removeprefix(ENV)} is not set here." if missing else ""
+    return WebhookView(values=values, source=source, secret_in=kept, trouble=trouble)

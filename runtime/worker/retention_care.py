@@ -1,0 +1,59 @@
+"""Prune what has been kept long enough, a little now and then, beside the heartbeat."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+import uuid
+
+from django.db import DatabaseError, connections
+
+from runtime.exceptions import InvalidInput
+from runtime.operations.prune import prune, prune_workers
+from runtime.operations.prune_history import prune_history
+
+logger = logging.getLogger("roost.retention")
+
+EVERY_SECONDS = 600.0
+AGAIN_SECONDS = 15.0
+"""Until the next round when the last one ran out of time: less than half of the time goes into it."""
+ROUND_SECONDS = 5.0
+
+
+class RetentionCare:
+    """Starts a round in a thread of its own every ten minutes, sooner while there is more to remove than one takes.
+
+    Histories of items that stay are gone through from where the last round ended. Any number of workers may do so at
+    once: they pass over what another one is at.
+    """
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._due_at = time.monotonic() + EVERY_SECONDS * random.random()  # noqa: S311 - spreads load
+        self._after: uuid.UUID | None = None
+        self._thread: threading.Thread | None = None
+
+    def start_if_due(self) -> None:
+        """Start a round if it is time. Returns at once."""
+        if time.monotonic() < self._due_at or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._due_at = time.monotonic() + EVERY_SECONDS
+        self._thread = threading.Thread(target=self._round, name="roost-retention", daemon=True)
+        self._thread.start()
+
+    def _round(self) -> None:
+        try:
+            done = prune(seconds=ROUND_SECONDS, actor="retention", using=self._using)
+            prune_workers(using=self._using)
+            trimmed = prune_history(after=self._after, seconds=ROUND_SECONDS, using=self._using)
+            self._after = trimmed.after
+            if done.more or trimmed.after is not None:
+                self._due_at = time.monotonic() + AGAIN_SECONDS * (0.5 + random.random())  # noqa: S311 - spreads load
+        except (DatabaseError, InvalidInput) as error:
+            logger.warning("what has been kept long enough could not be pruned: %s", error)
+        except Exception:
+            logger.exception("pruning failed; it is tried again in %d s", EVERY_SECONDS)
+        finally:
+            connections.close_all()

@@ -1,0 +1,316 @@
+"""A signed request enqueues one item; nothing else is let in, and nothing is told to whoever is not known."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from runtime import clock, faults
+from runtime.choices import EventKind
+from runtime.models import Event, Webhook, WorkItem
+from runtime.operations import hook_counters, receiving
+from runtime.operations.webhooks import rotate_secret, set_webhook, turn_webhook
+
+pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
+SECRET = "a secret of some length"
+BODY = json.dumps({"id": 7, "n": 3}).encode()
+MAP = {"count_to": "$body.n"}
+
+
+@pytest.fixture(autouse=True)
+def count_at_once() -> Iterator[None]:
+    """Let no refusal of another test keep one of this test waiting."""
+    hook_counters.forget()
+    yield
+    hook_counters.forget()
+
+
+@pytest.fixture
+def github() -> Webhook:
+    """Make a webhook as GitHub calls it."""
+    return set_webhook("pushes", engine="counter", verifier="github", secret=SECRET, payload=MAP).webhook
+
+
+def sum_of(body: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def send(body: bytes = BODY, *, delivery: str = "d-1", to: str = "default/pushes", **headers: str) -> Any:
+    """Send what GitHub sends, with a right signature unless one is given."""
+    given = {"X-Hub-Signature-256": f"sha256={sum_of(body)}", "X-GitHub-Delivery": delivery}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return post(body, to=to, **given)
+
+
+def post(body: bytes = BODY, *, to: str = "default/pushes", **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    browser = Client(enforce_csrf_checks=True)
+    return browser.post(f"/roost/hooks/{to}", data=body, content_type="application/json", headers=named)
+
+
+# What is let in ------------------------------------------------------------------------------------------------------
+
+
+def test_a_signed_delivery_enqueues_an_item_whose_history_says_who_sent_it(github: Webhook) -> None:
+    answer = send()
+    assert answer.status_code == 202
+    item = WorkItem.objects.get()
+    assert answer.json() == {"status": "accepted", "item": str(item.pk)}
+    assert (item.engine, item.payload, item.namespace) == ("counter", {"count_to": 3}, "default")
+    assert item.idempotency_key == "webhook:pushes:d-1"
+    event = Event.objects.get(work_item=item, kind=EventKind.ENQUEUED)
+    assert event.actor == "webhook:pushes"
+    row = Webhook.objects.get()
+    assert (row.accepted_total, row.repeated_total, row.last_item) == (1, 0, item.pk)
+    assert row.row_version == github.row_version
+
+
+def test_the_same_delivery_is_answered_with_the_same_item(github: Webhook) -> None:
+    first, again = send(), send()
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json() == {"status": "repeated", "item": first.json()["item"]}
+    assert send(delivery="d-2").status_code == 202
+    assert WorkItem.objects.count() == 2
+    row = Webhook.objects.get()
+    assert (row.accepted_total, row.repeated_total) == (2, 1)
+
+
+def test_a_delivery_that_comes_again_after_the_map_was_changed_is_still_the_same(github: Webhook) -> None:
+    first = send()
+    set_webhook("pushes", payload={"count_to": 1}, options={"priority": 3})
+    assert send().json()["item"] == first.json()["item"]
+    assert WorkItem.objects.count() == 1
+
+
+@pytest.mark.parametrize(("point", "statuses"), [("deliver.before", [202, 200]), ("deliver.after", [200, 200])])
+def test_a_process_that_dies_around_the_enqueue_neither_loses_nor_doubles_the_delivery(
+    github: Webhook, point: str, statuses: list[int]
+) -> None:
+    with faults.planned(faults.Plan(point=point, action="raise")), pytest.raises(faults.InjectedFault):
+        send()
+    assert [send().status_code for _ in range(2)] == statuses
+    assert WorkItem.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_delivery_that_comes_several_times_at_once_enqueues_one_item() -> None:
+    set_webhook("pushes", engine="counter", verifier="github", secret=SECRET, payload=MAP)
+    start, found = threading.Barrier(4), []
+
+    def deliver() -> None:
+        start.wait(10)
+        try:
+            answer = send()
+            found.append((answer.status_code, answer.json()["item"]))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=deliver) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(status for status, _ in found) == [200, 200, 200, 202]
+    assert {item for _, item in found} == {str(WorkItem.objects.get().pk)}
+    row = Webhook.objects.get()
+    assert (row.accepted_total, row.repeated_total) == (1, 3)
+
+
+def test_the_sender_of_a_token_is_known_by_it() -> None:
+    issued = set_webhook("in", engine="counter", verifier="bearer", payload=MAP, delivery_from="body.id")
+    for status in (202, 200):
+        assert post(to="default/in", Authorization=f"Bearer {issued.secret}").status_code == status
+    assert post(to="default/in", Authorization=f"Bearer {issued.secret}x").status_code == 401
+    assert WorkItem.objects.get().idempotency_key == "webhook:in:7"
+
+
+def test_slack_is_answered_its_challenge_and_its_events_come_once() -> None:
+    set_webhook("slack", engine="counter", verifier="slack", secret=SECRET, payload={"count_to": "$body.event.n"})
+    challenge = json.dumps({"type": "url_verification", "challenge": "<b>3eZbrw"}).encode()
+    answer = post(challenge, to="default/slack", **slack(challenge))
+    assert (answer.status_code, answer.json()) == (200, {"challenge": "<b>3eZbrw"})
+    assert answer["Content-Type"] == "application/json"
+    assert post(challenge, to="default/slack", **slack(challenge, sum_="v0=00")).status_code == 401
+    body = json.dumps({"type": "event_callback", "event_id": "Ev1", "event": {"n": 2}}).encode()
+    assert [post(body, to="default/slack", **slack(body)).status_code for _ in range(2)] == [202, 200]
+    assert post(body, to="default/slack", **slack(body, ago=301)).status_code == 401
+    assert WorkItem.objects.count() == 1
+
+
+def slack(body: bytes, *, ago: int = 0, sum_: str = "") -> dict[str, str]:
+    timestamp = str(int(clock.now("default").timestamp()) - ago)
+    signature = "v0=" + hmac.new(SECRET.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": sum_ or signature}
+
+
+def test_where_the_whole_body_is_the_delivery_the_same_body_is_the_same_item() -> None:
+    options: Any = {"verifier": "hmac", "verifier_options": {"header": "X-Sum"}, "delivery_from": "body"}
+    set_webhook("in", engine="counter", secret=SECRET, payload=MAP, **options)
+    assert [post(to="default/in", X_Sum=sum_of(BODY)).status_code for _ in range(2)] == [202, 200]
+    set_webhook("in", delivery_from="none")
+    assert [post(to="default/in", X_Sum=sum_of(BODY)).status_code for _ in range(2)] == [202, 202]
+    assert WorkItem.objects.count() == 3
+
+
+def test_a_condition_lets_by_what_is_not_wanted(github: Webhook) -> None:
+    set_webhook("pushes", condition='headers["x-github-event"] == "push"')
+    answer = send(X_GitHub_Event="ping")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ignored", "item": None})
+    assert send(X_GitHub_Event="push").status_code == 202
+    assert (WorkItem.objects.count(), Webhook.objects.get().ignored_total) == (1, 1)
+
+
+def test_no_secret_of_a_request_gets_into_a_payload(github: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("authorization", "cookie", "x-hub-signature-256", "x-github-event")
+    set_webhook("pushes", payload={name: f'$headers["{name}"]' for name in names})
+    seen: list[Any] = []
+    monkeypatch.setattr(receiving, "enqueue", lambda engine, payload, **options: seen.append(payload) or WorkItem())
+    send(Authorization="Bearer x", Cookie="a=b", X_GitHub_Event="push")
+    assert seen == [dict.fromkeys(names[:3]) | {"x-github-event": "push"}]
+
+
+def test_the_old_secret_is_good_until_its_time_is_over(github: Webhook) -> None:
+    issued = rotate_secret("pushes", keep=60)
+    assert send().status_code == 202
+    assert send(X_Hub_Signature_256=f"sha256={sum_of(BODY, issued.secret)}").status_code == 200
+    with clock.shifted(clock.dt.timedelta(seconds=61)):
+        assert send().status_code == 401
+        assert send(X_Hub_Signature_256=f"sha256={sum_of(BODY, issued.secret)}").status_code == 200
+
+
+def test_a_webhook_of_the_settings_is_served_without_a_row(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    settings.ROOST_WEBHOOKS = {
+        "pushes": {"engine": "counter", "verifier": "github", "secret": "env:HOOK_SECRET", "payload": MAP}
+    }
+    assert send().status_code == 202
+    assert send(X_Hub_Signature_256="sha256=00").status_code == 401
+    assert send(to="other/pushes").status_code == 401
+    settings.ROOST_WEBHOOKS["pushes"]["engine"] = ""
+    assert send().status_code == 401
+
+
+def test_neither_a_login_nor_a_csrf_token_is_asked_for(github: Webhook, settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    assert send().status_code == 202
+
+
+# What is refused -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signature", ["", "sha256=00", "sha256=" + "0" * 64, "nonsense"])
+def test_whoever_does_not_know_the_secret_is_told_the_same_as_where_there_is_no_webhook(
+    github: Webhook, signature: str
+) -> None:
+    wrong, unknown = (send(to=to, X_Hub_Signature_256=signature) for to in ("default/pushes", "default/nobody"))
+    assert (wrong.status_code, wrong["Content-Type"]) == (401, "application/problem+json")
+    assert (wrong.content, sorted(wrong.items())) == (unknown.content, sorted(unknown.items()))
+    assert send(to="elsewhere/pushes", X_Hub_Signature_256=signature).content == wrong.content
+    assert not WorkItem.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 500, "%C3%A9", "%F0%9F%90%94", "..", "%20"])
+def test_an_address_that_no_webhook_can_have_is_as_unknown_as_any(name: str) -> None:
+    assert send(to=f"default/{name}").status_code == 401
+    assert send(to=f"{name}/pushes").status_code == 401
+
+
+def test_a_disabled_webhook_says_so_to_those_who_know_its_secret_only(github: Webhook) -> None:
+    turn_webhook("pushes", enabled=False)
+    assert send().status_code == 403
+    assert send(X_Hub_Signature_256="sha256=00").status_code == 401
+    assert not WorkItem.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put", "delete", "options"])
+def test_only_a_post_is_taken(github: Webhook, method: str) -> None:
+    for name in ("pushes", "nobody"):
+        answer = getattr(Client(), method)(f"/roost/hooks/default/{name}")
+        assert (answer.status_code, answer["Allow"]) == (405, "POST")
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_known_whose_it_is(github: Webhook, settings: Any) -> None:
+    settings.ROOST_MAX_WEBHOOK_BYTES = 1000
+    large = json.dumps({"n": 1, "x": "y" * 1000}).encode()
+    for to in ("default/pushes", "default/nobody"):
+        assert send(large, to=to).status_code == 413
+    settings.ROOST_MAX_WEBHOOK_BYTES = 10_000
+    assert send(large).status_code == 202
+
+
+def test_a_webhook_may_take_less_than_the_most(github: Webhook) -> None:
+    set_webhook("pushes", max_bytes=10)
+    assert send().status_code == 413
+    assert send(X_Hub_Signature_256="sha256=00").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff", b'{"n": NaN}', b'{"n": "\\u0000"}', b"[" * 100_000, b"9" * 5000, b"[" * 200 + b"]" * 200],
+)
+def test_a_body_that_is_no_json_is_refused(github: Webhook, body: bytes) -> None:
+    assert send(body).status_code == 400
+    assert not WorkItem.objects.exists()
+
+
+def test_a_delivery_without_its_id_is_refused(github: Webhook) -> None:
+    assert send(delivery="").status_code == 400
+    set_webhook("pushes", delivery_from="body.missing")
+    assert send().status_code == 400
+
+
+def test_a_delivery_id_of_any_length_makes_one_key(github: Webhook) -> None:
+    assert [send(delivery="x" * 5000).status_code for _ in range(2)] == [202, 200]
+    assert len(str(WorkItem.objects.get().idempotency_key)) < 200
+
+
+def test_what_the_engine_does_not_take_is_refused_with_its_reason(github: Webhook) -> None:
+    answer = send(json.dumps({"n": "many"}).encode())
+    assert answer.status_code == 422
+    assert "count_to" in answer.json()["detail"]
+    assert "invalid" in Webhook.objects.get().error
+
+
+def test_an_engine_that_is_gone_makes_the_sender_try_again(github: Webhook) -> None:
+    Webhook.objects.update(engine="gone")
+    answer = send()
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+
+
+# What is kept --------------------------------------------------------------------------------------------------------
+
+
+def test_refusals_are_counted_without_a_write_for_each(
+    github: Webhook, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    moment = [100.0]
+    monkeypatch.setattr(hook_counters.time, "monotonic", lambda: moment[0])
+    for _ in range(5):
+        send(X_Hub_Signature_256="sha256=00")
+    row = Webhook.objects.get()
+    assert (row.refused_total, row.error) == (1, "unauthorised: The signature is wrong.")
+    with django_assert_max_num_queries(2):  # the webhook and the time
+        send(X_Hub_Signature_256="sha256=00")
+    moment[0] += 1.0
+    send(X_Hub_Signature_256="sha256=00")
+    row = Webhook.objects.get()
+    assert (row.refused_total, row.row_version) == (7, github.row_version)
+
+
+def test_no_secret_is_logged(github: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    wrong = f"sha256={sum_of(b'other')}"
+    send(X_Hub_Signature_256=wrong, Authorization="Bearer presented-token")
+    send(delivery="d-9")
+    told = caplog.text + json.dumps(list(Event.objects.values()), default=str) + Webhook.objects.get().error
+    for secret in (SECRET, wrong, sum_of(BODY), "presented-token"):
+        assert secret not in told

@@ -1,0 +1,52 @@
+"""Play the whole matrix on both databases, print it, and write build/crash.json.
+
+    python -m tests.crash [--only sqlite|postgresql] [--render] [pytest arguments]
+
+`--render` writes docs/explanation/crash-matrix.md from the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from tests.crash.report import cells_of, page, table, totals
+from tests.suite import BUILD, DATABASES, ROOT, report
+
+PAGE = ROOT / "docs" / "explanation" / "crash-matrix.md"
+LABEL = "crash"
+
+
+def main() -> int:
+    """Run, tell, and return 1 if a cell did not pass."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--only", choices=DATABASES, action="append")
+    parser.add_argument("--render", action="store_true")
+    known, arguments = parser.parse_known_args()
+    databases = known.only or list(DATABASES)
+    began = time.monotonic()
+    code = _run(databases, arguments)
+    cells: list[dict[str, Any]] = []
+    for database in databases:
+        cells += cells_of(report(f"{LABEL}-{database}"), database)
+    document = {"seconds": round(time.monotonic() - began), "databases": databases, "cells": cells}
+    (BUILD / "crash.json").write_text(json.dumps(document, indent=1))
+    sys.stdout.write(f"\n{table(cells)}\n\n{totals(document)}\nbuild/crash.json\n")
+    if known.render:
+        PAGE.write_text(page(document))
+        sys.stdout.write(f"{PAGE.relative_to(ROOT)}\n")
+    return int(bool(code) or not cells or any(cell["trouble"] for cell in cells))
+
+
+def _run(databases: list[str], arguments: list[str]) -> int:
+    chosen = [part for database in databases for part in ("--only", database)]
+    command = [sys.executable, "-m", "tests.suite", *chosen, "--label", LABEL, "-m", "crash", "tests/crash", "-q"]
+    return subprocess.run([*command, *arguments], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

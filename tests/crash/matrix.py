@@ -1,0 +1,155 @@
+"""The matrix: what can happen at each point that a scenario passes, and one run for each of these."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.management.color import no_style
+from django.db import connection, connections
+
+from runtime import artifacts, faults
+from runtime.exceptions import RoostError
+from runtime.faults import Plan
+from runtime.models import WorkItem
+from runtime.operations.requeue import requeue
+from runtime.queries import verify
+from runtime.testing import expire_leases
+from tests.crash import inside, outside
+from tests.crash.recorder import Passed, Recorder
+from tests.crash.scenario import Scenario, World
+
+PASSES = int(os.environ.get("CRASH_PASSES", "2"))
+"""How many of a point's passes are tried, where threads fail; a process is killed at the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run: what happened where, and what was wrong afterwards (nothing, if it passed)."""
+
+    scenario: str
+    point: str
+    fault: str
+    nth: int
+    trouble: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def record(scenario: Scenario, world: World) -> dict[str, Passed]:
+    """Play the scenario undisturbed, assert that it comes out right, and return the points it passed."""
+    empty()
+    recorder = Recorder()
+    inside.play(scenario, world, recorder)
+    assert trouble(scenario, world) == ""
+    return {point: recorder.passed[point] for point in recorder.in_order()}
+
+
+def runs(passed: dict[str, Passed], fault: str) -> Iterator[tuple[str, int]]:
+    """Go through the points, and passes of them, at which the fault can happen."""
+    for point, seen in passed.items():
+        if _possible(point, seen, fault):
+            for nth in range(1, (1 if fault.startswith("kill") else min(seen.times, PASSES)) + 1):
+                yield point, nth
+
+
+def _possible(point: str, seen: Passed, fault: str) -> bool:
+    side = point.split(".")[1]
+    if fault == "drop":
+        # SQLite has no connection that could be lost: its COMMIT is answered by a call in this process.
+        return side == "after" and seen.connected and connection.vendor == "postgresql"
+    if fault in ("requeue", "expire"):
+        return side == "before" and not seen.writing
+    return fault.endswith(side)
+
+
+def try_inside(scenario: Scenario, world: World, fault: str, point: str, nth: int) -> Cell:
+    """Run one cell with the worker in a thread of this process."""
+    empty()
+    plan = Plan(point=point, action=fault.split(maxsplit=1)[0], nth=nth)
+    faults.ACTIONS.update(requeue=_elsewhere(_requeue), expire=_elsewhere(expire_leases))
+    try:
+        inside.play(scenario, world, plan)
+        wrong = trouble(scenario, world) if plan.due else NOT_REACHED
+    except Exception as error:  # noqa: BLE001 - a run that fails is what is looked for
+        wrong = f"{type(error).__name__}: {error}"
+    return Cell(scenario=scenario.name, point=point, fault=fault, nth=nth, trouble=wrong)
+
+
+def try_outside(scenario: Scenario, world: World, fault: str, point: str, nth: int, folder: Path) -> Cell:
+    """Run one cell with processes that are killed."""
+    empty()
+    once = folder / f"{scenario.name}-{point}-{nth}"
+    once.unlink(missing_ok=True)
+    try:
+        killed = outside.play(scenario, world, f"{point}:kill:{nth}:{once}", once)
+        wrong = trouble(scenario, world) if killed else NOT_REACHED
+    except Exception as error:  # noqa: BLE001 - a run that fails is what is looked for
+        wrong = f"{type(error).__name__}: {error}"
+    return Cell(scenario=scenario.name, point=point, fault=fault, nth=nth, trouble=wrong)
+
+
+NOT_REACHED = "the point was not reached"
+
+
+def trouble(scenario: Scenario, world: World) -> str:
+    """Return what is wrong now: by the tables, or by what the scenario expects of its effects."""
+    problems = [f"{one.code}: {one.text}" for one in verify.everything()]
+    if problems:
+        return " ".join(problems)
+    try:
+        scenario.check(world)
+    except Exception as error:  # noqa: BLE001 - rows that are missing are trouble like any other
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def empty() -> None:
+    """Remove every row and every file."""
+    tables = [name for name in connection.introspection.table_names() if name.startswith(("roost_", "ledger_"))]
+    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables, allow_cascade=True))
+    storage = artifacts.storage()
+    for content in list(_files(storage, "")):
+        storage.delete(content)
+
+
+def _files(storage: Any, folder: str) -> Iterator[str]:
+    try:
+        folders, names = storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    yield from (f"{folder}/{name}".lstrip("/") for name in names)
+    for inner in folders:
+        yield from _files(storage, f"{folder}/{inner}".lstrip("/"))
+
+
+def _requeue() -> None:
+    for pk in WorkItem.objects.filter(state="running").values_list("pk", flat=True):
+        try:
+            requeue(pk, actor="fault")
+        except RoostError:
+            continue
+
+
+def _elsewhere(move: Callable[[], object]) -> Callable[[str], None]:
+    """Return an action: the move, made on a connection of its own while this thread stands still."""
+
+    def whole() -> None:
+        try:
+            move()
+        finally:
+            connections.close_all()
+
+    def act(point: str) -> None:
+        thread = threading.Thread(target=whole, name="crash-elsewhere")
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive(), f"what was to happen at {point} is waiting for this thread"
+
+    return act

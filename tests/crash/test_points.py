@@ -1,0 +1,75 @@
+"""One scenario for each point, in every run of the suite; `make crash` plays them all at all points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from runtime import faults
+from tests.crash.matrix import record, try_inside, try_outside
+from tests.crash.scenario import World
+from tests.crash.scenarios import SCENARIOS
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick")]
+
+HOMES = {
+    "counter": ["insert", "claim", "commit", "worker"],
+    "ledger": ["atomic"],
+    "refund": ["journal", "call", "content", "artifact"],
+    "litter": ["orphans"],
+    "family": ["renew", "signal", "settle"],
+    "stop": ["release"],
+    "orphan": ["sweep"],
+    "schedule": ["fire"],
+    "operator": ["acknowledge", "move", "follow_up", "fork", "import", "rule"],
+}
+"""In which scenario each place is tried."""
+ELSEWHERE = {
+    "workspace": "tests/processes/test_patch.py",
+    "deliver": "tests/processes/test_webhooks.py",
+    "notice": "tests/processes/test_webhook_targets.py",
+    "prune": "tests/runtime/operations/test_prune.py",
+    "clear": "tests/runtime/workspaces/test_workspaces.py",
+}
+"""Which file tries the places that no scenario passes."""
+
+
+def test_every_place_is_tried_somewhere() -> None:
+    tried = [place for places in HOMES.values() for place in places]
+    assert sorted([*tried, *ELSEWHERE]) == sorted(faults.PLACES)
+    for place, file in ELSEWHERE.items():
+        assert f"{place}.before" in Path(file).read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.scenario("S8", "B23", "L4")
+@pytest.mark.parametrize("name", HOMES)
+def test_a_fault_at_each_point_costs_nothing(name: str, make_world: Callable[[], World]) -> None:
+    scenario = SCENARIOS[name]
+    passed = record(scenario, make_world())
+    points = [f"{place}.{side}" for place in HOMES[name] for side in faults.SIDES]
+    assert set(points) <= passed.keys()
+    wrong = {}
+    for point in points:
+        lost = connection.vendor == "postgresql" and point.endswith(".after") and passed[point].connected
+        fault = "drop" if lost else f"raise {point.rpartition('.')[2]}"
+        wrong[point] = try_inside(scenario, make_world(), fault, point, 1).trouble
+    assert {point: trouble for point, trouble in wrong.items() if trouble} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["requeue", "expire"])
+def test_an_item_that_is_lost_before_its_commit_is_done_once(fault: str, make_world: Callable[[], World]) -> None:
+    assert try_inside(SCENARIOS["counter"], make_world(), fault, "commit.before", 2).trouble == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["commit.before", "commit.after"])
+def test_a_process_that_is_killed_at_its_commit_costs_nothing(
+    point: str, make_world: Callable[[], World], processes: None, tmp_path: Path
+) -> None:
+    cell = try_outside(SCENARIOS["counter"], make_world(), f"kill {point.rpartition('.')[2]}", point, 1, tmp_path)
+    assert cell.trouble == ""
