@@ -91,7 +91,7 @@ async def _attempt(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, An
         # What the answer says beside its status is nobody's business: it is not read, however long it is.
         reply = Reply(status=answer.status_code, headers=dict(answer.headers), content=b"", url=to.url)
     if reply.status == GONE:
-        await _in_database(partial(delivering.gone, payload["target"]))
+        await _in_database(partial(delivering.gone, payload["target"], to.url))
         raise Declined("The receiver is gone for good (410): its target is disabled.", code="gone")
     if 300 <= reply.status < 400:
         raise Declined(f"The receiver redirects ({reply.status}). Give its target the new address.", code="redirected")

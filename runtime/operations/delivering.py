@@ -67,10 +67,14 @@ def not_delivered(target: int, error: Exception) -> None:
     _write(target, failed_total=F("failed_total") + 1, failed_at=clock.now(work_database()), error=told)
 
 
-def gone(target: int) -> None:
-    """Disable a target whose server says that it is gone for good."""
-    now = clock.now(work_database())
-    _write(target, enabled=False, row_version=F("row_version") + 1, changed_by=GONE, changed_at=now)
+def gone(target: int, url: str) -> None:
+    """Disable a target whose server says that it is gone for good, unless it was given another address meanwhile."""
+    using = work_database()
+    changes = {"enabled": False, "changed_by": GONE, "changed_at": clock.now(using)}
+    with faults.around("notice"):
+        WebhookTarget.objects.using(using).filter(pk=target, url=url, enabled=True).update(
+            row_version=F("row_version") + 1, **changes
+        )
     notifying.forget()
     logger.warning("webhook target %s answered 410 and is disabled", target)
 

@@ -117,8 +117,9 @@ class SetTarget:
             raise StaleVersion(f"The webhook target {self.name!r} changed since it was read. Look at it again.")
         kept = {} if found is None else {name: getattr(found, name) for name in KEPT}
         values = checked(self.name, kept | self.options)
-        for engine in filter(None, (values["engine"], ENGINE)):
-            registry.get(engine)
+        if values["enabled"]:  # what is turned off need not work
+            for engine in filter(None, (values["engine"], ENGINE)):
+                registry.get(engine)
         return values | {"secret": self._secret(found)}
 
     def _secret(self, found: WebhookTarget | None) -> str:

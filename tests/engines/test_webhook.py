@@ -10,6 +10,7 @@ import pytest
 from runtime.deliveries import ENGINE
 from runtime.exceptions import InvalidInput
 from runtime.models import Event, JournalEntry, WebhookTarget, WorkItem
+from runtime.operations import delivering
 from runtime.operations.enqueue import enqueue
 from runtime.operations.fork import fork
 from runtime.operations.redrive import redrive
@@ -100,6 +101,12 @@ def test_a_receiver_that_is_gone_is_left_alone_from_then_on(receiver: Receiver) 
     enqueue("counter", {"count_to": 1})
     drain(engines=["counter"])
     assert WorkItem.objects.filter(engine=ENGINE).count() == 1
+
+
+def test_a_target_that_was_given_another_address_meanwhile_stays(receiver: Receiver) -> None:
+    set_target("ops", url="https://new.example/hook")
+    delivering.gone(target().pk, receiver.url)
+    assert target().enabled
 
 
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:

@@ -32,6 +32,7 @@ from runtime.management.roost import (
     stories,
     triggers,
     upkeep,
+    webhook_targets,
     webhooks,
     workspaces,
 )
@@ -41,7 +42,8 @@ from runtime.management.roost.printer import Printer
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, journal),
     *(moves, going_back, replays, carry, answers, letters),
-    *(limits, resources, schedules, triggers, webhooks, upkeep, retention, workspaces, deploys, demo),
+    *(limits, resources, schedules, triggers, webhooks, webhook_targets),
+    *(upkeep, retention, workspaces, deploys, demo),
 )
 
 
