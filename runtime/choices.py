@@ -157,6 +157,14 @@ class ArtifactKind(models.TextChoices):
     OTHER = "other", _("other")
 
 
+class OffloadPlace(models.TextChoices):
+    """Which value of an item is kept in the artifact storage."""
+
+    PAYLOAD = "payload", _("payload")
+    STATE = "state", _("state")
+    RESULT = "result", _("result")
+
+
 class ErrorCategory(models.TextChoices):
     """What kind of failure an error tells of, and so whether trying again may help."""
 

@@ -105,6 +105,10 @@ class Settings:
     ARTIFACT_STORAGE: str = "roost_artifacts"
     ARTIFACT_ORPHAN_SECONDS: float = 24 * 3600.0
 
+    # Payloads, states and results whose JSON is longer than so many characters are kept in the artifact storage, and
+    # referred to; None or 0 keeps them in the database. Less than 65,536 counts as that.
+    OFFLOAD_BYTES: int | None = None
+
     # Absolute path of the folder for items' workspaces, None for no workspaces; beginnings of the sources that they may
     # be made from, none for any; seconds that one git command may take.
     WORKSPACES_ROOT: str | None = None

@@ -10,7 +10,7 @@ from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
 
 LEDGER_ENGINES = (
-    *("Hop", "HopCompact", "HopSparse", "Write", "WriteCompact"),
+    *("Hop", "HopCompact", "HopSparse", "HopLarge", "HopLargeCompact", "Write", "WriteCompact", "WriteLarge"),
     *("Stubborn", "Sleepy", "Poison", "Flaky", "Watchful", "Gather"),
 )
 CALLING_ENGINES = ("Caller", "AtomicCaller", "LongCaller", "AtomicLongCaller", "Ticker")

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from runtime import offload
 from runtime.choices import State, WorkerState
 from runtime.models import Worker, WorkItem
 from runtime.queries.windows import Figure
@@ -80,7 +81,11 @@ def list_url(model: str, **wanted: Any) -> str:
 
 
 def pretty(value: Any) -> SafeString:
-    """Return a JSON value indented, cut after `JSON_CHARACTERS`."""
+    """Return a JSON value indented, cut after `JSON_CHARACTERS`; of one in the artifact storage, where it is."""
+    moved = offload.in_value(value)
+    if moved is not None:
+        kept = _("Kept in the artifact storage: %(size)s, sha256 %(sha256)s. `roost value` prints it.")
+        return format_html("<p>{}</p>", kept % {"size": size(moved.size), "sha256": moved.sha256})
     text = json.dumps(value, indent=2, ensure_ascii=False)
     cut = len(text) - JSON_CHARACTERS
     if cut <= 0:

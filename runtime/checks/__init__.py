@@ -23,6 +23,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.unknown_setting,
     configuration.engine_not_found,
     configuration.snapshot_policy_unknown,
+    configuration.offload_makes_no_sense,
     configuration.trigger_makes_no_sense,
     configuration.webhook_makes_no_sense,
     databases.database_alias_missing,

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
 
-from runtime import keeping, registry
+from runtime import keeping, offload, registry
 from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
@@ -178,6 +178,21 @@ def snapshot_policy_unknown(**_options: Any) -> Found:
             wrong = f"ROOST_SNAPSHOTS[{name!r}]: {error}"
         if wrong:
             yield Error(wrong, hint=f"Correct or remove ROOST_SNAPSHOTS[{name!r}].", id="roost.E020")
+
+
+@check
+def offload_makes_no_sense(**_options: Any) -> Found:
+    """Find that large values are to be moved to where they cannot go, or that values are which are not large."""
+    most, alias = roost.OFFLOAD_BYTES, roost.ARTIFACT_STORAGE
+    wrong: list[tuple[str, str]] = []
+    if most and most < offload.LEAST:
+        hint = f"Give {offload.LEAST} or more, or None to keep every value in the database."
+        wrong.append((f"ROOST_OFFLOAD_BYTES is {most}; it counts as {offload.LEAST}.", hint))
+    if most and alias not in settings.STORAGES:
+        hint = f'Add STORAGES["{alias}"], which every host reaches, or remove ROOST_OFFLOAD_BYTES.'
+        wrong.append((f"ROOST_OFFLOAD_BYTES is set, and STORAGES has no {alias!r} to keep large values in.", hint))
+    for text, hint in wrong:
+        yield Error(text, hint=hint, id="roost.E021")
 
 
 @check

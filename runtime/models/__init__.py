@@ -4,6 +4,7 @@
         │
         ├──< Event               append-only history, seq 1…n without a gap, written with the change it tells of
         ├──< Artifact >── Blob   named files; bytes once per content, in a Django storage
+        ├──< Offloaded >── Blob  large values that were moved there, and where they belong
         ├──< ResourceClaim >── Resource
         ├─── Lease >── Worker    one row while a worker owns the item
         ├──< JournalEntry        calls of its steps: made once, and their results kept
@@ -31,6 +32,7 @@ from runtime.models.event import Event
 from runtime.models.journal import JournalEntry
 from runtime.models.lease import Lease
 from runtime.models.limit import Limit
+from runtime.models.offloaded import Offloaded
 from runtime.models.pruned import EventHorizon, PrunedHistory
 from runtime.models.resource import Resource, ResourceClaim
 from runtime.models.schedule import Schedule
@@ -51,6 +53,7 @@ __all__ = [
     "Lease",
     "Limit",
     "Mailbox",
+    "Offloaded",
     "PrunedHistory",
     "Resource",
     "ResourceClaim",

@@ -14,7 +14,7 @@ class Blob(models.Model):
     """Bytes in the artifact storage, once per content. The row exists before the bytes do.
 
     Whoever stores content touches the row first, in a transaction of its own; whoever sweeps locks the row, makes
-    sure that no artifact refers to it, and removes the bytes before the row. So a crash leaves at worst an
+    sure that no artifact and no value refers to it, and removes the bytes before the row. So a crash leaves at worst an
     untouched row, and content is never removed under somebody who has just found it there.
     """
 

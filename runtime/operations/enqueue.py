@@ -16,7 +16,7 @@ from runtime.models import WorkItem
 from runtime.operations.base import actor_name, check_permission
 from runtime.operations.idempotency import place
 from runtime.operations.spec import DEFAULT_NAMESPACE, ItemOptions, build, parse_item_id
-from runtime.store import get_store
+from runtime.store import get_store, offloading
 from runtime.store.base import Store
 from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.values import NewItem
@@ -123,7 +123,9 @@ def store_items(store: Store, items: Sequence[NewItem], *, alone: bool = False) 
     """Place the items, have workers woken at the commit, and return the ids that stand for them, in order.
 
     `alone` says that this is one item with a fresh id and no key: one statement, which needs no transaction around it.
+    Large payloads are put into the artifact storage first (`ROOST_OFFLOAD_BYTES`): `StorageUnavailable` stores nothing.
     """
+    items = offloading.move_payloads(store.using, items)
     try:
         work = partial(place, store, items)
         ids, inserted = work() if alone else transacted(store.using, work)

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from django.db import transaction
 
-from runtime import clock, faults, instrument, jsondata, registry
+from runtime import clock, faults, instrument, jsondata, offload, registry
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import Snapshot, WorkItem
@@ -55,10 +55,10 @@ class Fork(OnItem):
     ) -> None:
         super().__init__(item, **options)
         self.version = None if version is None else fields.whole(version, "version", (0, fields.BIGINT[1]))
-        self.state = None if state is KEPT else jsondata.dumps(state, what="state", max_bytes=roost.MAX_STATE_BYTES)
+        self.state = None if state is KEPT else _given(state, "state", roost.MAX_STATE_BYTES)
         self.payload = payload
         if payload is not KEPT:
-            jsondata.dumps(payload, what="payload", max_bytes=roost.MAX_PAYLOAD_BYTES)
+            _given(payload, "payload", roost.MAX_PAYLOAD_BYTES)
         self.engine_version = engine_version and fields.text(engine_version, "engine version", limit=50)
         self.key = idempotency_key and fields.text(idempotency_key, "idempotency_key", limit=200)
         self.delay = fields.seconds(delay, "delay")
@@ -163,6 +163,12 @@ class Fork(OnItem):
                 f"{original.pk}. Send what was sent first, or use a new key.",
                 state=holder.state,
             )
+
+
+def _given(value: Any, what: str, most: int) -> str:
+    text = jsondata.dumps(value, what=what, max_bytes=most)
+    offload.refuse_reference(text, what)
+    return text
 
 
 def _text(value: Any) -> str:

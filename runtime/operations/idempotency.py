@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from runtime import jsondata
+from runtime import jsondata, offload
 from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import WorkItem
 from runtime.store.base import Store
@@ -88,7 +88,7 @@ def _holders(using: str, items: Sequence[NewItem]) -> dict[Key, WorkItem]:
 def _require_same(new: NewItem, holder: uuid.UUID, engine: str, payload: Any, state: str) -> None:
     if engine != new.engine:
         other = f"the engine {engine!r}"
-    elif not jsondata.same_json(payload, jsondata.loads(new.payload)):
+    elif not _same_payload(holder, payload, jsondata.loads(new.payload)):
         other = "another payload"
     else:
         return
@@ -97,3 +97,17 @@ def _require_same(new: NewItem, holder: uuid.UUID, engine: str, payload: Any, st
         f"Send what was sent first, or use a new key.",
         state=state,
     )
+
+
+def _same_payload(holder: uuid.UUID, held: Any, new: Any) -> bool:
+    """Say whether two payloads are the same; of those in the artifact storage the references usually tell.
+
+    Equal values may have been written in other words (1.0 and 1), or one of them before the setting was changed: then
+    the contents are read. Raises `CorruptArtifact` or `StorageUnavailable`.
+    """
+    if jsondata.same_json(held, new):
+        return True
+    if offload.in_value(held) is None and offload.in_value(new) is None:
+        return False
+    owner = f"payload of work item {holder}"
+    return jsondata.same_json(offload.whole(held, owner), offload.whole(new, "payload of the new item"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError
 
-from runtime import artifacts, clock, faults
+from runtime import artifacts, clock, faults, offload
 from runtime.artifacts import Prepared
 from runtime.choices import TERMINAL, EventKind, Reason, State, WaitState
 from runtime.conf import settings as roost
@@ -77,6 +77,7 @@ class ImportRun:
         rows = {name: _rows(document, name, item) for name in PARTS}
         pruned = _pruned(document)
         _require_whole(item, rows["snapshots"], rows["events"], since=pruned.events_through if pruned else 0)
+        _require_values(item, rows["snapshots"])
         item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
         item.asked = any(is_answered(row) for row in rows["waits"])
@@ -261,6 +262,15 @@ def _pruned(document: dict[str, Any]) -> PrunedHistory | None:
     if values["events_through"] < 0 or values["snapshots_through"] < 0:
         raise InvalidInput("The numbers up to which the history was pruned are negative.", field="pruned")
     return PrunedHistory(**values)
+
+
+def _require_values(item: WorkItem, snapshots: list[Snapshot]) -> None:
+    """Raise `InvalidInput` for a reference to this storage, which a document has no right to."""
+    given = [("item.payload", item.payload), ("item.result", item.result)]
+    given += [(f"snapshots[{place}].data", one.data) for place, one in enumerate(snapshots)]
+    for name, value in given:
+        if offload.in_value(value) is not None:
+            raise InvalidInput(f"{name} is a reference to an artifact storage. Export the run again.", field=name)
 
 
 def _require_whole(item: WorkItem, snapshots: list[Snapshot], events: list[Event], *, since: int) -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.signing import Signer
 from django.utils.crypto import constant_time_compare
 
-from runtime import jsondata
+from runtime import jsondata, offload
 from runtime.choices import WaitState
 from runtime.conf import settings as roost
 from runtime.exceptions import NotJSON
@@ -20,7 +20,7 @@ from runtime.queries.redaction import redacted
 CONTENTS = ("result", "error", "payload", "waits")
 DEFAULT_CONTENTS = ("result", "error", "waits")
 MAX_BODY = 256 * 1024
-"""Bytes of a notice; the parts that make it larger are left out, and named."""
+"""Bytes of a notice; the parts that make it larger are left out, and named, and so is what was moved out of its row."""
 MOST_WAITS = 50
 
 _TOLD = ("engine", "engine_version", "namespace", "state", "reason", "step_label")
@@ -36,9 +36,11 @@ def body_of(using: str, item: WorkItem, contents: Collection[str], now: dt.datet
     """Return the notice as JSON text of at most `MAX_BODY` bytes."""
     told: dict[str, Any] = {"event": event_of(item), "at": _iso(now), "item": _item(item)}
     parts = {name: value for name, value in _parts(using, item).items() if name in contents and value is not None}
+    # What was moved to the artifact storage is large, and reading it would hold up the transaction.
+    left_out = [name for name, value in parts.items() if offload.in_value(value) is not None]
+    parts = {name: value for name, value in parts.items() if name not in left_out}
     shown = redacted(parts) if redact else parts
     most = min(MAX_BODY, roost.MAX_PAYLOAD_BYTES // 2)
-    left_out: list[str] = []
     while True:
         whole = {**told, **shown, **({"left_out": left_out} if left_out else {})}
         try:

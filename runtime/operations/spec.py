@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar
 
-from runtime import clock, jsondata, registry
+from runtime import clock, jsondata, offload, registry
 from runtime.conf import settings as roost
 from runtime.engine import Engine
 from runtime.exceptions import InvalidInput
@@ -163,6 +163,7 @@ def build(
 
 def _payload(given: Terms, payload: Any) -> str:
     text = jsondata.dumps(payload, what="payload", max_bytes=given.max_payload_bytes, depth=given.max_depth)
+    offload.refuse_reference(text, "payload")
     try:
         given.engine.check_payload(payload)
     except InvalidInput as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import transaction
 
-from runtime import conditions, instrument
+from runtime import conditions, instrument, offload
 from runtime.choices import EventKind, State
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict
@@ -189,12 +189,17 @@ def scope_of(using: str, item: WorkItem, roots: Collection[str]) -> dict[str, An
     # In the transaction that moves the item, state and reason may be members of an enumeration, which are no JSON.
     told = {name: str(getattr(item, name)) for name in ("engine", "namespace", "state", "reason")}
     scope = {
-        "result": item.result,
-        "payload": item.payload,
+        "result": _whole(roots, item, "result", item.result),
+        "payload": _whole(roots, item, "payload", item.payload),
         "error": item.last_error,
         "item": {"id": str(item.pk), **told},
     }
     if "state" in roots:
         latest = Snapshot.objects.using(using).filter(work_item_id=item.pk, version=item.version)
-        scope["state"] = latest.values_list("data", flat=True).first()
+        scope["state"] = _whole(roots, item, "state", latest.values_list("data", flat=True).first())
     return scope
+
+
+def _whole(roots: Collection[str], item: WorkItem, name: str, value: Any) -> Any:
+    """Return a value; one in the artifact storage is read only if it is looked at."""
+    return offload.whole(value, f"{name} of work item {item.pk}") if name in roots else value

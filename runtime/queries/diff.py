@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from runtime import offload
 from runtime.choices import EventKind
 from runtime.exceptions import NotFound
 from runtime.models import Event, Snapshot, WorkItem
 from runtime.queries.jsondiff import MOST, Difference, compare
 from runtime.queries.page import checked_limit
+from runtime.queries.values import state_of
 from runtime.store import work_database
 from runtime.store.history import kept_versions
 
@@ -83,7 +84,14 @@ def snapshots(
     """Compare Snapshot `before` of the item with Snapshot `after` of the same or the other item. Raises `NotFound`."""
     using = using or work_database()
     first, second = _snapshot(item, before, using), _snapshot(other or item, after, using)
-    return SnapshotDiff(before=first, after=second, difference=compare(first.data, second.data, most=most))
+    return SnapshotDiff(before=first, after=second, difference=_compared(first, second, most))
+
+
+def _compared(first: Snapshot, second: Snapshot, most: int) -> Difference:
+    """Compare two states; of those in the artifact storage, two with one reference are the same without being read."""
+    if offload.in_value(first.data) is not None and first.data == second.data:
+        return compare(first.data, second.data, most=most)
+    return compare(state_of(first), state_of(second), most=most)
 
 
 def _snapshot(item: uuid.UUID, version: int, using: str) -> Snapshot:
@@ -127,13 +135,13 @@ def _versions(left: WorkItem, right: WorkItem, start: int, stop: int, shift: int
             yield _pair(of_left.get(place), of_right.get(place + shift))
 
 
-_Found = tuple[Side, Any]
+_Found = tuple[Side, Snapshot]
 
 
 def _pair(left: _Found | None, right: _Found | None) -> VersionDiff:
     difference = None
     if left is not None and right is not None:
-        difference = compare(left[1], right[1], most=MOST_PLACES)
+        difference = _compared(left[1], right[1], MOST_PLACES)
     return VersionDiff(left=left and left[0], right=right and right[0], difference=difference)
 
 
@@ -153,7 +161,7 @@ def _sides(item: WorkItem, low: int, high: int, using: str) -> dict[int, _Found]
                 duration=durations.get(one.version),
                 retries=retries.get(one.version, 0),
             ),
-            one.data,
+            one,
         )
         for one in kept
     }

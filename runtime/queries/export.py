@@ -19,7 +19,7 @@ from typing import Any
 
 from django.db.models import JSONField, Model, QuerySet
 
-from runtime import artifacts, clock
+from runtime import artifacts, clock, offload
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput, NotFound
 from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
@@ -37,6 +37,11 @@ PARTS: dict[str, tuple[type[Model], str, tuple[str, ...]]] = {
     "waits": (Wait, "id", (*_OWN, "row_version")),
 }
 """What belongs to an item: the model, its order, and the columns that mean nothing elsewhere."""
+
+MOVABLE: frozenset[tuple[type[Model], str]] = frozenset(
+    {(WorkItem, "payload"), (WorkItem, "result"), (Snapshot, "data")}
+)
+"""The columns that may hold a reference to the artifact storage; elsewhere what looks like one is plain data."""
 
 
 def columns(model: type[Model], without: Collection[str]) -> list[Any]:
@@ -105,7 +110,7 @@ class _Room:
 
     def row(self, row: Model, fields: list[Any]) -> dict[str, Any]:
         """Return a row as plain values. Raises `InvalidInput` when there is no more room."""
-        values = {field.attname: _plain(getattr(row, field.attname)) for field in fields}
+        values = {field.attname: _plain(_whole(row, field.attname)) for field in fields}
         self._take(len(json.dumps(values)))
         return values
 
@@ -123,6 +128,14 @@ class _Room:
         self._taken += size
         if self._taken > self._most:
             raise _too_large(self._taken)
+
+
+def _whole(row: Model, name: str) -> Any:
+    """Return a column's value; what was moved to the artifact storage stands in the document as it was."""
+    value = getattr(row, name)
+    if (type(row), name) not in MOVABLE:
+        return value
+    return offload.whole(value, f"{name} of work item {getattr(row, 'work_item_id', row.pk)}")
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from runtime import artifacts
 from runtime.choices import PARKED, TERMINAL, ClaimMode, ClaimScope, JournalState, State
 from runtime.models import Artifact, Event, JournalEntry, Lease, PrunedHistory, ResourceClaim, Snapshot, WorkItem
-from runtime.queries import verify_history, verify_waits
+from runtime.queries import verify_history, verify_offloaded, verify_waits
 from runtime.queries.problem import Problem
 from runtime.store import work_database
 
@@ -232,4 +232,5 @@ _RULES: tuple[Callable[[Sequence[WorkItem], str], Iterator[Problem]], ...] = (
     _journal,
     verify_waits.problems,
     verify_history.problems,
+    verify_offloaded.problems,
 )

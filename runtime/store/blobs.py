@@ -1,9 +1,9 @@
 """Keep the rows that say which content the artifact storage holds, and sweep what nobody needs.
 
 Whoever stores content touches its row first, committed at once, and looks for the bytes after that. Whoever sweeps
-locks a row that was not touched for `ROOST_ARTIFACT_ORPHAN_SECONDS`, makes sure in a later statement that no artifact
-refers to it, and removes the bytes before the row. So content that somebody has just found is never removed, and a
-crash leaves at worst a row that the next sweep takes. An atomic step on SQLite holds the only write lock, so its
+locks a row that was not touched for `ROOST_ARTIFACT_ORPHAN_SECONDS`, makes sure in a later statement that nothing in
+`REFERRING` needs it, and removes the bytes before the row. So content that somebody has just found is never removed,
+and a crash leaves at worst a row that the next sweep takes. An atomic step on SQLite holds the only write lock, so its
 touch is part of its transaction; bytes it leaves behind when it fails have no row until `adopt_strays` finds them.
 """
 
@@ -20,13 +20,13 @@ from typing import IO
 from django.core.files.storage import Storage
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from runtime import artifacts, clock, faults
 from runtime.artifacts import Prepared
 from runtime.conf import settings as roost
 from runtime.exceptions import StorageUnavailable
-from runtime.models import Artifact, Blob
+from runtime.models import Artifact, Blob, Offloaded
 from runtime.models.workitem import new_id
 from runtime.store.transactions import begin, retried, transacted
 from runtime.store.values import NewArtifact
@@ -35,6 +35,9 @@ logger = logging.getLogger("roost.artifacts")
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FOLDER = re.compile(r"[0-9a-f]{2}")
+
+REFERRING: tuple[type[Model], ...] = (Artifact, Offloaded)
+"""Whose rows keep content from the sweep."""
 
 # The row says that somebody is about to rely on the content; an upsert, since two may store it at once.
 TOUCH = """
@@ -52,10 +55,7 @@ def store(using: str, prepared: Prepared) -> NewArtifact:
     Safe to call again and from many workers at once: content is written once. If the step never commits, it is swept
     later. Raises `StorageUnavailable` (retryable).
     """
-    with faults.around("content"):
-        retried(using, partial(_touch, using, prepared))
-    with faults.around("artifact"):
-        artifacts.write(prepared)
+    put(using, prepared)
     return NewArtifact(
         id=new_id(),
         name=prepared.name,
@@ -65,6 +65,14 @@ def store(using: str, prepared: Prepared) -> NewArtifact:
         sha256=prepared.sha256,
         metadata=prepared.metadata,
     )
+
+
+def put(using: str, prepared: Prepared) -> None:
+    """Keep content for whoever refers to it before `ROOST_ARTIFACT_ORPHAN_SECONDS` are over. As safe as `store()`."""
+    with faults.around("content"):
+        retried(using, partial(_touch, using, prepared))
+    with faults.around("artifact"):
+        artifacts.write(prepared)
 
 
 def _touch(using: str, prepared: Prepared) -> None:
@@ -116,12 +124,14 @@ def read_artifact(artifact: Artifact) -> bytes:
 
 
 def sweep_orphans(using: str, *, limit: int) -> int:
-    """Remove up to `limit` contents that no artifact refers to; return how many. One short transaction each.
+    """Remove up to `limit` contents that no row refers to; return how many. One short transaction each.
 
     Content that the storage would not delete is tried again a period later, so that it never stands in front of
     others. Safe with any number of sweepers.
     """
-    unused = _old(using, _cutoff(using)).filter(~Exists(Artifact.objects.using(using).filter(blob=OuterRef("pk"))))
+    unused = _old(using, _cutoff(using))
+    for model in REFERRING:
+        unused = unused.filter(~Exists(model._default_manager.using(using).filter(blob=OuterRef("pk"))))
     candidates = list(unused.order_by("touched_at").values_list("pk", flat=True)[:limit])
     swept = 0
     for sha256 in candidates:
@@ -141,7 +151,7 @@ def _old(using: str, cutoff: dt.datetime) -> QuerySet[Blob]:
 def _sweep_one(using: str, sha256: str) -> bool:
     rows = _old(using, _cutoff(using)).filter(pk=sha256)
     blob = rows.select_for_update(skip_locked=True).first()
-    if blob is None or Artifact.objects.using(using).filter(blob_id=sha256).exists():
+    if blob is None or any(model._default_manager.using(using).filter(blob_id=sha256).exists() for model in REFERRING):
         return False
     try:
         artifacts.delete(blob.path)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from django.db import connections
 from django.db.models import F
 
-from runtime.models import Snapshot, WorkItem
+from runtime.choices import OffloadPlace
+from runtime.models import Offloaded, Snapshot, WorkItem
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.session import rows
 from runtime.store.values import Outcome
@@ -24,6 +25,10 @@ WITH gone AS (
     JOIN roost_workitem held ON held.id = d.item AND NOT held.legal_hold
     WHERE s.work_item_id = d.item AND s.version = d.version
     RETURNING s.work_item_id AS item, s.version
+), let_go AS (
+    -- What a removed state was moved to is no longer needed for it.
+    DELETE FROM roost_offloaded o USING gone
+    WHERE o.work_item_id = gone.item AND o.place = 'state' AND o.version = gone.version
 )
 UPDATE roost_workitem w SET snapshots_dropped = w.snapshots_dropped + 1
 FROM gone WHERE w.id = gone.item AND gone.version > 0
@@ -42,5 +47,7 @@ def drop(using: str, accepted: Sequence[Outcome]) -> None:
     for item, version in going:
         found = Snapshot.objects.using(using).filter(work_item_id=item, version=version, work_item__legal_hold=False)
         removed, _ = found.delete()
+        if removed:
+            Offloaded.objects.using(using).filter(work_item_id=item, place=OffloadPlace.STATE, version=version).delete()
         if removed and version:
             WorkItem.objects.using(using).filter(pk=item).update(snapshots_dropped=F("snapshots_dropped") + 1)

@@ -17,6 +17,7 @@ from runtime import jsondata
 from runtime.choices import EventKind
 from runtime.exceptions import NotFound
 from runtime.models import Snapshot, WorkItem
+from runtime.store import offloading
 from runtime.store.history import lock_items, next_event, write_events
 
 COPY = """
@@ -74,5 +75,7 @@ def _begin(using: str, original: uuid.UUID, fork: uuid.UUID, version: int, state
         cursor.execute(COPY, [key, moment, source, version])
         if not cursor.rowcount:
             raise NotFound(f"The work item {original} has no snapshot of version {version}.")
-    if state is not None:
+    if state is None:
+        offloading.copy_state(using, (original, version), (fork, 0))
+    else:
         Snapshot.objects.using(using).filter(work_item=fork, version=0).update(data=jsondata.loads(state))

@@ -14,7 +14,7 @@ from django.db import connections
 from runtime.choices import TERMINAL, Reason, State, may_follow
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import JournalEntry, Lease, Snapshot, WorkItem
-from runtime.store import triggered, waits, waking
+from runtime.store import offloading, triggered, waits, waking
 from runtime.store.history import next_event, write_events
 from runtime.store.values import Move
 from runtime.store.waking import Freeing, drop_wanted
@@ -150,5 +150,6 @@ def _restore(using: str, item: WorkItem, version: int, epoch: int, now: dt.datet
         cursor.execute(RESTORE, [item.version + 1, epoch, moment, key, version])
         if not cursor.rowcount:
             raise NotFound(f"The work item {item.pk} has no snapshot of version {version}.")
+    offloading.copy_state(using, (item.pk, version), (item.pk, item.version + 1))
     restored = Snapshot.objects.using(using).only("version", "label").get(work_item=item.pk, version=item.version + 1)
     return {"version": restored.version, "step_label": restored.label}

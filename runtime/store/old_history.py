@@ -19,8 +19,8 @@ from functools import partial
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
 
 from runtime import clock, faults
-from runtime.choices import EventKind, State, WaitState
-from runtime.models import Event, PrunedHistory, Signal, Snapshot, Wait, WorkItem
+from runtime.choices import EventKind, OffloadPlace, State, WaitState
+from runtime.models import Event, Offloaded, PrunedHistory, Signal, Snapshot, Wait, WorkItem
 from runtime.store.horizon import delete_events
 from runtime.store.transactions import transacted
 
@@ -82,6 +82,8 @@ def cut(using: str, item: WorkItem, cutoff: dt.datetime) -> Trimmed:
     old = list(old_snapshots(item, cutoff, using).values_list("version", flat=True)[:ROWS])
     through, version = _events_through(item, cutoff, using)
     if old:
+        moved = Offloaded.objects.using(using).filter(work_item=item, place=OffloadPlace.STATE)
+        moved.filter(version__in=old).delete()
         Snapshot.objects.using(using).filter(work_item=item, version__in=old).delete()
     if through:
         _forget_waits(item, version, using)

@@ -28,7 +28,18 @@ from django.db.models.functions import Coalesce
 
 from runtime import clock, faults
 from runtime.choices import LIVE, WorkerState
-from runtime.models import Artifact, JournalEntry, Lease, ResourceClaim, Signal, Snapshot, Wait, Worker, WorkItem
+from runtime.models import (
+    Artifact,
+    JournalEntry,
+    Lease,
+    Offloaded,
+    ResourceClaim,
+    Signal,
+    Snapshot,
+    Wait,
+    Worker,
+    WorkItem,
+)
 from runtime.store import old_history
 from runtime.store.children import IMPORTED, TRIGGERED
 from runtime.store.horizon import delete_events
@@ -54,7 +65,7 @@ WHERE w.kind = 'children' AND (w.state = 'open' OR w.state = 'withdrawn' AND i.a
 HEAVY = 5_000
 """Events and snapshots of an item above which they are removed before it, a part at a time."""
 
-OWN = ((Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"))
+OWN = ((Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"), (Offloaded, "work_item"))
 """What belongs to an item alone and refers to nothing else that goes."""
 
 
@@ -105,10 +116,11 @@ def due(using: str, wanted: Wanted, state: str, *, parents: Collection[uuid.UUID
 def _needed_by_nobody(rows: QuerySet[WorkItem], using: str) -> QuerySet[WorkItem]:
     """Leave out what a worker has still to let go of, and what live or held items point to."""
     others = WorkItem.objects.using(using)
-    children = others.filter(Q(state__in=sorted(LIVE)) | Q(legal_hold=True), parent=OuterRef("pk"))
+    alive = Q(state__in=sorted(LIVE)) | Q(legal_hold=True)
+    children = others.filter(alive, parent=OuterRef("pk"))
     return rows.filter(
         ~Exists(children),
-        ~Exists(others.filter(forked_from=OuterRef("pk"), legal_hold=True)),
+        ~Exists(others.filter(alive, forked_from=OuterRef("pk"))),
         ~Exists(Lease.objects.using(using).filter(work_item=OuterRef("pk"))),
         ~Exists(ResourceClaim.objects.using(using).filter(work_item=OuterRef("pk"))),
     )

@@ -121,6 +121,14 @@ class NewArtifact:
     metadata: str
 
 
+class Moved(NamedTuple):
+    """Content that a value of an outcome is from now on. `version` is the snapshot's for a state, 0 for a result."""
+
+    place: str
+    version: int
+    sha256: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewItem:
     """An item to insert. JSON as text; `delay` seconds from the database's now; limits already resolved.
@@ -197,6 +205,9 @@ class Outcome:
     written as it is. The event list is written in order, with the version and attempt after the outcome; `worker`
     signs it.
 
+    `moved` names the contents that `data`, `initial` and `result` refer to where their text is a reference (see
+    `runtime.offload`); `whole` is then the text of the state itself, for the process that made it.
+
     `drops` says that the snapshot of `version` goes with the commit that makes the next one, unless the item is held.
 
     `waits` are asked for from the version after the outcome; an outcome with waits leaves the item waiting, or queued
@@ -229,6 +240,8 @@ class Outcome:
     artifacts: tuple[NewArtifact, ...] = ()
     children: tuple[NewItem, ...] = ()
     waits: tuple[NewWait, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    whole: str | None = None
     asked: bool = False
     answers: tuple[str, ...] = ()
 

@@ -13,12 +13,16 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from django.db import DatabaseError
+
 from runtime import compatibility
 from runtime.conf import settings as roost
 from runtime.engine import Snapshot
 from runtime.exceptions import RoostError, StepTimeout, UnstorableOutcome
 from runtime.jsondata import dumps, loads
+from runtime.offload import refuse_reference
 from runtime.step import Suspend, _current
+from runtime.store import offloading
 from runtime.store.values import Outcome
 from runtime.worker import outcomes
 from runtime.worker.context import Context
@@ -80,8 +84,39 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
         context.leave()
 
 
+def move(using: str, outcome: Outcome) -> Outcome:
+    """Return the outcome as it is to be committed, its large values put into the artifact storage.
+
+    Raises `StorageUnavailable`: then the step has failed, and runs again.
+    """
+    return offloading.move_outcome(using, outcome) if offloading.is_wanted(outcome) else outcome
+
+
+def moved_or_failed(worker: uuid.UUID, run: Run, using: str, outcome: Outcome) -> Outcome:
+    """Do what `move()` does, and return what the step comes to when the storage does not take a value."""
+    try:
+        return move(using, outcome)
+    except (RoostError, DatabaseError) as error:
+        return outcomes.fail(worker, run, error)
+
+
+async def amoved_or_failed(worker: uuid.UUID, run: Run, using: str, outcome: Outcome) -> Outcome:
+    """Do what `moved_or_failed()` does in a thread, within what is left of the step's time."""
+    if not offloading.is_wanted(outcome):
+        return outcome
+    limit = time_limit(run)
+    left = None if limit is None else max(0.0, run.started + limit - time.monotonic())
+    try:
+        async with asyncio.timeout(left):
+            return await asyncio.to_thread(moved_or_failed, worker, run, using, outcome)
+    except TimeoutError:
+        return outcomes.fail(worker, run, timed_out(limit or 0.0))
+
+
 async def _decide(run: Run, context: Context) -> tuple[Snapshot, Any]:
     compatibility.require(run.engine, run.item.engine_version, run.schema)
+    if run.moved:
+        await asyncio.to_thread(run.fetch)
     if run.data is None:
         first = run.engine.init_snapshot(run.item)
         accept_first(run, await first if inspect.isawaitable(first) else first)
@@ -136,6 +171,8 @@ def run_sync(worker: uuid.UUID, run: Run, using: str, context: Context | None = 
     token = _current.set(context)
     try:
         compatibility.require(run.engine, run.item.engine_version, run.schema)
+        if run.moved:
+            run.fetch()
         if run.data is None:
             accept_first(run, run.engine.init_snapshot(run.item))
         snapshot = read(run)
@@ -153,6 +190,7 @@ def accept_first(run: Run, first: Any) -> None:
     data = first.data if isinstance(first, Snapshot) else first
     try:
         run.data = dumps(data, what="first state", max_bytes=roost.MAX_STATE_BYTES)
+        refuse_reference(run.data, "first state")
     except ValueError as error:
         raise UnstorableOutcome(f"init_snapshot's {error}") from error
     run.initial = run.data

@@ -112,6 +112,7 @@ class InlineWorker:
         if run.engine.is_async:
             context = _Context(run, using)
             outcome = async_to_sync(execute.run_async)(worker, run, using, context)
+            outcome = execute.moved_or_failed(worker, run, using, outcome)
         else:
             try:
                 return atomic.run_step(worker, run, self._store, lambda run, outcome: outcome)

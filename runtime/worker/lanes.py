@@ -125,7 +125,8 @@ class AsyncLane:
         outcome: Outcome | None = None
         try:
             if not run.lost:
-                outcome = await execute.run_async(self._worker, run, self._using)
+                made = await execute.run_async(self._worker, run, self._using)
+                outcome = await execute.amoved_or_failed(self._worker, run, self._using, made)
         except asyncio.CancelledError:
             logger.debug("step of %s cancelled", run.id)
         except BaseException as error:  # noqa: BLE001 - a step that tries to end the process has failed
@@ -216,7 +217,7 @@ def advance(run: Run, outcome: Outcome) -> None:
     if outcome.advance:
         run.version += 1
         run.steps_total += 1
-        run.data = outcome.data
+        run.data = outcome.data if outcome.whole is None else outcome.whole
         run.forget_answers()
     run.attempt = outcome.attempt
     run.progress = None

@@ -26,6 +26,7 @@ from runtime.exceptions import (
     WrongOutcome,
 )
 from runtime.jsondata import clean, dumps
+from runtime.offload import refuse_reference
 from runtime.retry import RetryPolicy
 from runtime.step import Suspend
 from runtime.store.values import NewEvent, NewWait, Outcome
@@ -317,7 +318,9 @@ def _calls(run: Run) -> tuple[NewEvent, ...]:
 
 def _encode(value: Any, what: str, limit: int) -> str:
     try:
-        return dumps(value, what=what, max_bytes=limit)
+        text = dumps(value, what=what, max_bytes=limit)
+        refuse_reference(text, what)
+        return text
     except NotJSON as error:
         raise UnstorableOutcome(f"The step's {error}") from error
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import keeping
 from runtime.engine import Engine, Item, takes
 from runtime.journal.entries import Found, Write
 from runtime.jsondata import loads
+from runtime.offload import PREFIX, whole_text
 from runtime.store.values import Claimed, Held
 from runtime.worker.asking import NOTHING, Told, told
 
@@ -41,7 +43,8 @@ class Recorder(Protocol):
 class Run:
     """An item that this process owns: where it stands, and what is known of the step being made.
 
-    `version`, `attempt`, `steps_total` and `data` follow each committed step. `asked` says that the item has waits
+    `version`, `attempt`, `steps_total` and `data` follow each committed step. `moved` says that the payload or the
+    state came as a reference to the artifact storage, which is still to be read. `asked` says that the item has waits
     which no step has consumed, `told` what is known of them. `keeping` says which snapshots stay. `calls` are the
     events of the step's recorded calls, `calling` the keys of those being made, `in_flight` the tasks that make them
     in an async step. `lost` is set (by any thread) when the item was taken away: whatever the step still does is
@@ -63,6 +66,7 @@ class Run:
         "journal",
         "keeping",
         "lost",
+        "moved",
         "progress",
         "schema",
         "since",
@@ -85,6 +89,7 @@ class Run:
         self.schema = engine.state_schema if claimed.state_schema is None else claimed.state_schema
         self.initial: str | None = None
         self.item = _item(claimed)
+        self.moved = _is_reference(claimed.payload) or _is_reference(claimed.data)
         self.asked = claimed.answers is not None
         self.told: Told = told(claimed.answers)
         self.since = time.monotonic()
@@ -96,6 +101,18 @@ class Run:
         self.calls: CallEvents | None = None
         self.calling: set[tuple[int, str]] = set()
         self.in_flight: set[asyncio.Task[Any]] = set()
+
+    def fetch(self) -> None:
+        """Read what was moved to the artifact storage, so that the step sees it as it was.
+
+        Raises `CorruptArtifact` or `StorageUnavailable`; then nothing is changed, and the next attempt reads again.
+        """
+        payload, data = self.claimed.payload, self.data
+        if data is not None:
+            data = whole_text(data, f"state of work item {self.id} at version {self.version}")
+        if payload is not None and _is_reference(payload):
+            self.item = replace(self.item, payload=loads(whole_text(payload, f"payload of work item {self.id}")))
+        self.data, self.moved = data, False
 
     def forget_answers(self) -> None:
         """Go on without what was asked for from an earlier snapshot: the commit consumed it."""
@@ -133,6 +150,10 @@ class Run:
         if wants is None:
             wants = _wants_context[engine] = takes(engine.step, 3)
         return wants
+
+
+def _is_reference(text: str | None) -> bool:
+    return text is not None and text.startswith(PREFIX)
 
 
 def _deadline(claimed: Claimed, now: float) -> float | None:

@@ -169,3 +169,11 @@ def test_a_verb_without_permission_has_no_button(staff: Any, log_in: Any) -> Non
 def test_an_unknown_item_leads_back_instead_of_failing(boss: Client) -> None:
     for name in ("0190aaaa-0000-7000-8000-000000000000", "nonsense"):
         assert boss.get(reverse("admin:roost_workitem_change", args=[name])).status_code == 302
+
+
+def test_a_value_in_the_artifact_storage_is_told_by_its_hash_and_size(boss: Client) -> None:
+    sha256 = "ab" * 32
+    item = WorkItemFactory(result={"$roost.offloaded": {"sha256": sha256, "size": 300_000}})
+    text = page_of(boss, item).text
+    assert f"Kept in the artifact storage: 292 KB, sha256 {sha256}." in text
+    assert "$roost.offloaded" not in text

@@ -69,6 +69,42 @@ class WriteCompact(Write):
     snapshots = "compact"
 
 
+class HopLarge(Hop):
+    """Hop with a state, and a result, of as many characters as the payload's `text`."""
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {"n": 0, "text": item.payload["text"]}
+
+    async def step(self, snapshot: Snapshot, item: Item) -> Any:
+        return grow(snapshot, item)
+
+
+class WriteLarge(Write):
+    """Write a row a step, with a state of as many characters as the payload's `text`."""
+
+    def init_snapshot(self, item: Item) -> Any:
+        return {"n": 0, "text": item.payload["text"]}
+
+    def step(self, snapshot: Snapshot, item: Item) -> Any:
+        Entry.objects.create(item=item.id, number=snapshot.data["n"] + 1, pid=os.getpid())
+        return grow(snapshot, item)
+
+
+class HopLargeCompact(HopLarge):
+    """HopLarge, of which only the latest snapshot is kept."""
+
+    snapshots = "compact"
+
+
+def grow(snapshot: Snapshot, item: Item) -> Continue | Complete:
+    """Count one step further with another text of the same length; the result tells every step."""
+    number = snapshot.data["n"] + 1
+    text = f"{snapshot.data['text'][2:]}{number:02}"
+    if number >= item.payload["steps"]:
+        return Complete({"n": number, "text": text})
+    return Continue({"n": number, "text": text}, delay=item.payload.get("delay", 0))
+
+
 class Stubborn(Engine):
     """Never return, and never listen."""
 

@@ -17,7 +17,8 @@ STORAGES = {
 }
 for _name, _value in os.environ.items():
     if _name.startswith("ROOST_PROCESS_SET_"):
-        globals()["ROOST_" + _name.removeprefix("ROOST_PROCESS_SET_")] = float(_value)
+        _given = int(_value) if _value.isdecimal() else float(_value)
+        globals()["ROOST_" + _name.removeprefix("ROOST_PROCESS_SET_")] = _given
 if _skew := os.environ.get("ROOST_PROCESS_CLOCK_SKEW"):
     import datetime as _dt
 

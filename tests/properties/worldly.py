@@ -100,7 +100,9 @@ class World:
 
     def thin(self, number: int, policy: str) -> bool:
         """Let snapshots be missing as the policies leave them."""
-        item = WorkItem.objects.get(pk=self._of(number))
+        item = WorkItem.objects.filter(pk=self._of(number)).first()
+        if item is None:
+            return False
         rows = StoredSnapshot.objects.filter(work_item=item, version__lt=item.version)
         odd = [version for version in rows.values_list("version", flat=True) if version % 2]
         return bool((rows.filter(version__in=odd) if policy == "interval" else rows).delete()[0])
@@ -146,7 +148,7 @@ def expected_to_go(cutoffs: dict[str, Any]) -> set[uuid.UUID]:
         old = item.state in TERMINAL and item.finished_at < cutoffs[item.state]
         left = [one for one in there.values() if one.pk not in gone]
         pointing = [one for one in left if one.parent_id == item.pk and (one.state in LIVE or one.legal_hold)]
-        pointing += [one for one in left if one.forked_from_id == item.pk and one.legal_hold]
+        pointing += [one for one in left if one.forked_from_id == item.pk and (one.state in LIVE or one.legal_hold)]
         below = item.parent_id in there and item.parent_id not in gone and item.relation != TRIGGERED
         return old and not (item.legal_hold or pointing or below or item.pk in owned or item.pk in named)
 

@@ -325,6 +325,18 @@ def test_snapshot_policy_unknown() -> None:
         assert configuration.snapshot_policy_unknown() == []
 
 
+def test_offload_makes_no_sense(settings: Any) -> None:
+    for most in (None, 0, 65_536):
+        settings.ROOST_OFFLOAD_BYTES = most
+        assert configuration.offload_makes_no_sense() == []
+    for most in (-1, 65_535):
+        settings.ROOST_OFFLOAD_BYTES = most
+        only(configuration.offload_makes_no_sense(), "roost.E021", str(most), "65536")
+    settings.ROOST_OFFLOAD_BYTES = 65_536
+    settings.STORAGES = {name: one for name, one in settings.STORAGES.items() if name != "roost_artifacts"}
+    only(configuration.offload_makes_no_sense(), "roost.E021", "roost_artifacts", "STORAGES")
+
+
 def test_workspaces_root_not_absolute(settings: Any) -> None:
     settings.ROOST_WORKSPACES_ROOT = "workspaces"
     only(configuration.workspaces_root_not_absolute(), "roost.E015", "ROOST_WORKSPACES_ROOT", "absolute")

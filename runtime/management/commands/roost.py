@@ -32,6 +32,7 @@ from runtime.management.roost import (
     stories,
     triggers,
     upkeep,
+    values,
     webhook_targets,
     webhooks,
     workspaces,
@@ -40,7 +41,7 @@ from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_dat
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
-    *(engines, enqueue, looks, lists, stories, files, journal),
+    *(engines, enqueue, looks, lists, stories, files, values, journal),
     *(moves, going_back, replays, carry, answers, letters),
     *(limits, resources, schedules, triggers, webhooks, webhook_targets),
     *(upkeep, retention, workspaces, deploys, demo),

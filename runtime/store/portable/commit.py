@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, Reason, State
-from runtime.store import dropping, following, triggered, waking
+from runtime.store import dropping, following, offloading, triggered, waking
 from runtime.store.portable.insert import insert
 from runtime.store.portable.statements import later, places, rows, stored, write_many
 from runtime.store.transactions import transacted
@@ -126,6 +126,7 @@ def _write(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     now = clock.now(using)
     _write_items(using, accepted, now)
     _write_history(using, accepted, stored(using, now))
+    offloading.remember(using, [one.outcome for one in accepted])
     dropping.drop(using, [one.outcome for one in accepted])
     insert(using, [child for one in accepted for child in one.outcome.children])
     if freeing is not None:

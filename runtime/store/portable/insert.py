@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime import clock
+from runtime.store import offloading
 from runtime.store.portable.statements import keys, later, places, rows, stored, write_many
 from runtime.store.transactions import transacted
 from runtime.store.values import NewItem
@@ -48,7 +49,9 @@ def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
     def whole() -> set[uuid.UUID]:
         now = clock.now(using)
         chunks = [_insert(using, items[start : start + CHUNK], now) for start in range(0, len(items), CHUNK)]
-        return set().union(*chunks)
+        inserted = set().union(*chunks)
+        offloading.remember_payloads(using, offloading.payloads(items), inserted)
+        return inserted
 
     return transacted(using, whole)
 

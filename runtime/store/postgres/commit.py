@@ -16,7 +16,7 @@ from django.db import connections, transaction
 
 from runtime.choices import State
 from runtime.conf import settings as roost
-from runtime.store import dropping, following, triggered, waking
+from runtime.store import dropping, following, offloading, triggered, waking
 from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
@@ -148,7 +148,7 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
         return transacted(using, lambda: _commit_freeing(using, outcomes))
     large = sum(map(_size, outcomes)) > MOST_TEXT
-    more = any(outcome.artifacts or outcome.children or outcome.drops for outcome in outcomes)
+    more = any(outcome.artifacts or outcome.children or outcome.drops or outcome.moved for outcome in outcomes)
     if large or more or _may_trigger(using, outcomes):
         return transacted(using, lambda: _commit_all(using, outcomes))
     return _write(using, outcomes)
@@ -181,6 +181,7 @@ def _commit_all(using: str, outcomes: Sequence[Outcome], *, freeing: bool = Fals
     states = _write(using, outcomes, freeing=freeing)
     accepted = [outcome for outcome in outcomes if outcome.item in states]
     write_artifacts(using, accepted)
+    offloading.remember(using, accepted)
     dropping.drop(using, accepted)
     insert(using, [child for outcome in accepted for child in outcome.children])
     triggered.follow_ids(using, [item for item, state in states.items() if state in triggered.ENDED])

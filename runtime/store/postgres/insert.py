@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from runtime.store import offloading
 from runtime.store.postgres.arrays import plain, slices, texts
 from runtime.store.postgres.session import GUARD, forget_plans, lock_timeout, rows, seconds
 from runtime.store.transactions import transacted
@@ -87,13 +88,15 @@ def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
         return set()
     ordered = sorted(items, key=lambda item: (item.namespace, item.idempotency_key or "", item.id))
     parts = list(slices(ordered, lambda item: len(item.payload), CHUNK))
-    if len(parts) == 1:
+    moved = offloading.payloads(ordered)
+    if len(parts) == 1 and not moved:
         return _insert(using, ordered)
 
     def all_parts() -> set[uuid.UUID]:
-        inserted = [_insert(using, part) for part in parts]
+        inserted = set().union(*(_insert(using, part) for part in parts))
+        offloading.remember_payloads(using, moved, inserted)
         forget_plans(using)
-        return set().union(*inserted)
+        return inserted
 
     return transacted(using, all_parts)
 

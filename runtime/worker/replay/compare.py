@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from runtime import jsondata
+from runtime import jsondata, offload
 from runtime.choices import Reason, State
 from runtime.engine import Engine
 from runtime.models import Snapshot, WorkItem
@@ -61,7 +61,8 @@ def made(outcome: Outcome, kept: Snapshot, engine: Engine, *, done: bool) -> Div
 
 def result(outcome: Outcome, item: WorkItem) -> Divergence | None:
     """Compare the result of the last step of a run that is done."""
-    return _different(item.version, "result", "The run ends with another result.", item.result, outcome.result)
+    recorded = offload.whole(item.result, f"result of work item {item.pk}")
+    return _different(item.version, "result", "The run ends with another result.", recorded, outcome.result)
 
 
 def failed(outcome: Outcome, item: WorkItem) -> Divergence | None:
@@ -86,9 +87,10 @@ def told(error: Any) -> dict[str, Any]:
 
 def state_of(kept: Snapshot, engine: Engine) -> Any:
     """Return a recorded state in the shape that the engine's code has today."""
+    data = offload.whole(kept.data, f"state of work item {kept.work_item_id} at version {kept.version}")
     if kept.state_schema == engine.state_schema or not engine.reads(kept.state_schema):
-        return kept.data
-    return engine.upcast(jsondata.loads(jsondata.dumps(kept.data, depth=1_000)), kept.state_schema)
+        return data
+    return engine.upcast(jsondata.loads(jsondata.dumps(data, depth=1_000)), kept.state_schema)
 
 
 def _same_error(recorded: Any, mark: str, produced: Any, own_mark: str) -> bool:

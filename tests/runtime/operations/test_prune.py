@@ -117,12 +117,21 @@ def test_an_item_goes_with_all_its_rows_and_its_key_is_free_again(folder: Path) 
 
 def test_pointers_to_what_is_gone_are_cleared_and_nothing_is_left_to_complain_about() -> None:
     parent = ended(40)
-    child, fork = ended(10, parent=parent), WorkItemFactory(forked_from=parent, forked_version=0)
+    child, fork = ended(10, parent=parent), ended(10, forked_from=parent, forked_version=0)
     assert prune().items == 1
     child.refresh_from_db()
     fork.refresh_from_db()
     assert (child.parent_id, fork.forked_from_id) == (None, None)
     assert list(verify.everything()) == []
+
+
+def test_what_a_live_item_was_forked_from_stays_as_long_as_it_lives() -> None:
+    origin = ended(40)
+    fork = WorkItemFactory(forked_from=origin, forked_version=0)
+    before = values(fork)
+    assert prune().items == 0
+    assert values(fork) == before
+    assert kept(origin)
 
 
 # What stays ---------------------------------------------------------------------------------------------------------

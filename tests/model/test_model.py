@@ -1,0 +1,65 @@
+"""The protocol keeps its promises in every world, each of its rules is needed, and its moves are the code's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+
+import pytest
+
+from runtime.choices import TRANSITIONS, State
+from tests.model.explore import Explored, explore
+from tests.model.invariants import violated
+from tests.model.protocol import moves
+from tests.model.world import Rules, World
+from tests.model.worlds import BROKEN, WORLDS
+
+MODELLED = frozenset({"queued", "running", "paused", "done", "cancelled"})
+NOT_MODELLED = {
+    ("queued", "queued"): "a retry made due now: the model knows no due times",
+}
+"""Transitions between the model's states that it does not make, and why."""
+
+
+@cache
+def seen(name: str) -> Explored:
+    """Explore a world, once in a process."""
+    return explore(*WORLDS[name])
+
+
+@pytest.mark.scenario("L4", "L26", "L28", "L40", "L44", "B4", "B11")
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_promise_is_kept_in_every_world(name: str, record_property: Callable[[str, object], None]) -> None:
+    found = seen(name)
+    record_property("states", found.states)
+    assert not found.broken, found.story()
+    assert found.states > 5000
+
+
+@pytest.mark.scenario("L44", "B4")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_protocol_breaks_the_promise_that_its_rule_keeps(name: str) -> None:
+    rules, begin, promise = BROKEN[name]
+    found = explore(rules, begin)
+    assert found.broken == promise, found.story()
+    assert broken_at_the_end(found, rules, begin), "the trace leads nowhere"
+    assert not explore(Rules(steps=rules.steps, batch=rules.batch), begin).broken, "the rule makes no difference"
+
+
+def broken_at_the_end(found: Explored, rules: Rules, world: World) -> bool:
+    """Walk along a counterexample by its moves' names, and say whether each was possible and only the last is bad."""
+    worlds = {world}
+    for move in found.trace:
+        assert not all(violated(world) for world in worlds)
+        worlds = {after for world in worlds for label, after in moves(world, rules) if label == move}
+    return bool(worlds)
+
+
+def test_the_model_moves_items_as_the_table_of_transitions_says() -> None:
+    names = [name for name in WORLDS if "operator" in name]
+    made = {pair for name in names[:1] + names[-1:] for pair in seen(name).transitions}
+    allowed = {(str(before), str(after)) for before, follow in TRANSITIONS.items() for after in follow}
+    assert made - allowed == set()
+    assert allowed & set(product(MODELLED, MODELLED)) - made == set(NOT_MODELLED)
+    assert set(State) >= MODELLED
