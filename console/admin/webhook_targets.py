@@ -48,7 +48,7 @@ class WebhookTargetForm(VersionedForm):
 
 @admin.register(WebhookTarget)
 class WebhookTargetAdmin(ConfigurationAdmin):
-    """Who is told when work ends or waits, with what was delivered; counts may be one short after a crash."""
+    """Who is told when work ends or waits, with what was delivered; counts may be one off after a crash."""
 
     form = WebhookTargetForm
     edited = EDITED

@@ -64,22 +64,20 @@ class WebhookDelivery(Engine):
             raise AccessDenied("This delivery was changed since it was enqueued: it is not signed.", code="not_sealed")
         given = {"target": payload["target"], "event": payload["event"]}
         sent = await ctx.run("deliver", deliver, item.id, payload, input=given, policy=ONCE)
+        await _in_database(partial(delivering.delivered, payload["target"], item.id))
         return Complete(sent, {"delivered": True}, label=f"delivered {payload['event']}")
 
 
 async def deliver(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, Any]:
-    """Make one attempt and count it; return the status and the milliseconds it took.
+    """Make one attempt, counted if it fails; return the status and the milliseconds it took.
 
     Raises `Declined` for a target that wants nothing more or redirects, `BadStatus`, and what `outgoing.opened` raises.
     """
-    target = payload["target"]
     try:
-        sent = await _attempt(delivery, payload)
+        return await _attempt(delivery, payload)
     except Exception as error:
-        await _in_database(partial(delivering.not_delivered, target, error))
+        await _in_database(partial(delivering.not_delivered, payload["target"], error))
         raise
-    await _in_database(partial(delivering.delivered, target, delivery))
-    return sent
 
 
 async def _attempt(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, Any]:

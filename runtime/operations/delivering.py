@@ -1,15 +1,18 @@
 """What a delivery reads of its target, and what it writes there. Each is one short transaction of its own.
 
-The counters are for people: a process that dies between the call and the count leaves them one short.
+The counters are for people: a process that dies around a count leaves them one off, and a database that refuses one
+costs the count alone, never a second call.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import DatabaseError
 from django.db.models import F
 
 from runtime import clock, faults
@@ -19,6 +22,7 @@ from runtime.models import WebhookTarget
 from runtime.operations import notifying
 from runtime.signatures import read_secret
 from runtime.store import work_database
+from runtime.store.transactions import transacted
 
 logger = logging.getLogger("roost.webhooks")
 
@@ -56,29 +60,42 @@ def destination(target: int) -> Destination:
 
 
 def delivered(target: int, item: uuid.UUID) -> None:
-    """Count a delivery that arrived."""
-    now = clock.now(work_database())
-    _write(target, delivered_total=F("delivered_total") + 1, last_at=now, last_item=item)
+    """Count a delivery that arrived; never raises for the database."""
+    using = work_database()
+    _count(
+        using,
+        target,
+        lambda: {"delivered_total": F("delivered_total") + 1, "last_at": clock.now(using), "last_item": item},
+    )
 
 
 def not_delivered(target: int, error: Exception) -> None:
-    """Count an attempt that failed, and keep why."""
-    told = clean(f"{type(error).__name__}: {error}")[:MAX_ERROR]
-    _write(target, failed_total=F("failed_total") + 1, failed_at=clock.now(work_database()), error=told)
+    """Count an attempt that failed, and keep why; never raises for the database, whose error would hide the other."""
+    using = work_database()
+    told = {"failed_total": F("failed_total") + 1, "error": clean(f"{type(error).__name__}: {error}")[:MAX_ERROR]}
+    _count(using, target, lambda: {"failed_at": clock.now(using), **told})
 
 
 def gone(target: int, url: str) -> None:
     """Disable a target whose server says that it is gone for good, unless it was given another address meanwhile."""
     using = work_database()
-    changes = {"enabled": False, "changed_by": GONE, "changed_at": clock.now(using)}
+
+    def once() -> int:
+        changes = {"enabled": False, "changed_by": GONE, "changed_at": clock.now(using)}
+        row = WebhookTarget.objects.using(using).filter(pk=target, url=url, enabled=True)
+        return row.update(row_version=F("row_version") + 1, **changes)
+
     with faults.around("notice"):
-        WebhookTarget.objects.using(using).filter(pk=target, url=url, enabled=True).update(
-            row_version=F("row_version") + 1, **changes
-        )
-    notifying.forget()
-    logger.warning("webhook target %s answered 410 and is disabled", target)
+        disabled = transacted(using, once)
+    if disabled:
+        notifying.forget()
+        logger.warning("webhook target %s answered 410 and is disabled", target)
 
 
-def _write(target: int, **changes: Any) -> None:
-    with faults.around("notice"):
-        WebhookTarget.objects.using(work_database()).filter(pk=target).update(**changes)
+def _count(using: str, target: int, changes: Callable[[], dict[str, Any]]) -> None:
+    rows = WebhookTarget.objects.using(using).filter(pk=target)
+    try:
+        with faults.around("notice"):
+            transacted(using, lambda: rows.update(**changes()))
+    except DatabaseError:
+        logger.warning("what became of a delivery to webhook target %s could not be counted", target, exc_info=True)

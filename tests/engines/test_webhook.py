@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from runtime.deliveries import ENGINE
 from runtime.exceptions import InvalidInput
@@ -64,6 +65,18 @@ def test_a_receiver_that_is_down_is_told_later_under_the_same_id(receiver: Recei
     assert (delivery.state, receiver.ids) == ("done", [str(delivery.pk)] * 3)
     assert (target().delivered_total, target().failed_total) == (1, 2)
     assert "503" in Event.objects.filter(work_item=delivery, kind="retry").earliest("seq").data["message"]
+
+
+def test_a_count_that_the_database_refuses_costs_no_second_call(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> Any:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    delivery = finished()
+    monkeypatch.setattr(delivering, "transacted", refuse)
+    assert (deliver(delivery).state, receiver.ids) == ("done", [str(delivery.pk)])
+    assert target().delivered_total == 0
 
 
 def test_retry_after_is_honoured(receiver: Receiver) -> None:
