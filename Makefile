@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo console test test-django6 crash check bench docs lock clean
+.PHONY: help install demo console test test-django6 crash check bench mutants docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ check: install ## Lint, types, import contracts, migrations, deployment checks
 
 bench: install ## Measure, beside this machine's floors, one JSON line a figure (QUICK=1, PEERS=1, ARGS=names)
 	@QUICK=$(QUICK) PEERS=$(PEERS) $(PY) -m tests.benchmarks $(ARGS)
+
+mutants: install ## Break one mechanism at a time in a copy and see that a test notices (ARGS=part of a name)
+	@$(PY) -m tests.mutants $(ARGS)
 
 docs: install ## Build the documentation into build/docs
 	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs

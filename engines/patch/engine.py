@@ -20,6 +20,7 @@ from typing import Any
 
 from engines.patch.edits import Edit, at_base, check_edits, head, write_edited
 from engines.payload import check_fields, check_text
+from runtime.conf import settings as roost
 from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot
 from runtime.exceptions import InvalidInput, WorkspaceRefused
 from runtime.step import StepContext
@@ -29,7 +30,7 @@ from runtime.workspaces.git import agit
 PATCH = "change.patch"
 _DIFF = (
     *("-c", "core.quotePath=true", "-c", f"diff.orderFile={os.devnull}"),
-    *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--diff-algorithm=myers"),
+    *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--text", "--no-renames", "--diff-algorithm=myers"),
 )
 _AS_PATCH = ("--patch", "--unified=3", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
 
@@ -49,6 +50,11 @@ class Patch(Engine):
             _workspace(fields).check()
         except WorkspaceRefused as error:
             raise InvalidInput(str(error), field="payload.source") from None
+        if not fields["source"].startswith("/") and not roost.WORKSPACE_SOURCES:
+            raise InvalidInput(
+                "A payload may name a source on another host only where ROOST_WORKSPACE_SOURCES says which.",
+                field="payload.source",
+            )
 
     def workspace_for(self, item: Item) -> Workspace:
         """Take the source from the payload; what failed stays, to be looked at."""

@@ -42,6 +42,15 @@ class Front:
         else:
             self._whole_at = now + min(LOOKS_APART * seconds, MOST_SECONDS)
 
+    def overlooked(self, claimed: Iterable[tuple[int, dt.datetime, uuid.UUID]]) -> None:
+        """Begin behind those of these that stood before the beginnings: more may stand there."""
+        before: dict[int, Begin] = {}
+        for priority, run_at, item in claimed:
+            begin = self.begins.get(priority)
+            if begin is not None and (run_at, item) < begin:
+                before[priority] = max(before.get(priority, (run_at, item)), (run_at, item))
+        self.begins |= before
+
     def took(self, claimed: Iterable[tuple[int, dt.datetime, uuid.UUID]]) -> None:
         """Begin behind these, each a priority, a due time and an id."""
         for priority, run_at, item in claimed:

@@ -50,8 +50,11 @@ def look(
     rows = WorkItem.objects.using(using).filter(pk__lt=_first_id(cutoff))
     rows = rows if after is None else rows.filter(pk__gt=after)
     page = list(rows.order_by("pk").values_list("pk", flat=True)[:limit])
-    events = Event.objects.using(using).filter(work_item=OuterRef("pk")).order_by("seq")
-    snapshots = Snapshot.objects.using(using).filter(work_item=OuterRef("pk")).order_by("version")
+    # The newest of each always stays: an item with no other has nothing to remove.
+    events = Event.objects.using(using).filter(work_item=OuterRef("pk"), seq__lt=OuterRef("event_seq")).order_by("seq")
+    snapshots = Snapshot.objects.using(using).filter(work_item=OuterRef("pk"), version__lt=OuterRef("version"))
+    snapshots = snapshots.filter(restored_from=None).exclude(version=0, work_item__forked_version__isnull=False)
+    snapshots = snapshots.order_by("version")
     here = WorkItem.objects.using(using).filter(pk__in=page, legal_hold=False)
     old = here.annotate(
         first_event=Subquery(events.values("created_at")[:1]),

@@ -51,13 +51,14 @@ SELECT DISTINCT named.id
 FROM roost_wait w
 JOIN roost_workitem i ON i.id = w.work_item_id,
 LATERAL jsonb_array_elements_text(w.data -> 'children') AS named (id)
-WHERE w.kind = 'children' AND (w.state = 'open' OR w.state = 'withdrawn' AND i.asked) AND named.id = ANY(%s)
+WHERE w.kind = 'children'
+    AND (w.state = 'open' OR i.asked AND w.state IN ('withdrawn', 'expired', 'resolved')) AND named.id = ANY(%s)
 """
 NAMED_SQLITE = """
 SELECT DISTINCT named.value
 FROM roost_wait w
 JOIN roost_workitem i ON i.id = w.work_item_id, json_each(w.data, '$.children') AS named
-WHERE w.kind = 'children' AND (w.state = 'open' OR w.state = 'withdrawn' AND i.asked)
+WHERE w.kind = 'children' AND (w.state = 'open' OR i.asked AND w.state IN ('withdrawn', 'expired', 'resolved'))
   AND named.value IN (SELECT value FROM json_each(%s))
 """
 """Which of these items are named by waits that are open, or will be again when a dead letter is brought back."""

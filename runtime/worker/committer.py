@@ -141,6 +141,9 @@ def refused(bad: Outcome, error: Exception) -> Outcome:
         artifacts=(),
         children=(),
         waits=(),
+        moved=(),
+        drops=False,
+        whole=None,
     )
 
 

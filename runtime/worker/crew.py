@@ -85,6 +85,7 @@ class Crew:
                 logger.warning("the database cannot be reached yet: %s", error)
                 connections[self._using].close()
                 if self._drain.stop.wait(RETRY_SECONDS):
+                    self.link.close()
                     return False
         if self._postgres:
             self.link.start()

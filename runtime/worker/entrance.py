@@ -29,7 +29,7 @@ class Entrance:
     async def aenter(self) -> Path:
         """Do what `enter()` does without blocking the event loop, once for all tasks of the step that ask."""
         if self._holding is None:
-            if self._entering is None or self._entering.done():
+            if self._entering is None or _is_spent(self._entering):
                 self._entering = asyncio.ensure_future(asyncio.to_thread(self._enter))
             self._holding = await asyncio.shield(self._entering)
         return self._holding.path
@@ -51,6 +51,11 @@ class Entrance:
             )
         place = places.place(run.claimed.namespace, run.id)
         return enter(wanted, place, epoch=run.claimed.epoch, home=places.home(self._using))
+
+
+def _is_spent(entering: asyncio.Task[Holding]) -> bool:
+    """Say whether it ended with nothing to hold. One that a cancelled wait has left behind may have."""
+    return entering.done() and (entering.cancelled() or entering.exception() is not None)
 
 
 def _close(entering: asyncio.Task[Holding]) -> None:

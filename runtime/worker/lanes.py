@@ -190,6 +190,9 @@ class AtomicLane:
         except DatabaseError:
             logger.info("this thread's database session could not be registered", exc_info=True)
             connections[self._store.using].close()
+        except Exception:
+            # Whatever it is, it must not end the thread: its item would be held for ever, by a worker that beats.
+            logger.exception("this thread's database session could not be registered")
 
     def _run(self, run: Run) -> Settled | Finished:
         """Make steps of one item until it leaves this process, or has kept the thread long enough."""

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Callable
 
 from django.db import DatabaseError, connections
 
@@ -45,15 +46,31 @@ class RetentionCare:
 
     def _round(self) -> None:
         try:
-            done = prune(seconds=ROUND_SECONDS, actor="retention", using=self._using)
-            prune_workers(using=self._using)
-            trimmed = prune_history(after=self._after, seconds=ROUND_SECONDS, using=self._using)
-            self._after = trimmed.after
-            if done.more or trimmed.after is not None:
+            # One that fails keeps none of the others from being done.
+            more = [self._attempted(stage) for stage in (self._items, self._workers, self._history)]
+            if any(more):
                 self._due_at = time.monotonic() + AGAIN_SECONDS * (0.5 + random.random())  # noqa: S311 - spreads load
+        finally:
+            connections.close_all()
+
+    def _attempted(self, stage: Callable[[], bool]) -> bool:
+        try:
+            return stage()
         except (DatabaseError, InvalidInput) as error:
             logger.warning("what has been kept long enough could not be pruned: %s", error)
         except Exception:
             logger.exception("pruning failed; it is tried again in %d s", EVERY_SECONDS)
-        finally:
-            connections.close_all()
+        connections[self._using].close()
+        return False
+
+    def _items(self) -> bool:
+        return prune(seconds=ROUND_SECONDS, actor="retention", using=self._using).more
+
+    def _workers(self) -> bool:
+        prune_workers(using=self._using)
+        return False
+
+    def _history(self) -> bool:
+        trimmed = prune_history(after=self._after, seconds=ROUND_SECONDS, using=self._using)
+        self._after = trimmed.after
+        return trimmed.after is not None

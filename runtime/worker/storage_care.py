@@ -16,6 +16,8 @@ logger = logging.getLogger("roost.artifacts")
 
 EVERY_SECONDS = 600.0
 BATCH = 100
+SWEEP_SECONDS = 30.0
+"""A sweep that finds more begins no other batch after so long."""
 
 
 class StorageCare:
@@ -41,7 +43,9 @@ class StorageCare:
         folder = f"{random.randrange(256):02x}"  # noqa: S311 - spreads load
         try:
             blobs.adopt_strays(self._using, limit=BATCH, folders=[folder])
-            blobs.sweep_orphans(self._using, limit=BATCH)
+            until = time.monotonic() + SWEEP_SECONDS
+            while blobs.sweep_orphans(self._using, limit=BATCH) >= BATCH and time.monotonic() < until:
+                pass
         except (DatabaseError, StorageUnavailable) as error:
             logger.warning("the artifact storage could not be swept: %s", error)
         finally:

@@ -25,6 +25,7 @@ A workspace is no store: what must outlive its host belongs into an artifact.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -59,7 +60,9 @@ class Workspace:
         """Raise `WorkspaceRefused` for what must not be handed to git."""
         trouble = self._trouble_with_source() or self._trouble_with_the_rest()
         if trouble:
-            raise WorkspaceRefused(f"No workspace can be made from {self.source!r:.200} at {self.ref!r:.80}: {trouble}")
+            # What stands before an @ may be a password.
+            source = "the source" if "@" in str(self.source) else f"{self.source!r:.200}"
+            raise WorkspaceRefused(f"No workspace can be made from {source} at {self.ref!r:.80}: {trouble}")
 
     def _trouble_with_source(self) -> str:
         source = self.source
@@ -68,9 +71,14 @@ class Workspace:
         if ".." in source.split("/") or "::" in source:
             return "the source must not hold '..' or '::'."
         allowed: list[str] = roost.WORKSPACE_SOURCES
-        if allowed and not any(_is_under(source, one) for one in allowed):
+        if allowed and not any(_is_under(_resolved(source), _resolved(one)) for one in allowed):
             return "ROOST_WORKSPACE_SOURCES does not allow the source."
-        return "" if source.startswith("/") else _trouble_with_url(source)
+        if not source.startswith("/"):
+            return _trouble_with_url(source)
+        root = roost.WORKSPACES_ROOT
+        if root and _is_under(os.path.realpath(source), os.path.realpath(root)):
+            return "the source is another item's workspace."
+        return ""
 
     def _trouble_with_the_rest(self) -> str:
         if self.mode not in ("worktree", "clone"):
@@ -87,6 +95,11 @@ def is_policy(keep: object) -> bool:
     if isinstance(keep, bool) or not isinstance(keep, int | float):
         return keep in ("always", "until_done", "until_ended")
     return 0 <= keep <= 36_500
+
+
+def _resolved(source: str) -> str:
+    """Return a path with its links followed, so that none leads out of what is allowed; a URL as it is."""
+    return os.path.realpath(source) if source.startswith("/") else source
 
 
 def _is_under(source: str, allowed: str) -> bool:

@@ -116,6 +116,35 @@ def test_what_stands_before_a_beginning_is_found_by_the_next_whole_look(worker: 
     assert ids(worker, front, 1) == [early]
 
 
+def overlook(hand: Hand, front: Front, count: int) -> list[uuid.UUID]:
+    """Put items before the beginning that the claimer has."""
+    put()
+    assert len(ids(hand, front)) == 1
+    moment = clock.now("default") - dt.timedelta(minutes=1)
+    return [put(run_at=moment + dt.timedelta(seconds=number)) for number in range(count)]
+
+
+def test_a_crowd_that_was_overlooked_is_not_left_to_whole_looks_alone(worker: Hand, front: Front) -> None:
+    crowd = overlook(worker, front, 4)
+    later = put()
+    front._whole_at = 0.0
+    assert ids(worker, front, 1) == crowd[:1]
+    front._whole_at = float("inf")
+    assert ids(worker, front) == [*crowd[1:], later]
+
+
+def test_what_was_overlooked_is_claimed_beside_items_that_need_resources(worker: Hand, front: Front) -> None:
+    crowd = overlook(worker, front, 2)
+    needing = [put(resources=[f"lamp {number}"]) for number in range(2)]
+    assert sorted(ids(worker, front, 2) + ids(worker, front, 2)) == sorted([*crowd, *needing])
+
+
+def test_what_was_overlooked_is_claimed_under_a_wide_cap(worker: Hand, front: Front) -> None:
+    crowd = overlook(worker, front, 2)
+    Limit.objects.create(name="wide", concurrency=100_000)
+    assert sorted(ids(worker, front) + ids(worker, front)) == sorted(crowd)
+
+
 def test_the_pressure_of_due_work_is_seen_behind_the_beginning(worker: Hand, front: Front) -> None:
     put(priority=1)
     ids(worker, front)

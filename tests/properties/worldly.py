@@ -139,7 +139,9 @@ def expected_to_go(cutoffs: dict[str, Any]) -> set[uuid.UUID]:
     owned = set(Lease.objects.values_list("pk", flat=True))
     named = {
         uuid.UUID(one)
-        for wait in Wait.objects.filter(Q(state="open") | Q(state="withdrawn", work_item__asked=True), kind="children")
+        for wait in Wait.objects.filter(
+            Q(state="open") | Q(state__in=["withdrawn", "expired", "resolved"], work_item__asked=True), kind="children"
+        )
         for one in wait.data["children"]
     }
     gone: set[uuid.UUID] = set()

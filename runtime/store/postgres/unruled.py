@@ -9,6 +9,7 @@ import time
 from functools import cache
 
 from runtime.store.front import Front
+from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.due import KEYED, LEVELS, LIMITED, MINE, PLAIN, levels, mine, ranks
 from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows
@@ -58,6 +59,12 @@ FROM beside LEFT JOIN (marked JOIN chosen USING (id)) ON true
 """
 
 
+PLACES = """
+SELECT priority, run_at, w.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS t(id)
+JOIN roost_workitem w ON w.id = t.id
+"""
+
+
 @cache
 def claim_statement(limit: int, *, behind: bool = False) -> str:
     """Return the statement that claims up to `limit` items, the same one for all limits of about that size.
@@ -76,13 +83,21 @@ def take_unruled(using: str, request: ClaimRequest, limit: int, *, whatever: boo
     front = request.front
     if front is not None and not front.is_whole(time.monotonic()):
         found = _take_behind(using, request, limit, front, whatever=whatever)
-        if marked(found) or is_for_others(found):
+        if marked(found) or (is_for_others(found) and not whatever):
             return found
     begun = time.monotonic()
     found = rows(using, claim_statement(limit), claim_params(using, request, limit, whatever=whatever))
-    if front is not None:
+    # A look that left everything to others has not seen what stands before the beginnings.
+    if front is not None and (whatever or not is_for_others(found)):
         front.looked(now := time.monotonic(), now - begun)
+        _look_back(using, front, marked(found))
     return found
+
+
+def _look_back(using: str, front: Front, taken: list[Taken]) -> None:
+    """Let the next claims go on from what was found before the beginnings, if anything was."""
+    if front.begins and taken:
+        front.overlooked(rows(using, PLACES, [plain([item for item, _ in taken]), str(len(taken))]))
 
 
 def _take_behind(using: str, request: ClaimRequest, limit: int, front: Front, *, whatever: bool) -> Rows:

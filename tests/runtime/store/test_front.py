@@ -41,6 +41,16 @@ def test_beginnings_move_forward_only_and_by_priority() -> None:
     assert front.begins == {0: (LATE, HIGH), 5: (EARLY, LOW)}
 
 
+def test_beginnings_move_back_behind_what_was_overlooked() -> None:
+    front = Front()
+    front.looked(0.0, 1.0)
+    front.took([(0, LATE, HIGH), (5, EARLY, LOW)])
+    front.overlooked(
+        [(0, EARLY, LOW), (0, EARLY, HIGH), (0, LATE + (LATE - EARLY), LOW), (5, LATE, LOW), (9, EARLY, LOW)]
+    )
+    assert front.begins == {0: (EARLY, HIGH), 5: (EARLY, LOW)}
+
+
 def test_beginnings_are_forgotten_when_looking_at_everything_is_quick_again() -> None:
     front = Front()
     front.looked(0.0, 1.0)

@@ -270,6 +270,21 @@ def test_the_session_of_an_atomic_step_can_be_ended_also_after_a_reconnect(
         lane.stop()
 
 
+def test_a_session_that_cannot_be_registered_for_whatever_reason_costs_no_step(
+    worker: Registration, inbox: queue.SimpleQueue[Any]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("not a database error")
+
+    lane = AtomicLane(worker.id, get_store(), inbox.put, 1, lambda run, outcome: outcome)
+    lane.on_connect = fail
+    try:
+        lane.submit(claimed(worker.id, "atomic", "nothing"))
+        assert inbox.get(timeout=SECONDS).state == "done"
+    finally:
+        lane.stop()
+
+
 @postgres_only
 def test_a_link_that_is_opened_again_does_not_wait_for_its_own_lock() -> None:
     link = Link(uuid.uuid4(), get_store().using, lambda payload: None)

@@ -1,0 +1,204 @@
+"""The mutations: what is broken, for which of the guarantees of docs/explanation/guarantees.md, and who must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SQLITE, POSTGRES = "sqlite", "postgresql"
+PRUNING = "tests/runtime/operations/test_prune_history.py"
+INTERLEAVINGS = "tests/contracts/test_store_interleavings.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """One exact replacement of text, found once in its file, and the tests of which at least one must fail."""
+
+    name: str
+    guarantee: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    database: str = POSTGRES
+
+
+MUTANTS = (
+    Mutant(
+        name="a release wakes nobody who waits for the resource",
+        guarantee="Nothing accepted is lost",
+        file="runtime/store/waking.py",
+        old="    return wake(using, (*parked, *freeing.waiters), clock.now(using))",
+        new="    return 0",
+        tests=("tests/contracts/test_store_resources.py::test_releasing_frees_and_wakes",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a parent is not told that its last child has ended",
+        guarantee="Nothing accepted is lost",
+        file="runtime/store/following.py",
+        old="    if parents := _parked(using, following.parents):",
+        new="    if parents := _parked(using, ()):",
+        tests=(
+            "tests/contracts/test_store_children.py::test_children_that_end_in_one_commit_are_all_heard_of",
+            "tests/contracts/test_store_children.py::test_the_last_child_that_ends_lets_its_parent_go_on",
+        ),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a commit does not look at the epoch",
+        guarantee="One owner",
+        file="runtime/store/postgres/commit.py",
+        old="WHERE id = o.item AND state = 'running' AND epoch = o.epoch AND version = o.version",
+        new="WHERE id = o.item AND state = 'running' AND version = o.version",
+        tests=("tests/contracts/test_store_commit.py::test_an_outcome_of_another_epoch_or_version_is_refused",),
+    ),
+    Mutant(
+        name="a commit does not look at the version",
+        guarantee="One owner",
+        file="runtime/store/postgres/commit.py",
+        old="WHERE id = o.item AND state = 'running' AND epoch = o.epoch AND version = o.version",
+        new="WHERE id = o.item AND state = 'running' AND epoch = o.epoch",
+        tests=(f"{INTERLEAVINGS}::test_two_commits_of_one_version_are_one",),
+    ),
+    Mutant(
+        name="a commit does not look at the epoch",
+        guarantee="One owner",
+        file="runtime/store/portable/commit.py",
+        old="        if (epoch, version) == (outcome.epoch, outcome.version):",
+        new="        if version == outcome.version:",
+        tests=("tests/contracts/test_store_commit.py::test_a_late_outcome_changes_nothing_at_all",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a claim locks nothing that it chooses",
+        guarantee="One owner",
+        file="runtime/store/postgres/unruled.py",
+        old="(_CLAIM_BEHIND if behind else _CLAIM).format(about=1 << (limit - 1).bit_length())",
+        new='_CLAIM.replace("FOR NO KEY UPDATE SKIP LOCKED", "").format(about=1 << (limit - 1).bit_length())',
+        tests=(f"{INTERLEAVINGS}::test_a_claim_passes_over_a_row_that_another_has_locked",),
+    ),
+    Mutant(
+        name="a sweep does not look at the lease again",
+        guarantee="One owner",
+        file="runtime/store/postgres/recover.py",
+        old="        AND (l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]))\n    RETURNING",
+        new="        AND (true OR l.worker_id = ANY (%s::uuid[]))\n    RETURNING",
+        tests=(f"{INTERLEAVINGS}::test_a_sweep_behind_a_heartbeat_leaves_the_lease_that_was_renewed",),
+    ),
+    Mutant(
+        name="a batch is not sorted before its rows are locked",
+        guarantee="One owner",
+        file="runtime/store/postgres/commit.py",
+        old='    ordered = sorted(outcomes, key=attrgetter("item"))',
+        new="    ordered = list(outcomes)",
+        tests=(f"{INTERLEAVINGS}::test_a_batch_is_locked_in_the_order_of_ids",),
+    ),
+    Mutant(
+        name="an operator's move leaves the epoch",
+        guarantee="One owner",
+        file="runtime/store/move.py",
+        old='        changes["epoch"] = item.epoch + 1',
+        new='        changes["epoch"] = item.epoch',
+        tests=("tests/contracts/test_store_move.py",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="the rows of an atomic step stay when its outcome is fenced off",
+        guarantee="A step is atomic",
+        file="runtime/worker/atomic.py",
+        old="            if state is None:\n                raise Fenced(",
+        new="            if state is None and run.id is None:\n                raise Fenced(",
+        tests=("tests/runtime/worker/test_atomic.py::test_the_rows_of_a_step_that_was_fenced_off_are_gone_with_it",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a hook that fails after the commit fails the step",
+        guarantee="A step is atomic",
+        file="runtime/worker/atomic.py",
+        old="        if commit.done:",
+        new="        if commit.done and outcome is None:",
+        tests=("tests/runtime/worker/test_atomic.py::test_a_hook_that_fails_after_the_commit_is_no_failed_step",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a recorded success is called again",
+        guarantee="Once outside, or known to be in doubt",
+        file="runtime/journal/entries.py",
+        old="    return entry.state == JournalState.RETRY\n",
+        new="    return True\n",
+        tests=("tests/contracts/test_journal.py::test_a_recorded_success_is_returned_without_a_call",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a sweep leaves the leases of dead workers until they expire",
+        guarantee="Recovery is quick",
+        file="runtime/store/postgres/look.py",
+        old="WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[])",
+        new="WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]) AND false",
+        tests=("tests/contracts/test_store_sweep.py::test_a_dead_workers_items_go_to_the_next_at_once",),
+    ),
+    Mutant(
+        name="why does not look at limits",
+        guarantee="Nothing waits unseen",
+        file="runtime/queries/why.py",
+        old="        yield from _limits(item, using)\n",
+        new="",
+        tests=("tests/runtime/queries/test_why.py", "tests/properties/test_why_and_claim.py"),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="running items are not counted against a limit",
+        guarantee="Limits do not leak",
+        file="runtime/store/postgres/bounds.py",
+        old="SELECT m.id, count(*)\n",
+        new="SELECT m.id, 0\n",
+        tests=("tests/contracts/test_store_limits.py::test_a_cap_lets_that_many_run_and_the_next_when_one_ends",),
+    ),
+    Mutant(
+        name="a claim counts without locking the limit",
+        guarantee="Limits do not leak",
+        file="runtime/store/postgres/bounds.py",
+        old="    FOR NO KEY UPDATE {{passing}}\n",
+        new="",
+        tests=(
+            f"{INTERLEAVINGS}::test_a_claimer_leaves_a_limit_that_another_has_and_counts_what_that_one_started",
+            f"{INTERLEAVINGS}::test_claimers_at_once_never_go_over_a_cap",
+        ),
+    ),
+    Mutant(
+        name="an item that is given back keeps its epoch",
+        guarantee="Stop is graceful",
+        file="runtime/store/postgres/release.py",
+        old="        epoch = w.epoch + 1,",
+        new="        epoch = w.epoch,",
+        tests=("tests/contracts/test_store_leases.py::test_a_released_item_is_due_at_once_and_costs_nothing",),
+    ),
+    Mutant(
+        name="orphaned content is removed although an artifact needs it",
+        guarantee="History is bounded",
+        file="runtime/store/blobs.py",
+        old="    if blob is None or any(model._default_manager.using(using).filter(blob_id=sha256).exists() "
+        "for model in REFERRING):",
+        new="    if blob is None:",
+        tests=("tests/runtime/store/test_blobs.py::test_content_that_is_needed_since_the_sweep_looked_is_left_alone",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="the latest snapshot is removed when it is old",
+        guarantee="History is bounded",
+        file="runtime/store/old_history.py",
+        old="    old = rows.filter(version__lt=item.version, created_at__lt=cutoff)",
+        new="    old = rows.filter(created_at__lt=cutoff)",
+        tests=(f"{PRUNING}::test_the_latest_snapshot_and_the_newest_event_stay_however_old",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a name in a row is imported where the registry does not know it",
+        guarantee="JSON only",
+        file="runtime/registry.py",
+        old="    path = paths().get(name)\n",
+        new="    path = paths().get(name, name)\n",
+        tests=("tests/runtime/test_registry.py::test_an_unknown_engine_is_refused_with_the_names_of_those_there_are",),
+        database=SQLITE,
+    ),
+)
