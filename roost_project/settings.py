@@ -83,6 +83,7 @@ ROOST_ENGINES = {
     "patch": "engines.patch.Patch",
     "refund": "engines.refund.Refund",
     "watchlist": "engines.watchlist.Watchlist",
+    "webhook_delivery": "engines.webhook.WebhookDelivery",
 }
 if not DEPLOYED:
     ROOST_ENGINES |= {

@@ -14,10 +14,10 @@ class RuntimeConfig(AppConfig):
     verbose_name = "Roost"
 
     def ready(self) -> None:
-        """Register the system checks, and let triggers follow the ends of items."""
+        """Register the system checks, and let triggers and webhook targets follow what becomes of items."""
         from runtime import checks
-        from runtime.operations import triggering
+        from runtime.operations import notifying, triggering
         from runtime.store import triggered
 
         checks.register_all()
-        triggered.connect(triggering)
+        triggered.connect(triggering, notifying)

@@ -117,6 +117,8 @@ class EventKind(models.TextChoices):
     JOURNAL_RESET = "journal_reset", _("recorded call forgotten")
     FOLLOWED_UP = "followed_up", _("reopened with new input")
     TRIGGER_FAILED = "trigger_failed", _("trigger could not fire")
+    NOTIFIED = "notified", _("delivery to a webhook enqueued")
+    NOTIFY_FAILED = "notify_failed", _("delivery to a webhook could not be enqueued")
     LEGAL_HOLD = "legal_hold", _("put on legal hold")
     LEGAL_HOLD_LIFTED = "legal_hold_lifted", _("taken off legal hold")
 
@@ -211,6 +213,15 @@ class TriggerEvent(models.TextChoices):
 
     DONE = "done", _("done")
     FAILED = "failed", _("failed")
+
+
+class TargetEvent(models.TextChoices):
+    """What a webhook target is told of: the state that an item has come to."""
+
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    WAITING = "waiting", _("waits for an answer, a signal, children or a time")
 
 
 class Verifier(models.TextChoices):

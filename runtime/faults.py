@@ -43,6 +43,7 @@ PLACES = {
     "fire": "a schedule's items are enqueued and its next run is written",
     "signal": "a signal is kept",
     "deliver": "the item of a webhook's delivery is enqueued, and counted",
+    "notice": "a delivery to a webhook target is counted there, or the target disabled",
     "workspace": "an item's workspace, made aside, is put in its place",
     "prune": "ended items, or old history, are removed",
     "clear": "an item's workspace is taken out of its place",

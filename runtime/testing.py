@@ -36,7 +36,7 @@ from runtime.journal.memory import MemoryJournal
 from runtime.journal.outside import Journal
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
-from runtime.operations import firing, triggering
+from runtime.operations import firing, notifying, triggering
 from runtime.step import StepContext, _current
 from runtime.store import get_store, work_database
 from runtime.worker.inline_worker import InlineWorker
@@ -211,6 +211,7 @@ def drain(
     `RoostError` after 10,000 steps if `max_steps` was not given.
     """
     triggering.forget()
+    notifying.forget()
     return InlineWorker(get_store(using), engines).run(max_steps, until or (lambda: False), skip_delays)
 
 

@@ -44,9 +44,10 @@ def test_folder() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def triggers_of_this_test_alone() -> None:
     """Forget the triggers that another test's database had."""
-    from runtime.operations import triggering
+    from runtime.operations import notifying, triggering
 
     triggering.forget()
+    notifying.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ ALWAYS: tuple[Check, ...] = (
     surroundings.storage_alias_missing,
     surroundings.artifacts_publicly_served,
 )
-WITH_DATABASE: tuple[Check, ...] = (databases.sqlite_shared_by_hosts,)
+WITH_DATABASE: tuple[Check, ...] = (databases.sqlite_shared_by_hosts, databases.webhook_target_not_told)
 AT_DEPLOYMENT: tuple[Check, ...] = (
     configuration.engine_does_not_load,
     configuration.steps_longer_than_the_grace_period,

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Warning  # noqa: A004 - Django's names
 from django.db import connections, router
 
+from runtime import registry
 from runtime.checks.check import Found, check
 from runtime.choices import WorkerState
 from runtime.conf import PREFIX
 from runtime.conf import settings as roost
-from runtime.models import Worker, WorkItem
+from runtime.deliveries import ENGINE
+from runtime.models import WebhookTarget, Worker, WorkItem
+from runtime.outgoing.addresses import plain_host
+from runtime.outgoing.resolving import DEFAULT_PORTS, allowed
 from runtime.store import work_database
 
 WAL = 2
@@ -95,6 +100,34 @@ def sqlite_shared_by_hosts(*, databases: Sequence[str] | None = None, **_options
             hint="Use PostgreSQL, or run workers on one host.",
             id="roost.W006",
         )
+
+
+@check
+def webhook_target_not_told(*, databases: Sequence[str] | None = None, **_options: Any) -> Found:
+    """Find targets that nothing can be delivered to, or only in the open. Asks the database, as the one above."""
+    alias = _work_alias()
+    if alias is None or alias not in (databases or ()):
+        return
+    if WebhookTarget._meta.db_table not in connections[alias].introspection.table_names():
+        return
+    rows = WebhookTarget.objects.using(alias).filter(enabled=True).order_by("name").values_list("name", "url")
+    for name, url in rows:
+        if wrong := _wrong_with_target(url):
+            hint = f"Mend that, or run: manage.py roost webhook-targets set {name} --no-enabled"
+            yield Warning(f"The webhook target {name!r} {wrong}", hint=hint, id="roost.W022")
+
+
+def _wrong_with_target(url: str) -> str:
+    if ENGINE not in registry.paths():
+        return f"waits for the engine {ENGINE!r}, which is not registered: add it to ROOST_ENGINES."
+    parts = urlsplit(url)
+    networks, hosts = allowed()
+    if networks or plain_host(parts.hostname or "") in hosts:
+        return ""  # whether the address lies in one of the networks is known when it is called
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    if roost.OUTGOING_PORTS is not None and port not in roost.OUTGOING_PORTS:
+        return f"is called at port {port}, which ROOST_OUTGOING_PORTS does not have."
+    return "is called by http: whoever is on the way reads what it is told." if parts.scheme == "http" else ""
 
 
 @check

@@ -15,6 +15,7 @@
     Schedule                     what is enqueued by the clock, and when
     Trigger                      what is enqueued when an item of some engine ends, as its child
     Webhook                      what is enqueued when somebody calls, and how the caller is known
+    WebhookTarget                who is called when an item ends or waits, and what about
     EventHorizon                 how recent an event was ever removed
     Limit                        how many of which items may run at once, and how often; claims look it up
 
@@ -39,6 +40,7 @@ from runtime.models.snapshot import Snapshot
 from runtime.models.trigger import Trigger
 from runtime.models.wait import Mailbox, Signal, Wait
 from runtime.models.webhook import Webhook
+from runtime.models.webhook_target import WebhookTarget
 from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
 
@@ -61,6 +63,7 @@ __all__ = [
     "Trigger",
     "Wait",
     "Webhook",
+    "WebhookTarget",
     "WorkItem",
     "Worker",
 ]

@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from runtime import conditions, instrument, offload
-from runtime.choices import State
+from runtime.choices import EventKind, State
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict
 from runtime.models import Snapshot, Trigger, WorkItem
 from runtime.operations import item_options
+from runtime.operations.kept_rules import KeptRules
 from runtime.operations.spec import build
 from runtime.store.ancestry import triggers_before
 from runtime.store.children import TRIGGERED
-from runtime.store.triggered import Triggered
+from runtime.store.triggered import ENDED, Triggered
 from runtime.store.values import NewItem
 
 logger = logging.getLogger("roost.triggers")
 
 RELATION = TRIGGERED
-KEPT_SECONDS = 1.0
+STATES = ENDED
+KINDS = (EventKind.CHILD, EventKind.TRIGGER_FAILED)
 MAX_ERROR = 1000
 COLUMNS = ("name", "namespace", "engine", "on", "condition", "target", "payload", "options", "enabled")
 
@@ -60,34 +61,27 @@ class Rule:
         return self.engine == item.engine and self.on == item.state and self.namespace in ("", item.namespace)
 
 
-_kept: dict[str, tuple[float, tuple[Rule, ...]]] = {}
-
-
 def forget() -> None:
     """Have the triggers read anew."""
-    _kept.clear()
+    _rows.forget()
 
 
 def active(using: str) -> bool:
     """Say whether there are any triggers."""
-    return bool(roost.TRIGGERS or _rows(using))
+    return bool(roost.TRIGGERS or _rows.of(using))
 
 
 def rules(using: str) -> tuple[Rule, ...]:
     """Return all triggers that are enabled: those of the settings, then the rows."""
-    return (*_of_settings(), *_rows(using))
+    return (*_of_settings(), *_rows.of(using))
 
 
-def _rows(using: str) -> tuple[Rule, ...]:
-    until, kept = _kept.get(using, (0.0, ()))
-    if time.monotonic() < until:
-        return kept
+def _read_rows(using: str) -> tuple[Rule, ...]:
     rows = Trigger.objects.using(using).filter(enabled=True).order_by("name").values(*COLUMNS)
-    found = tuple(_rule(row) for row in rows)
-    # What an open transaction shows may be undone; that there is nothing does no harm for a second.
-    if not found or not connections[using].in_atomic_block:
-        _kept[using] = (time.monotonic() + KEPT_SECONDS, found)
-    return found
+    return tuple(_rule(row) for row in rows)
+
+
+_rows = KeptRules(_read_rows)
 
 
 def _of_settings() -> tuple[Rule, ...]:
@@ -133,16 +127,27 @@ def fire(using: str, items: Sequence[WorkItem]) -> list[Triggered]:
 
 def _fired(using: str, rule: Rule, item: WorkItem) -> list[Triggered]:
     try:
-        scope = _scope(using, rule, item)
+        scope = scope_of(using, item, rule.roots)
         if rule.condition and not conditions.condition(rule.condition).holds(scope):
             return []
         _require_room(using, item)
         with transaction.atomic(using=using):
-            return [Triggered(item=item.pk, trigger=rule.name, child=build_child(rule, item, scope, using=using))]
+            child = build_child(rule, item, scope, using=using)
     except Exception as error:  # noqa: BLE001 - an engine's own check may raise anything
-        words = f"{type(error).__name__}: {error}".replace("\x00", "").encode(errors="replace").decode()[:MAX_ERROR]
+        words = in_words(error)
         logger.warning("trigger %s cannot fire for item %s: %s", rule.name, item.pk, words)
-        return [Triggered(item=item.pk, trigger=rule.name, error=words)]
+        return [_triggered(rule, item, {"trigger": rule.name}, error=words)]
+    data = {"child": str(child.id), "engine": child.engine, "trigger": rule.name}
+    return [_triggered(rule, item, data, child=child)]
+
+
+def _triggered(rule: Rule, item: WorkItem, data: Mapping[str, Any], **made: Any) -> Triggered:
+    return Triggered(item=item.pk, by=rule.name, kinds=KINDS, data=data, **made)
+
+
+def in_words(error: Exception) -> str:
+    """Return an error as an event tells it, whatever the database holds."""
+    return f"{type(error).__name__}: {error}".replace("\x00", "").encode(errors="replace").decode()[:MAX_ERROR]
 
 
 def _require_room(using: str, item: WorkItem) -> None:
@@ -179,20 +184,22 @@ def default_payload(on: str) -> str:
     return "$error" if on == State.FAILED else "$result"
 
 
-def _scope(using: str, rule: Rule, item: WorkItem) -> dict[str, Any]:
+def scope_of(using: str, item: WorkItem, roots: Collection[str]) -> dict[str, Any]:
     """Return what conditions and paths look into; the state is read only if it is looked at."""
+    # In the transaction that moves the item, state and reason may be members of an enumeration, which are no JSON.
+    told = {name: str(getattr(item, name)) for name in ("engine", "namespace", "state", "reason")}
     scope = {
-        "result": _whole(rule, item, "result", item.result),
-        "payload": _whole(rule, item, "payload", item.payload),
+        "result": _whole(roots, item, "result", item.result),
+        "payload": _whole(roots, item, "payload", item.payload),
         "error": item.last_error,
-        "item": {"id": str(item.pk), "engine": item.engine, "namespace": item.namespace, "reason": item.reason},
+        "item": {"id": str(item.pk), **told},
     }
-    if "state" in rule.roots:
+    if "state" in roots:
         latest = Snapshot.objects.using(using).filter(work_item_id=item.pk, version=item.version)
-        scope["state"] = _whole(rule, item, "state", latest.values_list("data", flat=True).first())
+        scope["state"] = _whole(roots, item, "state", latest.values_list("data", flat=True).first())
     return scope
 
 
-def _whole(rule: Rule, item: WorkItem, name: str, value: Any) -> Any:
-    """Return a value; one in the artifact storage is read only if the rule looks at it."""
-    return offload.whole(value, f"{name} of work item {item.pk}") if name in rule.roots else value
+def _whole(roots: Collection[str], item: WorkItem, name: str, value: Any) -> Any:
+    """Return a value; one in the artifact storage is read only if it is looked at."""
+    return offload.whole(value, f"{name} of work item {item.pk}") if name in roots else value

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, State, WaitKind
 from runtime.models import Wait, WorkItem
-from runtime.store import mailboxes, waits, waking
+from runtime.store import mailboxes, triggered, waits, waking
 from runtime.store.history import lock_rows, next_event, write_events
 from runtime.store.mailboxes import Name
 from runtime.store.settling import PARKED, settle
@@ -91,7 +91,12 @@ def follow(following: Following, states: Mapping[uuid.UUID, str]) -> dict[uuid.U
     if parents := _parked(using, following.parents):
         ended = WorkItem.objects.using(using).filter(pk__in=[one.item for one in accepted], state__in=TERMINAL)
         moved += settle(freeing, parents, now, ended=list(ended.only("id", "state", "parent_id").order_by("pk")))
+    if asking:
+        triggered.follow_ids(using, [outcome.item for outcome in asking], states=_WAITING)
     return {item.pk: item.state for item in moved if item.pk in states}
+
+
+_WAITING = frozenset({State.WAITING})
 
 
 def _tell_unused(using: str, late: Sequence[Wait], now: dt.datetime) -> None:

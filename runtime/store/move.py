@@ -59,7 +59,7 @@ def apply(
         JournalEntry.objects.using(using).filter(work_item=item.pk, pk__in=move.forget).delete()
     if item.asked and (move.restore is not None or item.state in TERMINAL):
         _end_waits(using, item, restored=move.restore is not None)
-    if item.state in triggered.ENDED and before != item.state:
+    if item.state in triggered.FOLLOWED and before != item.state:
         triggered.follow(using, [item])
     if parked and not is_parked(item):
         drop_wanted(using, item.pk)

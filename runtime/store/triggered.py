@@ -1,81 +1,100 @@
-"""Enqueue, in the transaction that ends items, what triggers make of their ends. Shared by both stores.
+"""Enqueue, in the transaction that moves items, what follows from where they have come to. Shared by both stores.
 
-The store knows nothing of engines and their payloads: `operations.triggering` reads the triggers and builds the
-items, and is connected when Django starts. Whoever ends items calls `follow` with those that are done or failed,
-while their rows are locked and after they are written. Where there are no triggers, `active` is all that it costs.
+The store knows nothing of engines and their payloads: whoever reads the rules and builds the items (triggers,
+`operations.triggering`; webhook targets, `operations.notifying`) is connected when Django starts. Whoever moves items
+calls `follow` with those that came to one of FOLLOWED, while their rows are locked and after they are written. Where
+nobody follows, `active` is all that it costs.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from runtime import clock
-from runtime.choices import EventKind, State
+from runtime.choices import State
 from runtime.models import WorkItem
 from runtime.store.history import next_event, write_events
 from runtime.store.values import NewItem
 
 ENDED: frozenset[str] = frozenset({State.DONE, State.FAILED})
-"""The states of an end that a trigger may wait for."""
+"""The states of an end that steps come to by themselves."""
+
+FOLLOWED: frozenset[str] = frozenset({*ENDED, State.CANCELLED, State.WAITING})
+"""The states that something may follow from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Triggered:
-    """What a trigger makes of the end of an item: another item, or an error that says why it cannot."""
+    """What follows from the state of an item: another item, or an error that says why it cannot.
+
+    The event that tells of it in the item's history is of the first of `kinds`, or of the second if there is an error;
+    its reason is `by`, the name of the rule, and its data are `data` beside the error.
+    """
 
     item: uuid.UUID
-    trigger: str
+    by: str
+    kinds: tuple[str, str]
     child: NewItem | None = None
     error: str = ""
+    data: Mapping[str, Any]
+
+    def event(self, item: WorkItem, now: Any) -> Any:
+        """Return the event, unsaved, and count it on the item."""
+        told, untold = self.kinds
+        if self.child is None:
+            return next_event(item, untold, now, reason=self.by, data={**self.data, "error": self.error})
+        return next_event(item, told, now, reason=self.by, data=dict(self.data))
 
 
-class Triggers(Protocol):
-    """Where the triggers are known."""
+class Followers(Protocol):
+    """Where rules are known. `STATES` are those that they follow."""
+
+    STATES: frozenset[str]
 
     def active(self, using: str) -> bool:
-        """Say whether there are any. Cheap; may be a second old."""
+        """Say whether there are any rules. Cheap; may be a second old."""
 
     def fire(self, using: str, items: Sequence[WorkItem]) -> list[Triggered]:
-        """Return what they make of these ends. Never raises for what is wrong with one of them."""
+        """Return what follows from where these items are. Never raises for what is wrong with one of them."""
 
 
-_triggers: Triggers | None = None
+_followers: tuple[Followers, ...] = ()
 
 
-def connect(triggers: Triggers) -> None:
-    """Let these triggers follow the ends of items."""
-    global _triggers
-    _triggers = triggers
+def connect(*followers: Followers) -> None:
+    """Let these follow items, and nobody else."""
+    global _followers
+    _followers = followers
 
 
 def active(using: str) -> bool:
-    """Say whether any triggers follow ends."""
-    return _triggers is not None and _triggers.active(using)
+    """Say whether anything follows items."""
+    return any(one.active(using) for one in _followers)
 
 
-def follow_ids(using: str, ended: Collection[uuid.UUID]) -> None:
+def follow_ids(using: str, moved: Collection[uuid.UUID], *, states: frozenset[str] = ENDED) -> None:
     """Do what `follow` does for items that are known by id; those in other states are left alone."""
-    if ended and active(using):
-        rows = WorkItem.objects.using(using).filter(pk__in=ended, state__in=ENDED)
+    if moved and active(using):
+        rows = WorkItem.objects.using(using).filter(pk__in=moved, state__in=states)
         follow(using, list(rows.order_by("pk")))
 
 
-def follow(using: str, ended: Sequence[WorkItem]) -> None:
-    """Enqueue what triggers make of these ends, each with an event of the item that ended."""
-    if _triggers is None or not ended or not _triggers.active(using):
+def follow(using: str, moved: Sequence[WorkItem]) -> None:
+    """Enqueue what follows from where these items have come to, each with an event of the item."""
+    if not moved:
         return
-    found = _triggers.fire(using, ended)
+    found = [one for followers in _followers if followers.active(using) for one in _fired(using, followers, moved)]
     if not found:
         return
     from runtime.store import get_store
 
     get_store(using).insert([one.child for one in found if one.child is not None])
-    items = {item.pk: item for item in ended}
+    items = {item.pk: item for item in moved}
     now = clock.now(using)
-    write_events(using, [_event(items[one.item], one, now) for one in found])
+    write_events(using, [one.event(items[one.item], now) for one in found])
     for pk in dict.fromkeys(one.item for one in found):
         item = items[pk]
         item.row_version += 1
@@ -83,9 +102,6 @@ def follow(using: str, ended: Sequence[WorkItem]) -> None:
         WorkItem.objects.using(using).filter(pk=pk).update(**counted)
 
 
-def _event(item: WorkItem, one: Triggered, now: Any) -> Any:
-    if one.child is None:
-        data = {"trigger": one.trigger, "error": one.error}
-        return next_event(item, EventKind.TRIGGER_FAILED, now, reason=one.trigger, data=data)
-    data = {"child": str(one.child.id), "engine": one.child.engine, "trigger": one.trigger}
-    return next_event(item, EventKind.CHILD, now, reason=one.trigger, data=data)
+def _fired(using: str, followers: Followers, moved: Sequence[WorkItem]) -> list[Triggered]:
+    concerned = [item for item in moved if item.state in followers.STATES]
+    return followers.fire(using, concerned) if concerned else []

@@ -214,7 +214,7 @@ def test_an_operator_who_fails_an_item_fires_what_waits_for_failures() -> None:
 
 @pytest.mark.scenario("L33", "L9")
 def test_the_sweep_that_ends_what_is_overdue_fires(hand: Hand) -> None:
-    follow(on="failed", payload={"code": "$error.code"})
+    follow(on="failed", payload={"code": "$error.code", "reason": "$item.reason", "state": "$item.state"})
     slow = put(item_timeout=60)
     hand.claim()
     late = put()
@@ -222,8 +222,8 @@ def test_the_sweep_that_ends_what_is_overdue_fires(hand: Hand) -> None:
     with after(61):
         hand.store.sweep(living_workers=[hand.id], batch=50)
     assert [child.payload for pk in (slow, late) for child in children(pk)] == [
-        {"code": "timeout"},
-        {"code": "deadline"},
+        {"code": "timeout", "reason": "timeout", "state": "failed"},
+        {"code": "deadline", "reason": "deadline", "state": "failed"},
     ]
 
 

@@ -30,6 +30,7 @@ HOMES = {
 ELSEWHERE = {
     "workspace": "tests/processes/test_patch.py",
     "deliver": "tests/processes/test_webhooks.py",
+    "notice": "tests/processes/test_webhook_targets.py",
     "prune": "tests/runtime/operations/test_prune.py",
     "clear": "tests/runtime/workspaces/test_workspaces.py",
 }

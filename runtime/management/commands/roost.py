@@ -33,6 +33,7 @@ from runtime.management.roost import (
     triggers,
     upkeep,
     values,
+    webhook_targets,
     webhooks,
     workspaces,
 )
@@ -42,7 +43,8 @@ from runtime.management.roost.printer import Printer
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, values, journal),
     *(moves, going_back, replays, carry, answers, letters),
-    *(limits, resources, schedules, triggers, webhooks, upkeep, retention, workspaces, deploys, demo),
+    *(limits, resources, schedules, triggers, webhooks, webhook_targets),
+    *(upkeep, retention, workspaces, deploys, demo),
 )
 
 

@@ -1,0 +1,101 @@
+"""What a delivery reads of its target, and what it writes there. Each is one short transaction of its own.
+
+The counters are for people: a process that dies around a count leaves them one off, and a database that refuses one
+costs the count alone, never a second call.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.models import F
+
+from runtime import clock, faults
+from runtime.exceptions import AccessDenied, Declined
+from runtime.jsondata import clean
+from runtime.models import WebhookTarget
+from runtime.operations import notifying
+from runtime.signatures import read_secret
+from runtime.store import work_database
+from runtime.store.transactions import transacted
+
+logger = logging.getLogger("roost.webhooks")
+
+MAX_ERROR = 500
+GONE = "410 Gone"
+"""Who has disabled a target whose server is gone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """Where a delivery goes, and what signs it. `now` is the database's, in seconds since 1970."""
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    now: float
+
+
+def destination(target: int) -> Destination:
+    """Return the target as it is now. Raises `Declined` if it is removed or disabled, `AccessDenied` without a secret.
+
+    Read for each attempt: a new secret, or another address, holds for deliveries that are under way.
+    """
+    using = work_database()
+    row = WebhookTarget.objects.using(using).filter(pk=target).first()
+    if row is None:
+        raise Declined("The webhook target of this delivery was removed.", code="target_removed")
+    if not row.enabled:
+        told = f"The webhook target {row.name!r} is disabled. Enable it and redrive this item."
+        raise Declined(told, code="target_disabled")
+    secret = read_secret(row.secret)
+    if not secret:
+        told = f"The secret of the webhook target {row.name!r} is in a variable that is not set here, or too short."
+        raise AccessDenied(told, code="target_without_secret")
+    return Destination(url=row.url, secret=secret, now=clock.now(using).timestamp())
+
+
+def delivered(target: int, item: uuid.UUID) -> None:
+    """Count a delivery that arrived; never raises for the database."""
+    using = work_database()
+    _count(
+        using,
+        target,
+        lambda: {"delivered_total": F("delivered_total") + 1, "last_at": clock.now(using), "last_item": item},
+    )
+
+
+def not_delivered(target: int, error: Exception) -> None:
+    """Count an attempt that failed, and keep why; never raises for the database, whose error would hide the other."""
+    using = work_database()
+    told = {"failed_total": F("failed_total") + 1, "error": clean(f"{type(error).__name__}: {error}")[:MAX_ERROR]}
+    _count(using, target, lambda: {"failed_at": clock.now(using), **told})
+
+
+def gone(target: int, url: str) -> None:
+    """Disable a target whose server says that it is gone for good, unless it was given another address meanwhile."""
+    using = work_database()
+
+    def once() -> int:
+        changes = {"enabled": False, "changed_by": GONE, "changed_at": clock.now(using)}
+        row = WebhookTarget.objects.using(using).filter(pk=target, url=url, enabled=True)
+        return row.update(row_version=F("row_version") + 1, **changes)
+
+    with faults.around("notice"):
+        disabled = transacted(using, once)
+    if disabled:
+        notifying.forget()
+        logger.warning("webhook target %s answered 410 and is disabled", target)
+
+
+def _count(using: str, target: int, changes: Callable[[], dict[str, Any]]) -> None:
+    rows = WebhookTarget.objects.using(using).filter(pk=target)
+    try:
+        with faults.around("notice"):
+            transacted(using, lambda: rows.update(**changes()))
+    except DatabaseError:
+        logger.warning("what became of a delivery to webhook target %s could not be counted", target, exc_info=True)
