@@ -155,7 +155,9 @@ def test_the_setting_is_read_live(settings: Any, only: Any) -> None:
 def test_the_engines_of_the_demo_product_load() -> None:
     from roost_project import settings as demo
 
-    assert set(demo.ROOST_ENGINES) == {"counter", "invoice", "letter", "patch", "refund", "review", "watchlist"}
+    assert set(demo.ROOST_ENGINES) == {
+        *("counter", "invoice", "letter", "patch", "refund", "review", "watchlist", "webhook_delivery"),
+    }
     assert {registry._load(name, path).engine_id for name, path in demo.ROOST_ENGINES.items()} == set(
         demo.ROOST_ENGINES
     )
