@@ -43,4 +43,5 @@ def test_pruning_looks_at_what_it_removes() -> None:
     assert done.items == OLD
     assert WorkItem.objects.count() == 100_000 - OLD
     for text, plan in plans.items():
-        assert looked_at(plan) <= OLD * 20, text
+        # A thousand waits name somebody.
+        assert looked_at(plan) <= 1000 + OLD, text
