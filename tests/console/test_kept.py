@@ -6,21 +6,24 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from runtime.models import Blob, Event, EventHorizon, Offloaded, PrunedHistory
+from runtime import faults
+from runtime.models import Blob, EventHorizon, Offloaded, PrunedHistory
+from runtime.store.horizon import delete_events
 from tests.console.test_lists import address
-from tests.factories import EventFactory, WorkItemFactory
+from tests.factories import EventFactory
 
 pytestmark = pytest.mark.django_db
 
 
 def test_what_was_removed_and_what_was_moved_away_can_be_looked_at(boss: Client) -> None:
-    item, moment = WorkItemFactory(), timezone.now()
+    item, moment = EventFactory().work_item, timezone.now()
     blob = Blob.objects.create(sha256="a" * 64, size=1, path="aa/aa", touched_at=moment)
-    event = EventFactory()
+    with faults.around("prune"):
+        assert delete_events("default", [item.pk])
     rows = [
         PrunedHistory.objects.create(work_item=item, pruned_at=moment),
         Offloaded.objects.create(work_item=item, place="state", version=1, blob=blob),
-        EventHorizon.objects.create(event=event.pk, tx=Event.objects.values_list("tx", flat=True).first()),
+        EventHorizon.objects.get(),
     ]
     for row in rows:
         assert boss.get(address(type(row))).status_code == 200
