@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
-from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.configuration import ConfigurationAdmin, VersionedForm
+from console.admin.configuration import VersionedForm
+from console.admin.secretive import SecretiveAdmin
 from runtime.exceptions import RoostError
 from runtime.models import WebhookTarget
 from runtime.operations.targets import SetTarget, remove_target
@@ -47,11 +46,12 @@ class WebhookTargetForm(VersionedForm):
 
 
 @admin.register(WebhookTarget)
-class WebhookTargetAdmin(ConfigurationAdmin):
+class WebhookTargetAdmin(SecretiveAdmin):
     """Who is told when work ends or waits, with what was delivered; counts may be one off after a crash."""
 
     form = WebhookTargetForm
     edited = EDITED
+    never_shown = SECRETS
     list_display = (
         *("name", "enabled", "events", "engine", "namespace", "delivered_total", "failed_total"),
         *("last_at", "failed_at", "error"),
@@ -65,20 +65,6 @@ class WebhookTargetAdmin(ConfigurationAdmin):
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Leave addresses and secrets in the database."""
-        return super().get_queryset(request).defer(*SECRETS)
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse to filter by a secret: the number of hits would tell it, letter by letter."""
-        if lookup.split(LOOKUP_SEP, maxsplit=1)[0] in SECRETS:
-            return False
-        return super().lookup_allowed(lookup, value, request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for roost.delete_webhooktarget."""
-        return request.user.has_perm("roost.delete_webhooktarget")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Set what was edited."""
