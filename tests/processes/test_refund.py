@@ -29,11 +29,12 @@ LONGER_THAN_A_BEAT = 2.5
 PASSES = {"commit": 3, "claim": 3, "journal": 7, "call": 3}
 """How often a run of the refund and its letter goes past a point, where that is more than once."""
 # Nothing in this run goes past these: items and signals come from the test itself, there is no schedule, no step is
-# atomic or taken away, and on PostgreSQL nobody sweeps while there is nothing to sweep. See test_points_elsewhere.py.
+# atomic or taken away, no webhook target is told, and on PostgreSQL nobody sweeps while there is nothing to sweep. See
+# test_points_elsewhere.py and test_webhook_targets.py.
 ELSEWHERE = {"insert", "signal", "fire", "atomic", "acknowledge", "release", "move", "workspace", "clear"} | (
     set() if ON_SQLITE else {"sweep"}
 )
-ELSEWHERE |= {"prune", "deliver", "settle", "follow_up", "fork", "import", "rule", "orphans"}
+ELSEWHERE |= {"prune", "deliver", "notice", "settle", "follow_up", "fork", "import", "rule", "orphans"}
 POINTS = [
     (point, nth)
     for point in faults.POINTS

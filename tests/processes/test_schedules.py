@@ -20,6 +20,8 @@ from tests.processes.fleet import Fleet, all_in, pause
 pytestmark = pytest.mark.slow
 
 FIRINGS = 20
+FAR_TOO_LATE = 10
+"""Seconds. Workers look every second, however busy the machine; a scheduler that sleeps for half a minute is seen."""
 WORK = {"steps": 1}
 
 
@@ -80,7 +82,7 @@ def test_five_workers_fire_a_schedule_on_time_and_once(fleet: StartFleet) -> Non
         for item in WorkItem.objects.all()
     )
     assert late[0] >= 0
-    assert late[len(late) // 2] < 1
+    assert late[len(late) // 2] < FAR_TOO_LATE
 
 
 @pytest.mark.scenario("B13", "B12")
