@@ -74,6 +74,15 @@ def test_what_a_held_item_points_to_stays_and_so_do_its_children() -> None:
     assert prune().items == 4
 
 
+def test_what_triggers_have_enqueued_stays_with_an_item_on_legal_hold() -> None:
+    held = ended(400, legal_hold=True)
+    child = ended(400, parent=held, relation="trigger")
+    assert prune(dry_run=True).items == prune().items == 0
+    assert WorkItem.objects.filter(pk=child.pk).exists()
+    unhold(held.pk, reason="closed")
+    assert prune().items == 2
+
+
 @pytest.mark.parametrize(("verb", "state"), [(redrive, "failed"), (requeue, "done"), (follow_up, "done")])
 def test_an_item_that_has_ended_and_is_on_legal_hold_is_forked_and_not_brought_back(verb: Any, state: str) -> None:
     item = ended(1, state=state, version=2, engine="echo", legal_hold=True)
