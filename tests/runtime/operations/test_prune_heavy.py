@@ -44,7 +44,7 @@ from tests.runtime.operations.looking import fresh
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("folder")]
 
 ROWS = 7
-MANY = 20
+MANY = 10
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +167,7 @@ def test_wherever_it_is_cut_off_what_is_left_is_sound_and_nobodys_any_more(state
                 prune(items=[item.pk])
             except InjectedFault:
                 look_at_what_is_left(item)
-    assert cuts > 10
+    assert cuts > 8
     assert list(verify.everything()) == []
 
 
@@ -253,5 +253,4 @@ def test_a_heavy_item_does_not_hold_up_what_comes_behind_it(monkeypatch: pytest.
     done = prune(seconds=13.5)
     assert WorkItem.objects.filter(pk=item.pk).exists()
     assert not WorkItem.objects.filter(pk__in=[one.pk for one in behind]).exists()
-    assert done.place is not None
-    assert done.place.again
+    assert done.more, "the heavy one is still to be finished"
