@@ -14,7 +14,8 @@ class PrunedHistory(models.Model):
 
     Events up to `events_through` are gone, the last of which was of version `steps_through`: of the step that made
     the version after that, some may be gone. Snapshots up to `snapshots_through` are gone, but for those that a fork
-    or a restored snapshot refers to.
+    or a restored snapshot refers to. `going_since` says that the item is being removed whole, in several transactions:
+    any row of it may be missing, and nobody brings it back.
     """
 
     work_item = models.OneToOneField(
@@ -24,6 +25,7 @@ class PrunedHistory(models.Model):
     steps_through = models.BigIntegerField(_("version of the last event removed"), default=-1)
     snapshots_through = models.BigIntegerField(_("snapshots removed up to"), default=0)
     pruned_at = models.DateTimeField(_("last removed from"))
+    going_since = models.DateTimeField(_("being removed since"), null=True, blank=True)
 
     class Meta:
         db_table = "roost_prunedhistory"

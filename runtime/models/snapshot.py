@@ -32,6 +32,13 @@ class Snapshot(models.Model):
         verbose_name_plural = _("snapshots")
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["work_item", "version"], name="roost_snapshot_version")]
+        indexes = [
+            models.Index(
+                fields=["work_item", "restored_from"],
+                condition=models.Q(restored_from__isnull=False),
+                name="roost_snapshot_restored",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.work_item_id} v{self.version}"

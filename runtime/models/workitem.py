@@ -24,6 +24,8 @@ _PLAIN = _CLAIMABLE & Q(limited=False, deaths__lt=SUSPECT_DEATHS)
 _LIMITED = _CLAIMABLE & Q(limited=True, deaths__lt=SUSPECT_DEATHS)
 _SUSPECT = _CLAIMABLE & Q(deaths__gte=SUSPECT_DEATHS)
 
+_MAY_GO = Q(finished_at__isnull=False, legal_hold=False) & (Q(parent__isnull=True) | Q(relation="trigger"))
+
 
 class WorkItem(Versioned):
     """One piece of work for one engine, from enqueue to its end.
@@ -158,11 +160,8 @@ class WorkItem(Versioned):
                 name="roost_item_dead",
             ),
             models.Index(fields=["id"], condition=Q(state=State.PAUSED, reason=Reason.HELD), name="roost_item_held"),
-            models.Index(
-                fields=["state", "finished_at"],
-                condition=Q(finished_at__isnull=False, legal_hold=False),
-                name="roost_item_ended",
-            ),
+            # Those that pruning looks at: a child comes in when its parent has gone, and may stay for ever.
+            models.Index(fields=["state", "finished_at", "id"], condition=_MAY_GO, name="roost_item_ended"),
             models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="roost_item_parent"),
             # For lists, newest first. The conditions always hold, as PostgreSQL can tell; SQLite cannot, and so does
             # not prefer these indexes to those that the claim and the sweep are meant to use.

@@ -13,9 +13,15 @@ from runtime.models import JournalEntry, WorkItem
 def afresh(item: WorkItem, *, max_steps: int | None = None) -> dict[str, Any]:
     """Return the changes that clear an ended item's attempts and deaths; `max_steps` is a new limit.
 
-    Snapshots and totals stay; the store clears the clocks.
-    Raises `Conflict` when the item has made all the steps it may: it would end at once.
+    Snapshots and totals stay; the store clears the clocks. Raises `Conflict` when the item has made all the steps it
+    may, and would end at once, or is on legal hold: the run that goes on replaces its result and its recorded calls.
     """
+    if item.legal_hold:
+        raise Conflict(
+            f"Work item {item.pk} is {item.state} and on legal hold: running it again would replace its result, its "
+            f"error and recorded calls. Fork it instead, or lift the hold first with `roost unhold {item.pk}`.",
+            state=item.state,
+        )
     allowed = item.max_steps if max_steps is None else max_steps
     if allowed is not None and item.steps_total >= allowed:
         raise Conflict(

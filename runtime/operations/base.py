@@ -16,10 +16,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from runtime import clock, instrument, jsondata
+from runtime.choices import TERMINAL
 from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, StaleVersion
 from runtime.models import WorkItem
 from runtime.store import get_store
 from runtime.store.base import Store
+from runtime.store.going import is_going
 from runtime.store.values import Move
 
 MAX_REASON = 500
@@ -96,6 +98,11 @@ class OnItem(ABC):
                 state=item.state,
             )
 
+    def _require_kept(self, item: WorkItem) -> None:
+        """Raise `Conflict` when pruning has begun to take the item away: parts of it are missing."""
+        if item.state in TERMINAL and is_going(item.pk, using=self.store.using):
+            raise self.conflict(item, "It was kept for as long as it had to be, and is being removed now.")
+
 
 class ItemOperation(OnItem):
     """One move on one item, decided while its row is locked; with `with_family`, on its live descendants too."""
@@ -130,6 +137,7 @@ class ItemOperation(OnItem):
 
     def _decide(self, item: WorkItem) -> Move | None:
         self._require_unchanged(item)
+        self._require_kept(item)
         return self.decide(item)
 
 

@@ -103,6 +103,7 @@ class Fork(OnItem):
     def _plan(self, original: WorkItem) -> tuple[Snapshot, NewItem]:
         """Return the snapshot to go on from, and the item. Raises `Conflict` or `InvalidInput`."""
         self._require_unchanged(original)
+        self._require_kept(original)
         kept = self._snapshot(original)
         if self.payload is not KEPT:
             registry.get(original.engine).check_payload(self.payload)

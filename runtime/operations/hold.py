@@ -12,7 +12,10 @@ from runtime.store.values import Move
 
 
 class Hold(ItemOperation):
-    """Keep an item, its history and its workspace from being removed, in whatever state it is. It runs on as before."""
+    """Keep an item, its history and its workspace from being removed, in whatever state it is. It runs on as before.
+
+    Once it has ended it is not brought back, which would replace its result and its recorded calls: it may be forked.
+    """
 
     verb = "hold"
     participle = "put on legal hold"

@@ -258,7 +258,7 @@ def _pruned(document: dict[str, Any]) -> PrunedHistory | None:
     """Return how far the history had been removed before it was exported, None if it was whole."""
     if "pruned" not in document:
         return None
-    values = import_values.row(PrunedHistory, document["pruned"], "pruned", without=("work_item_id",))
+    values = import_values.row(PrunedHistory, document["pruned"], "pruned", without=("work_item_id", "going_since"))
     if values["events_through"] < 0 or values["snapshots_through"] < 0:
         raise InvalidInput("The numbers up to which the history was pruned are negative.", field="pruned")
     return PrunedHistory(**values)

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 import uuid
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +16,9 @@ from runtime.choices import State
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.operations.base import actor_name, check_permission, clean_reason, parse_id
-from runtime.store import retention, work_database
-from runtime.store.retention import Wanted
+from runtime.operations.prune_round import PruneRound
+from runtime.store import going, retention, work_database
+from runtime.store.going import Place, Wanted
 
 logger = logging.getLogger("roost.retention")
 
@@ -31,8 +31,9 @@ SHOWN = 1_000
 class Pruned:
     """What was removed, or would be: how many items, and rows by table (unknown in a dry run).
 
-    `shown` are the first of the items of a dry run. `more` says that the limit left some; `kept` counts items that
-    may go and were passed over: somebody was at them, waits for them by name, or a row of the product's protects them.
+    `shown` are the first of the items of a dry run. `more` says that the limit, or the time, left some, and `place` how
+    far it came. `kept` counts items that may go and were passed over: somebody was at them, waits for them by name, a
+    row of the product's protects them, or an error said no.
     """
 
     items: int = 0
@@ -40,6 +41,7 @@ class Pruned:
     kept: int = 0
     more: bool = False
     shown: tuple[uuid.UUID, ...] = ()
+    place: Place | None = None
 
 
 def prune(
@@ -50,6 +52,7 @@ def prune(
     older_than: float | None = None,
     limit: int | None = None,
     seconds: float | None = None,
+    after: Place | None = None,
     dry_run: bool = False,
     by: Any = None,
     actor: str = "",
@@ -61,8 +64,9 @@ def prune(
     Each filter narrows; None is no filter. An empty list of items removes nothing, an empty name is refused: neither
     ever means everything. `older_than` (days since the end) stands in for `ROOST_RETENTION_DAYS`; dead letters are
     kept for `ROOST_RETENTION_FAILED_DAYS` at least. Batches of a transaction each, at most `limit` items in all and
-    none begun after `seconds`: what a failure in between has removed stays removed, and each item goes whole.
-    Raises `InvalidInput`, `Forbidden`.
+    none begun after `seconds`: what a failure in between has removed stays removed. Each item goes whole, in one
+    transaction or, with very many rows, in several, from the first of which on nobody can bring it back. `after` is
+    the `place` that an earlier call came to: it goes on from there to the end. Raises `InvalidInput`, `Forbidden`.
     """
     check_permission(by, "prune_workitem", "prune work items")
     using = using or work_database()
@@ -79,7 +83,7 @@ def prune(
         return Pruned()
     if dry_run:
         return _look(using, wanted, limit)
-    done = _remove(using, wanted, limit, seconds)
+    done = _remove(using, wanted, limit, seconds, after)
     if done.items:
         logger.info("%s pruned %d items", who or "the product", done.items, extra={"actor": who, "reason": why})
     return done
@@ -138,36 +142,15 @@ def _ids(items: Any) -> frozenset[uuid.UUID] | None:
 
 def _look(using: str, wanted: Wanted, limit: int | None) -> Pruned:
     most = limit or roost.MAX_BULK
-    found = retention.would_go(using, wanted, limit=most + 1)
-    shown = tuple(item.pk for item in found[: min(most, SHOWN)])
-    return Pruned(items=min(len(found), most), more=len(found) > most, shown=shown)
+    found = going.would_go(using, wanted, limit=most + 1)
+    return Pruned(items=min(len(found), most), more=len(found) > most, shown=tuple(found[: min(most, SHOWN)]))
 
 
-def _remove(using: str, wanted: Wanted, limit: int | None, seconds: float | None) -> Pruned:
-    rows: Counter[str] = Counter()
-    kept: set[uuid.UUID] = set()
-    light: set[uuid.UUID] = set()
-    items = 0
+def _remove(using: str, wanted: Wanted, limit: int | None, seconds: float | None, after: Place | None) -> Pruned:
+    done = PruneRound(using, wanted, after)
     until = math.inf if seconds is None else time.monotonic() + seconds
-    while (limit is None or items < limit) and time.monotonic() < until:
-        size = BATCH if limit is None else min(BATCH, limit - items)
-        batch = retention.remove(using, wanted, limit=size, skip=kept, light=light)
-        for item in batch.heavy:
-            rows.update(_lighten(using, wanted, item, until))
-            light.add(item)
-        items += batch.items
-        rows.update(batch.rows)
-        kept |= batch.kept
-        if not (batch.items or batch.kept or batch.heavy):
-            return Pruned(items=items, rows=rows, kept=len(kept))
-    return Pruned(items=items, rows=rows, kept=len(kept), more=True)
-
-
-def _lighten(using: str, wanted: Wanted, item: uuid.UUID, until: float) -> Counter[str]:
-    rows: Counter[str] = Counter()
     more = True
-    while more and time.monotonic() < until:
-        cut = retention.lighten(using, wanted, item)
-        rows.update({"roost.Event": cut.events, "roost.Snapshot": cut.snapshots})
-        more = cut.more
-    return rows
+    while more and (limit is None or done.items < limit) and time.monotonic() < until:
+        more = done.go_on(BATCH if limit is None else min(BATCH, limit - done.items))
+    place = done.place() if more else None
+    return Pruned(items=done.items, rows=done.rows, kept=len(done.kept), more=more or done.again, place=place)

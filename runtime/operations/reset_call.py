@@ -31,9 +31,13 @@ class ResetCall(ItemOperation):
         self.key = fields.text(key, "key", limit=MAX_KEY)
 
     def decide(self, item: WorkItem) -> Move:
-        """Raise `NotFound` for an unknown key, `Conflict` while the item runs and for a call that is to be kept."""
+        """Raise `NotFound` for an unknown key, `Conflict` while the item runs, on legal hold and for a call to keep."""
         if item.state == State.RUNNING:
             raise self.conflict(item, "Its step may be making this call now. Cancel, pause or requeue it first.")
+        if item.legal_hold:
+            raise self.conflict(
+                item, f"It is on legal hold, with its recorded calls. `roost unhold {item.pk}` lifts it first."
+            )
         entry = self._entry(item)
         if entry.state == JournalState.SUCCEEDED:
             raise Conflict(

@@ -26,6 +26,7 @@ from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapsho
 from runtime.queries.redaction import redacted
 from runtime.queries.verify import one_moment
 from runtime.store import work_database
+from runtime.store.going import is_going
 
 FORMAT, FORMAT_VERSION = "roost-run", 1
 
@@ -83,6 +84,8 @@ def _read(pk: uuid.UUID, using: str, *, with_artifacts: bool) -> dict[str, Any]:
     item = WorkItem.objects.using(using).filter(pk=pk).first()
     if item is None:
         raise NotFound(f"There is no work item {pk}.")
+    if is_going(pk, using=using):
+        raise NotFound(f"Work item {pk} was kept for as long as it had to be, and is being removed now.")
     room = _Room(roost.MAX_EXPORT_BYTES)
     found: dict[str, Any] = {
         "format": FORMAT,
@@ -96,7 +99,7 @@ def _read(pk: uuid.UUID, using: str, *, with_artifacts: bool) -> dict[str, Any]:
         found[name] = [room.row(row, fields) for row in rows.iterator(chunk_size=200)]
     files = Artifact.objects.using(using).filter(work_item=pk).select_related("blob").order_by("id")
     if pruned := PrunedHistory.objects.using(using).filter(pk=pk).first():
-        found["pruned"] = room.row(pruned, columns(PrunedHistory, ("work_item_id",)))
+        found["pruned"] = room.row(pruned, columns(PrunedHistory, ("work_item_id", "going_since")))
     found["artifacts"] = [room.file(file, with_bytes=with_artifacts) for file in files.iterator(chunk_size=200)]
     return found
 

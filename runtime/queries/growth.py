@@ -18,8 +18,8 @@ from runtime.conf import settings as roost
 from runtime.models import Event, JournalEntry, Snapshot, WorkItem
 from runtime.operations.prune import cutoffs
 from runtime.queries.words import span
-from runtime.store import retention, work_database
-from runtime.store.retention import Wanted
+from runtime.store import work_database
+from runtime.store.going import Wanted, would_go
 
 SAMPLE = 1_000
 MOST_DUE = 2_000
@@ -70,8 +70,8 @@ def forecast(*, using: str | None = None) -> Forecast:
     """Return the forecast. Changes nothing; looks at a bounded number of rows, but for counts on SQLite."""
     using = using or work_database()
     now = clock.now(using)
-    due = retention.would_go(using, Wanted(cutoffs=cutoffs(now)), limit=MOST_DUE + 1)
-    going = [item.pk for item in due[:MOST_DUE]]
+    due = would_go(using, Wanted(cutoffs=cutoffs(now)), limit=MOST_DUE + 1)
+    going = due[:MOST_DUE]
     rows = WorkItem.objects.using(using).filter(pk__in=going).values_list("event_seq", "version")
     numbers = list(rows)
     free = {

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import clock, registry
-from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, EventKind, Reason, State
+from runtime.choices import LIVE, PARKED, SUSPECT_DEATHS, TERMINAL, EventKind, Reason, State
 from runtime.models import Event, Lease, WorkItem
 from runtime.queries import journal, limits, resources, waits, workers
 from runtime.queries.resources import Obstacle
 from runtime.queries.words import for_people, moment, span
 from runtime.store import work_database
+from runtime.store.going import is_going
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,7 @@ def why(item: WorkItem, *, using: str | None = None) -> Explanation:
         *_BY_STATE[item.state](item, now, using),
         *_doubts(item, using),
         *_hold(item, using),
+        *_going(item, using),
     )
     return Explanation(item=item.pk, state=item.state, at=now, causes=causes)
 
@@ -95,6 +97,13 @@ def _hold(item: WorkItem, using: str) -> Iterator[Cause]:
         note = f" ({told.reason})" if told and told.reason else ""
         text = f"On legal hold{by}{since}{note}: it is never pruned. `roost unhold {item.pk}` lifts it."
         yield Cause(code="legal_hold", text=text, data={"actor": told.actor if told else ""})
+
+
+def _going(item: WorkItem, using: str) -> Iterator[Cause]:
+    """Tell that pruning has begun to take the item away."""
+    if item.state in TERMINAL and is_going(item.pk, using=using):
+        text = "It was kept for as long as it had to be, and is being removed now: the next rounds of pruning end it."
+        yield Cause(code="being_removed", text=text)
 
 
 def _queued(item: WorkItem, now: dt.datetime, using: str) -> Iterator[Cause]:

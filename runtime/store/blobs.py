@@ -14,13 +14,14 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
 from django.core.files.storage import Storage
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from runtime import artifacts, clock, faults
 from runtime.artifacts import Prepared
@@ -38,6 +39,22 @@ FOLDER = re.compile(r"[0-9a-f]{2}")
 
 REFERRING: tuple[type[Model], ...] = (Artifact, Offloaded)
 """Whose rows keep content from the sweep."""
+
+LOOK = 500
+"""Contents that one query looks at."""
+
+Place = tuple[dt.datetime, str]
+"""A content in the order of the sweep: when it was stored last, and its hash."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """How many contents were tried and removed, and where the next sweep goes on: None when all were looked at."""
+
+    removed: int = 0
+    tried: int = 0
+    place: Place | None = None
+
 
 # The row says that somebody is about to rely on the content; an upsert, since two may store it at once.
 TOUCH = """
@@ -124,20 +141,47 @@ def read_artifact(artifact: Artifact) -> bytes:
 
 
 def sweep_orphans(using: str, *, limit: int) -> int:
-    """Remove up to `limit` contents that no row refers to; return how many. One short transaction each.
+    """Try up to `limit` contents that no row refers to, those that were stored first in front; see `sweep`.
 
-    Content that the storage would not delete is tried again a period later, so that it never stands in front of
-    others. Safe with any number of sweepers.
+    Return how many were removed.
     """
-    unused = _old(using, _cutoff(using))
+    done = sweep(using, limit=limit)
+    removed, left = done.removed, limit - done.tried
+    while left and done.place is not None:
+        done = sweep(using, limit=left, after=done.place)
+        removed, left = removed + done.removed, left - done.tried
+    return removed
+
+
+def sweep(using: str, *, limit: int, after: Place | None = None) -> Swept:
+    """Look at the next `LOOK` contents behind a place, and try to remove up to `limit` that no row refers to.
+
+    One short transaction each. Content that the storage would not delete is tried again a period later. Safe with any
+    number of sweepers.
+    """
+    page = _page(using, after)
+    unused = Blob.objects.using(using).filter(pk__in=[sha256 for _at, sha256 in page])
     for model in REFERRING:
         unused = unused.filter(~Exists(model._default_manager.using(using).filter(blob=OuterRef("pk"))))
-    candidates = list(unused.order_by("touched_at").values_list("pk", flat=True)[:limit])
-    swept = 0
-    for sha256 in candidates:
-        with faults.around("orphans"):
-            swept += transacted(using, partial(_sweep_one, using, sha256))
-    return swept
+    orphans = set(unused.values_list("pk", flat=True)) if page else set()
+    removed = tried = 0
+    for place in page:
+        if place[1] in orphans:
+            with faults.around("orphans"):
+                removed += transacted(using, partial(_sweep_one, using, place[1]))
+            tried += 1
+        if tried >= limit:
+            return Swept(removed=removed, tried=tried, place=place)
+    return Swept(removed=removed, tried=tried, place=page[-1] if len(page) == LOOK else None)
+
+
+def _page(using: str, after: Place | None) -> list[Place]:
+    """Return the next contents that are old enough, in the order in which they were stored last."""
+    rows = _old(using, _cutoff(using)).order_by("touched_at", "pk")
+    if after is not None:
+        same = Q(touched_at=after[0], pk__gt=after[1])
+        rows = rows.filter(same | Q(touched_at__gt=after[0]), touched_at__gte=after[0])
+    return list(rows.values_list("touched_at", "pk")[:LOOK])
 
 
 def _cutoff(using: str) -> dt.datetime:

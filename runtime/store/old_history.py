@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, Max, OuterRef, Q, Subquery
 
 from runtime import clock, faults
 from runtime.choices import EventKind, OffloadPlace, State, WaitState
@@ -24,7 +25,8 @@ from runtime.models import Event, Offloaded, PrunedHistory, Signal, Snapshot, Wa
 from runtime.store.horizon import delete_events
 from runtime.store.transactions import transacted
 
-PAUSES = (EventKind.PAUSED, EventKind.RESUMED, EventKind.HELD)
+ASKED = (EventKind.PAUSED, EventKind.RESUMED)
+PAUSES = (*ASKED, EventKind.HELD)
 """What `resume` and the taking up of held items read of a paused item."""
 ROWS = 1_000
 """Events, and snapshots, that one transaction removes at the most."""
@@ -77,47 +79,61 @@ def trim(using: str, item: uuid.UUID, cutoff: dt.datetime) -> Trimmed:
 def _trim(using: str, pk: uuid.UUID, cutoff: dt.datetime) -> Trimmed:
     rows = WorkItem.objects.using(using).select_for_update(skip_locked=True, no_key=True)
     item = rows.filter(pk=pk, legal_hold=False).first()
-    return Trimmed() if item is None else cut(using, item, cutoff)
-
-
-def cut(using: str, item: WorkItem, cutoff: dt.datetime) -> Trimmed:
-    """Do what `trim` does to an item whose row is locked."""
-    old = list(old_snapshots(item, cutoff, using).values_list("version", flat=True)[:ROWS])
+    if item is None:
+        return Trimmed()
+    old = _old_snapshots(item, cutoff, using)
     through, version = _events_through(item, cutoff, using)
     if old:
-        moved = Offloaded.objects.using(using).filter(work_item=item, place=OffloadPlace.STATE)
-        moved.filter(version__in=old).delete()
-        Snapshot.objects.using(using).filter(work_item=item, version__in=old).delete()
+        forget_snapshots(item, old, using)
     if through:
         _forget_waits(item, version, using)
     if old or through:
-        _note(item, through, version, old, using)
+        note(item, through, version, old, using)
     events = delete_events(using, [item.pk], through=through) if through else 0
     return Trimmed(events=events, snapshots=len(old), more=ROWS in (events, len(old)))
 
 
-def old_snapshots(item: WorkItem, cutoff: dt.datetime, using: str) -> QuerySet[Snapshot]:
-    """Return those snapshots of an item that may go, oldest first."""
+def _old_snapshots(item: WorkItem, cutoff: dt.datetime, using: str) -> list[int]:
+    """Return the versions of the first snapshots that may go now. Of younger ones, one page is looked at."""
     rows = Snapshot.objects.using(using).filter(work_item=item)
-    restored = rows.filter(restored_from__isnull=False).values("restored_from")
-    forks = WorkItem.objects.using(using).filter(forked_from=item, forked_version__isnull=False)
-    old = rows.filter(version__lt=item.version, created_at__lt=cutoff)
-    old = old.exclude(version__in=restored).filter(~Exists(forks.filter(forked_version=OuterRef("version"))))
-    return (old if item.forked_version is None else old.exclude(version=0)).order_by("version")
+    restored = rows.filter(restored_from__isnull=False, restored_from=OuterRef("version"))
+    forks = WorkItem.objects.using(using).filter(forked_from=item, forked_version=OuterRef("version"))
+    old = rows.filter(~Exists(restored), ~Exists(forks), version__lt=item.version)
+    old = (old if item.forked_version is None else old.exclude(version=0)).order_by("version")
+    found = old.values_list("version", "created_at")[:ROWS]
+    return [version for version, _at in takewhile(lambda one: one[1] < cutoff, found)]
+
+
+def forget_snapshots(item: WorkItem, versions: Collection[int], using: str) -> int:
+    """Remove these snapshots, and what keeps the contents that their states were moved to; return how many."""
+    moved = Offloaded.objects.using(using).filter(work_item=item, place=OffloadPlace.STATE)
+    moved.filter(version__in=versions).delete()
+    return Snapshot.objects.using(using).filter(work_item=item, version__in=versions).delete()[0]
 
 
 def _events_through(item: WorkItem, cutoff: dt.datetime, using: str) -> tuple[int, int]:
     """Return the number and the version of the last event that may go now, zeros for none."""
     rows = Event.objects.using(using).filter(work_item=item, seq__lt=item.event_seq).order_by("seq")
     if item.state == State.PAUSED or item.pause_requested:
-        pauses = Event.objects.using(using).filter(work_item=item, kind__in=PAUSES)
-        rows = rows.filter(seq__lt=pauses.aggregate(last=Max("seq"))["last"] or 0)
+        rows = rows.filter(seq__lt=_pause(item, using))
     through = version = 0
     for seq, at, of in rows.values_list("seq", "created_at", "version")[:ROWS]:
         if at >= cutoff:
             break
         through, version = seq, of
     return through, version
+
+
+def _pause(item: WorkItem, using: str) -> int:
+    """Return the first event that is read of an item's pause, 0 where there is none.
+
+    A pause may have been asked for while the step ran that then held the item: taking it up looks for that, among the
+    events of the same owner.
+    """
+    told = Event.objects.using(using).filter(work_item=item)
+    last = told.filter(kind__in=PAUSES).aggregate(last=Max("seq"))["last"]
+    asked = told.filter(kind__in=ASKED, epoch=item.epoch).aggregate(last=Max("seq"))["last"]
+    return min((seq for seq in (last, asked) if seq is not None), default=0)
 
 
 def _forget_waits(item: WorkItem, version: int, using: str) -> None:
@@ -127,7 +143,8 @@ def _forget_waits(item: WorkItem, version: int, using: str) -> None:
     used.filter(~Exists(Signal.objects.using(using).filter(taken_by=OuterRef("pk")))).delete()
 
 
-def _note(item: WorkItem, through: int, version: int, snapshots: Iterable[int], using: str) -> None:
+def note(item: WorkItem, through: int, version: int, snapshots: Iterable[int], using: str) -> None:
+    """Say how far the history of a locked item has gone: events up to `through`, of that version, and snapshots."""
     rows = PrunedHistory.objects.using(using)
     noted = rows.filter(pk=item.pk).first() or PrunedHistory(work_item_id=item.pk)
     if through:

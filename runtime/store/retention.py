@@ -1,15 +1,12 @@
-"""Remove finished items that nobody needs any more, whole, a batch in a transaction. Shared by both stores.
+"""Remove finished items that nobody needs any more, in transactions of bounded size. Shared by both stores.
 
-    remove(using, wanted, limit=100)    # again while it removes something
+    take(using, wanted, ids)    # again with what it hands back
 
-An item may go when it ended before the cutoff of its state, is not held, and its parent is gone: a parent that is
-kept may be brought back and ask for all of its children. Only children that a trigger has made go before it, since no
-engine reads them. It stays while a worker has still to let go of it, while a child of it is live, while a child or a
-fork that points to it is held, and while an open wait names it.
-
-What may go is looked for without locks; then it and all whose pointers to it are cleared are locked by id in one
-statement that skips what others have, and looked at again in a later one. A child that is being enqueued either shows
-up there or waits for the lock, and is then refused. So any number of pruners, workers and operators may be at it.
+`runtime.store.going` finds what may go without locks; then it and all whose pointers to it are cleared are locked by
+id in one statement that skips what others have, and looked at again in a later one. A child that is being enqueued
+either shows up there or waits for the lock, and is then refused. So any number of pruners, workers and operators may
+be at it. No transaction takes more than `heavy.ROWS` rows: fewer items go then, and one that is too heavy alone goes
+in parts.
 """
 
 from __future__ import annotations
@@ -17,178 +14,55 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from django.db import connections
-from django.db.models import Exists, F, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from runtime import clock, faults
-from runtime.choices import LIVE, WorkerState
-from runtime.models import (
-    Artifact,
-    JournalEntry,
-    Lease,
-    Offloaded,
-    ResourceClaim,
-    Signal,
-    Snapshot,
-    Wait,
-    Worker,
-    WorkItem,
-)
-from runtime.store import old_history
-from runtime.store.children import IMPORTED, TRIGGERED
+from runtime import faults
+from runtime.choices import WorkerState
+from runtime.models import Artifact, JournalEntry, Lease, Offloaded, Signal, Snapshot, Wait, Worker, WorkItem
+from runtime.store import heavy
+from runtime.store.going import Wanted, freed, still_due
 from runtime.store.horizon import delete_events
-from runtime.store.old_history import Trimmed
-from runtime.store.transactions import begin, transacted
+from runtime.store.protected import is_protected
+from runtime.store.transactions import transacted
 
-NAMED_POSTGRES = """
-SELECT DISTINCT named.id
-FROM roost_wait w
-JOIN roost_workitem i ON i.id = w.work_item_id,
-LATERAL jsonb_array_elements_text(w.data -> 'children') AS named (id)
-WHERE w.kind = 'children'
-    AND (w.state = 'open' OR i.asked AND w.state IN ('withdrawn', 'expired', 'resolved')) AND named.id = ANY(%s)
-"""
-NAMED_SQLITE = """
-SELECT DISTINCT named.value
-FROM roost_wait w
-JOIN roost_workitem i ON i.id = w.work_item_id, json_each(w.data, '$.children') AS named
-WHERE w.kind = 'children' AND (w.state = 'open' OR i.asked AND w.state IN ('withdrawn', 'expired', 'resolved'))
-  AND named.value IN (SELECT value FROM json_each(%s))
-"""
-"""Which of these items are named by waits that are open, or will be again when a dead letter is brought back."""
-
-HEAVY = 5_000
-"""Events and snapshots of an item above which they are removed before it, a part at a time."""
-
-OWN = ((Snapshot, "work_item"), (JournalEntry, "work_item"), (Artifact, "work_item"), (Offloaded, "work_item"))
+OWN = (Snapshot, JournalEntry, Artifact, Offloaded)
 """What belongs to an item alone and refers to nothing else that goes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """Which items are to go: those that ended before the cutoff of their state, narrowed by the rest where given."""
+class Taken:
+    """What one transaction took: how many items, and rows by table.
 
-    cutoffs: Mapping[str, dt.datetime]
-    namespace: str | None = None
-    engine: str | None = None
-    items: frozenset[uuid.UUID] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Removed:
-    """What one batch removed: how many items, and rows by table.
     `kept` are items that may go and stay: others had them locked, an open wait names them, or rows of the product's own
-    refer to them. `heavy` ones have too many rows for one transaction: `lighten` them first.
+    refer to them. `freed` are children that may go, now that their parent has gone. `left` is what was asked for and
+    not begun with; where the first was too heavy for one transaction, `part` is that item, of which there is more.
     """
 
     items: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     kept: frozenset[uuid.UUID] = frozenset()
-    heavy: frozenset[uuid.UUID] = frozenset()
+    freed: tuple[uuid.UUID, ...] = ()
+    left: tuple[uuid.UUID, ...] = ()
+    part: uuid.UUID | None = None
 
 
-def due(using: str, wanted: Wanted, state: str, *, parents: Collection[uuid.UUID] | None = None) -> QuerySet[WorkItem]:
-    """Return the items in that terminal state which may go now, those that ended first in front.
+def take(using: str, wanted: Wanted, ids: Sequence[uuid.UUID]) -> Taken:
+    """Remove the first of these items, as many as a transaction may, with all that belongs to them; see the module.
 
-    With `parents`, those that may go when these have gone.
+    Contents of artifacts go later, with `blobs.sweep`. Raises what a product's rows and receivers do against it.
     """
-    rows = WorkItem.objects.using(using).filter(
-        state=state, finished_at__lt=wanted.cutoffs[state], legal_hold=False, finished_at__isnull=False
-    )
-    if wanted.items is not None:
-        rows = rows.filter(pk__in=wanted.items)
-    if wanted.namespace is not None:
-        rows = rows.filter(namespace=wanted.namespace)
-    if wanted.engine is not None:
-        rows = rows.filter(engine=wanted.engine)
-    # A copy that came lately is kept as if it had ended then.
-    rows = rows.exclude(relation=IMPORTED, updated_at__gte=wanted.cutoffs[state])
-    alone = Q(parent__isnull=True) | Q(relation=TRIGGERED)
-    rows = rows.filter(alone if parents is None else Q(parent__in=parents) & ~Q(relation=TRIGGERED))
-    return _needed_by_nobody(rows, using).order_by("finished_at")
-
-
-def _needed_by_nobody(rows: QuerySet[WorkItem], using: str) -> QuerySet[WorkItem]:
-    """Leave out what a worker has still to let go of, and what live or held items point to."""
-    others = WorkItem.objects.using(using)
-    alive = Q(state__in=sorted(LIVE)) | Q(legal_hold=True)
-    children = others.filter(alive, parent=OuterRef("pk"))
-    return rows.filter(
-        ~Exists(children),
-        ~Exists(others.filter(alive, forked_from=OuterRef("pk"))),
-        ~Exists(Lease.objects.using(using).filter(work_item=OuterRef("pk"))),
-        ~Exists(ResourceClaim.objects.using(using).filter(work_item=OuterRef("pk"))),
-    )
-
-
-def would_go(using: str, wanted: Wanted, *, limit: int) -> list[WorkItem]:
-    """Return up to `limit` items that removing would take, with those whose parents are among them. Changes nothing."""
-    found: dict[uuid.UUID, WorkItem] = {}
-    parents: Collection[uuid.UUID] | None = None
-    while len(found) < limit:
-        rows = list(_first(using, wanted, limit - len(found), skip=found.keys(), parents=parents))
-        named = waited_for(using, [row.pk for row in rows])
-        fresh = {row.pk: row for row in rows if row.pk not in named}
-        found |= fresh
-        parents = list(fresh)
-        if not parents:
-            break
-    return list(found.values())
-
-
-def _first(
-    using: str,
-    wanted: Wanted,
-    limit: int,
-    *,
-    skip: Collection[uuid.UUID],
-    parents: Collection[uuid.UUID] | None = None,
-) -> Iterator[WorkItem]:
-    left = limit
-    for state in sorted(wanted.cutoffs):
-        rows = due(using, wanted, state, parents=parents).exclude(pk__in=list(skip))
-        for row in rows.only("id", "namespace", "engine", "state", "finished_at")[:left]:
-            left -= 1
-            yield row
-
-
-def waited_for(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Return those of these items that somebody waits for by name."""
-    if not ids:
-        return set()
-    names = [str(one) for one in ids]
-    with connections[using].cursor() as cursor:
-        if connections[using].vendor == "postgresql":
-            cursor.execute(NAMED_POSTGRES, [names])
-        else:
-            cursor.execute(NAMED_SQLITE, ["[" + ",".join(f'"{name}"' for name in names) + "]"])
-        return {uuid.UUID(row[0]) for row in cursor.fetchall()}
-
-
-def remove(
-    using: str,
-    wanted: Wanted,
-    *,
-    limit: int,
-    skip: Collection[uuid.UUID] = (),
-    light: Collection[uuid.UUID] = (),
-) -> Removed:
-    """Remove up to `limit` items with all that belongs to them, in one transaction; see the module.
-
-    Each goes whole or not at all. `skip` are items to leave alone, such as those that an earlier batch `kept`; `light`
-    are items that were lightened. Items that others have locked are passed over. Contents of artifacts go later, with
-    `blobs.sweep_orphans`.
-    """
-    if wanted.items is not None and not wanted.items:
-        return Removed()
+    first = heavy.within(using, list(ids))
+    if ids and not first:
+        with faults.around("prune"):
+            return transacted(using, partial(_take_part, using, wanted, ids))
     with faults.around("prune"):
-        return transacted(using, partial(_remove, using, wanted, limit, skip, light))
+        done = transacted(using, partial(_take_whole, using, wanted, first))
+    return Taken(items=done.items, rows=done.rows, kept=done.kept, freed=done.freed, left=tuple(ids[len(first) :]))
 
 
 def remove_workers(using: str, cutoff: dt.datetime) -> int:
@@ -203,41 +77,26 @@ def remove_workers(using: str, cutoff: dt.datetime) -> int:
     return removed
 
 
-def _remove(
-    using: str, wanted: Wanted, limit: int, skip: Collection[uuid.UUID], light: Collection[uuid.UUID]
-) -> Removed:
-    chosen = [item.pk for item in _first(using, wanted, limit, skip=skip)]
-    if not chosen:
-        return Removed()
-    heavy = _heavy(using, chosen) - set(light)
-    chosen = [pk for pk in chosen if pk not in heavy]
-    locked = _lock(using, {*chosen, *_pointing(using, chosen)})
-    going = _still_due(using, wanted, locked.intersection(chosen), locked)
-    rows, kept = _delete(using, going)
-    passed_over = frozenset(chosen) - frozenset(going)
-    return Removed(items=len(going) - len(kept), rows=rows, kept=passed_over | kept, heavy=heavy)
+def _take_part(using: str, wanted: Wanted, ids: Sequence[uuid.UUID]) -> Taken:
+    """Take a part of the first item, unless it has to stay: then it loses nothing."""
+    item, left = ids[0], tuple(ids[1:])
+    may_go = still_due(using, wanted, _lock(using, {item})) and not is_protected(using, item)
+    if not may_go:
+        return Taken(kept=frozenset({item}), left=left)
+    done = heavy.take_part(using, WorkItem.objects.using(using).get(pk=item))
+    if not done.changed:
+        return Taken(kept=frozenset({item}), left=left)
+    return Taken(rows=done.rows, freed=freed(using, wanted, done.freed), left=left, part=item)
 
 
-def _heavy(using: str, ids: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
-    """Return those of these items that have more events and snapshots than one transaction should remove."""
-    gone = Coalesce(F("pruned__events_through"), 0) + Coalesce(F("pruned__snapshots_through"), 0)
-    rows = WorkItem.objects.using(using).filter(pk__in=ids).annotate(left=F("event_seq") + F("version") - gone)
-    return frozenset(rows.filter(left__gt=HEAVY).values_list("pk", flat=True))
-
-
-def lighten(using: str, wanted: Wanted, item: uuid.UUID) -> Trimmed:
-    """Remove a bounded part of the history of an item that may go, in one transaction; see `old_history.trim`.
-
-    Should it be brought back before it has gone, it goes on from its latest snapshot like any other.
-    """
-    with faults.around("prune"):
-        return transacted(using, partial(_lighten, using, wanted, item))
-
-
-def _lighten(using: str, wanted: Wanted, item: uuid.UUID) -> Trimmed:
-    if not _still_due(using, wanted, {item} & _lock(using, {item}), {item}, alone=False):
-        return Trimmed()
-    return old_history.cut(using, WorkItem.objects.using(using).get(pk=item), clock.now(using))
+def _take_whole(using: str, wanted: Wanted, ids: Collection[uuid.UUID]) -> Taken:
+    locked = _lock(using, {*ids, *_pointing(using, ids)})
+    going = still_due(using, wanted, locked.intersection(ids))
+    going -= _pointed_to_from_elsewhere(using, going, locked)
+    children = WorkItem.objects.using(using).filter(parent__in=going).exclude(pk__in=going)
+    alone = list(children.values_list("pk", flat=True))
+    rows = _delete(using, going)
+    return Taken(items=len(going), rows=rows, kept=frozenset(ids) - going, freed=freed(using, wanted, alone))
 
 
 def _lock(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
@@ -251,37 +110,13 @@ def _pointing(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     return set(rows.values_list("pk", flat=True))
 
 
-def _still_due(
-    using: str, wanted: Wanted, ids: set[uuid.UUID], locked: set[uuid.UUID], *, alone: bool = True
-) -> list[uuid.UUID]:
-    """Look again, now that nobody can change them: those that may go, and (`alone`) whose pointers can be cleared."""
-    left = ids - waited_for(using, ids)
-    if alone:
-        rows = WorkItem.objects.using(using).exclude(pk__in=locked)
-        others = rows.filter(Q(parent__in=ids) | Q(forked_from__in=ids)).values_list("parent_id", "forked_from_id")
-        left -= {pk for pair in others for pk in pair}
-    found = (due(using, wanted, state).filter(pk__in=left).values_list("pk", flat=True) for state in wanted.cutoffs)
-    return [pk for rows in found for pk in rows]
+def _pointed_to_from_elsewhere(using: str, ids: Collection[uuid.UUID], locked: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return those of these items whose pointers cannot be cleared: others have the rows that have them."""
+    rows = WorkItem.objects.using(using).exclude(pk__in=locked).filter(Q(parent__in=ids) | Q(forked_from__in=ids))
+    return {pk for pair in rows.values_list("parent_id", "forked_from_id") for pk in pair if pk in ids}
 
 
-def _delete(using: str, ids: list[uuid.UUID]) -> tuple[Mapping[str, int], frozenset[uuid.UUID]]:
-    """Delete these items; one by one where a row of the product's protects some of them, which are returned."""
-    try:
-        with begin(using):
-            return _delete_all(using, ids), frozenset()
-    except (ProtectedError, RestrictedError):
-        if len(ids) == 1:
-            return {}, frozenset(ids)
-    rows: Counter[str] = Counter()
-    kept: frozenset[uuid.UUID] = frozenset()
-    for one in ids:
-        more, protected = _delete(using, [one])
-        rows.update(more)
-        kept |= protected
-    return rows, kept
-
-
-def _delete_all(using: str, ids: list[uuid.UUID]) -> Mapping[str, int]:
+def _delete(using: str, ids: Collection[uuid.UUID]) -> Mapping[str, int]:
     if not ids:
         return {}
     rows: Counter[str] = Counter()
@@ -290,10 +125,10 @@ def _delete_all(using: str, ids: list[uuid.UUID]) -> Mapping[str, int]:
     items.filter(parent__in=ids).exclude(pk__in=ids).update(parent=None, row_version=F("row_version") + 1)
     items.filter(forked_from__in=ids).exclude(pk__in=ids).update(forked_from=None, row_version=F("row_version") + 1)
     # Before the waits: a signal whose wait goes would be free for another item to take.
-    rows.update(_deleted(Signal.objects.using(using).filter(Q(target__in=ids) | Q(taken_by__work_item__in=ids))))
-    rows.update(_deleted(Wait.objects.using(using).filter(work_item__in=ids)))
-    for model, column in OWN:
-        rows.update(_deleted(model.objects.using(using).filter(**{f"{column}__in": ids})))
+    rows.update(_deleted(Signal.objects.using(using).filter(target__in=ids)))
+    rows.update(_deleted(Signal.objects.using(using).filter(taken_by__work_item__in=ids)))
+    for model in (Wait, *OWN):
+        rows.update(_deleted(model._default_manager.using(using).filter(work_item__in=ids)))
     rows.update({"roost.Event": delete_events(using, ids)})
     rows.update(_deleted(items.filter(pk__in=ids).only("id")))
     return +rows

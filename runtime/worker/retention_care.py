@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections
 from runtime.exceptions import InvalidInput
 from runtime.operations.prune import prune, prune_workers
 from runtime.operations.prune_history import prune_history
+from runtime.store.going import Place
 
 logger = logging.getLogger("roost.retention")
 
@@ -26,13 +27,15 @@ ROUND_SECONDS = 5.0
 class RetentionCare:
     """Starts a round in a thread of its own every ten minutes, sooner while there is more to remove than one takes.
 
-    Histories of items that stay are gone through from where the last round ended. Any number of workers may do so at
-    once: they pass over what another one is at.
+    What has ended, and the histories of items that stay, are gone through from where the last round came to, so that
+    nothing which has to stay keeps others from being looked at. Any number of workers may do so at once: they pass
+    over what another one is at.
     """
 
     def __init__(self, using: str) -> None:
         self._using = using
         self._due_at = time.monotonic() + EVERY_SECONDS * random.random()  # noqa: S311 - spreads load
+        self._place: Place | None = None
         self._after: uuid.UUID | None = None
         self._thread: threading.Thread | None = None
 
@@ -64,7 +67,9 @@ class RetentionCare:
         return False
 
     def _items(self) -> bool:
-        return prune(seconds=ROUND_SECONDS, actor="retention", using=self._using).more
+        done = prune(seconds=ROUND_SECONDS, after=self._place, actor="retention", using=self._using)
+        self._place = done.place
+        return done.more
 
     def _workers(self) -> bool:
         prune_workers(using=self._using)
@@ -73,4 +78,4 @@ class RetentionCare:
     def _history(self) -> bool:
         trimmed = prune_history(after=self._after, seconds=ROUND_SECONDS, using=self._using)
         self._after = trimmed.after
-        return trimmed.after is not None
+        return trimmed.more

@@ -23,12 +23,14 @@ SWEEP_SECONDS = 30.0
 class StorageCare:
     """Starts a sweep in a thread of its own every ten minutes, unless the last one is still at it.
 
-    Each sweep removes orphans and looks for strays in one of the storage's 256 folders, drawn by lot.
+    Each sweep removes orphans, from where the last one came to, and looks for strays in one of the storage's 256
+    folders, drawn by lot.
     """
 
     def __init__(self, using: str) -> None:
         self._using = using
         self._due_at = time.monotonic() + EVERY_SECONDS * random.random()  # noqa: S311 - spreads load
+        self._place: blobs.Place | None = None
         self._thread: threading.Thread | None = None
 
     def start_if_due(self) -> None:
@@ -43,10 +45,14 @@ class StorageCare:
         folder = f"{random.randrange(256):02x}"  # noqa: S311 - spreads load
         try:
             blobs.adopt_strays(self._using, limit=BATCH, folders=[folder])
-            until = time.monotonic() + SWEEP_SECONDS
-            while blobs.sweep_orphans(self._using, limit=BATCH) >= BATCH and time.monotonic() < until:
-                pass
+            self._sweep_orphans(time.monotonic() + SWEEP_SECONDS)
         except (DatabaseError, StorageUnavailable) as error:
             logger.warning("the artifact storage could not be swept: %s", error)
         finally:
             connections.close_all()
+
+    def _sweep_orphans(self, until: float) -> None:
+        more = True
+        while more and time.monotonic() < until:
+            self._place = blobs.sweep(self._using, limit=BATCH, after=self._place).place
+            more = self._place is not None

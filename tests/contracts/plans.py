@@ -132,10 +132,10 @@ def sorted_rows(plan: Plan) -> int:
     return max([own, *(sorted_rows(part) for part in plan.get("Plans", []))])
 
 
-def looked_at(plan: Plan) -> int:
-    """Return how many rows of large tables a plan that was carried out looked at."""
-    below = sum(looked_at(part) for part in plan.get("Plans", []))
-    if plan.get("Relation Name") not in LARGE:
+def looked_at(plan: Plan, tables: frozenset[str] = LARGE) -> int:
+    """Return how many rows of these tables, the large ones, a plan that was carried out looked at."""
+    below = sum(looked_at(part, tables) for part in plan.get("Plans", []))
+    if plan.get("Relation Name") not in tables:
         return below
     removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
     return below + int((plan["Actual Rows"] + removed) * plan["Actual Loops"])

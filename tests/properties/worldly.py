@@ -151,7 +151,8 @@ def expected_to_go(cutoffs: dict[str, Any]) -> set[uuid.UUID]:
         left = [one for one in there.values() if one.pk not in gone]
         pointing = [one for one in left if one.parent_id == item.pk and (one.state in LIVE or one.legal_hold)]
         pointing += [one for one in left if one.forked_from_id == item.pk and (one.state in LIVE or one.legal_hold)]
-        below = item.parent_id in there and item.parent_id not in gone and item.relation != TRIGGERED
+        parent = there.get(item.parent_id)
+        below = parent is not None and parent.pk not in gone and (item.relation != TRIGGERED or parent.legal_hold)
         return old and not (item.legal_hold or pointing or below or item.pk in owned or item.pk in named)
 
     while more := {pk for pk, item in there.items() if pk not in gone and may_go(item)}:

@@ -10,10 +10,16 @@ from django.db import connection, transaction
 from runtime.choices import EventKind
 from runtime.exceptions import Conflict, InvalidInput, NotFound
 from runtime.models import WorkItem
+from runtime.operations.follow_up import follow_up
+from runtime.operations.fork import fork
 from runtime.operations.hold import hold, unhold
 from runtime.operations.prune import prune
+from runtime.operations.redrive import redrive
+from runtime.operations.requeue import requeue
+from runtime.operations.reset_call import reset_call
 from runtime.queries.why import why
-from tests.factories import WorkItemFactory
+from tests.factories import JournalEntryFactory, WorkItemFactory
+from tests.properties.worldly import rows_of
 from tests.runtime.operations.aged import ended
 from tests.runtime.operations.looking import Caller, fresh, last_event, values, wait_until_blocked
 
@@ -66,6 +72,37 @@ def test_what_a_held_item_points_to_stays_and_so_do_its_children() -> None:
     assert WorkItem.objects.filter(pk__in=[parent.pk, origin.pk, held.pk, child.pk]).count() == 4
     unhold(held.pk, reason="closed")
     assert prune().items == 4
+
+
+def test_what_triggers_have_enqueued_stays_with_an_item_on_legal_hold() -> None:
+    held = ended(400, legal_hold=True)
+    child = ended(400, parent=held, relation="trigger")
+    assert prune(dry_run=True).items == prune().items == 0
+    assert WorkItem.objects.filter(pk=child.pk).exists()
+    unhold(held.pk, reason="closed")
+    assert prune().items == 2
+
+
+@pytest.mark.parametrize(("verb", "state"), [(redrive, "failed"), (requeue, "done"), (follow_up, "done")])
+def test_an_item_that_has_ended_and_is_on_legal_hold_is_forked_and_not_brought_back(verb: Any, state: str) -> None:
+    item = ended(1, state=state, version=2, engine="echo", legal_hold=True)
+    JournalEntryFactory(work_item=item, key="charge", state="failed")
+    before = rows_of(item.pk)
+    with pytest.raises(Conflict, match=r"on legal hold.*Fork it instead, or lift the hold"):
+        verb(item.pk)
+    assert rows_of(item.pk) == before
+    assert fork(item.pk).forked_from_id == item.pk
+    unhold(item.pk, reason="closed")
+    assert verb(item.pk).state == "queued"
+
+
+def test_a_recorded_call_of_an_item_on_legal_hold_is_not_forgotten() -> None:
+    item = WorkItemFactory(failed=True, legal_hold=True)
+    JournalEntryFactory(work_item=item, key="charge", state="failed")
+    before = rows_of(item.pk)
+    with pytest.raises(Conflict, match="on legal hold, with its recorded calls"):
+        reset_call(item.pk, "charge")
+    assert rows_of(item.pk) == before
 
 
 def test_why_names_the_hold() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError
+from django.db.models.signals import pre_delete
 
 from runtime import faults
 from runtime.exceptions import Forbidden, InvalidInput
@@ -17,6 +19,7 @@ from runtime.models import Artifact, Event, JournalEntry, Signal, Snapshot, Wait
 from runtime.operations.enqueue import enqueue
 from runtime.operations.prune import Pruned, prune
 from runtime.queries import verify
+from runtime.store import going
 from tests.factories import (
     ArtifactFactory,
     JournalEntryFactory,
@@ -24,8 +27,10 @@ from tests.factories import (
     SignalFactory,
     WaitFactory,
     WorkItemFactory,
+    now,
 )
-from tests.runtime.operations.aged import ended
+from tests.ledger.models import Receipt
+from tests.runtime.operations.aged import DAY, ended
 from tests.runtime.operations.looking import values
 
 pytestmark = pytest.mark.django_db
@@ -187,23 +192,58 @@ def test_what_a_worker_has_still_to_let_go_of_stays() -> None:
     assert kept(item)
 
 
-def test_what_a_row_of_the_product_protects_stays_and_stands_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.db.models import ProtectedError
-    from django.db.models.query import QuerySet
-
-    protected, other = ended(50), ended(40)
-    delete = QuerySet.delete
-
-    def refuse(rows: Any) -> Any:
-        if rows.model is WorkItem and protected.pk in rows.values_list("pk", flat=True):
-            raise ProtectedError("an order refers to it", set())
-        return delete(rows)
-
-    monkeypatch.setattr(QuerySet, "delete", refuse)
+def test_what_a_row_of_the_product_protects_stays_and_stands_in_nobodys_way() -> None:
+    protected, *others = ended(50), ended(40), ended(39)
+    Receipt.objects.create(item=protected)
     done = prune()
-    assert (done.items, done.kept) == (1, 1)
-    assert gone(other)
+    assert (done.items, done.kept) == (2, 1)
+    assert gone(*others)
     assert Event.objects.filter(work_item=protected).count() == 2, "it keeps all its rows"
+
+
+@pytest.mark.parametrize(
+    "wrong", [ValueError("a receiver of the product's"), IntegrityError("a constraint of its own")]
+)
+def test_an_item_that_cannot_be_removed_stands_in_nobodys_way(
+    wrong: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = [ended(40 + number) for number in range(9)]
+
+    def refuse(instance: WorkItem, **_more: Any) -> None:
+        if instance.pk == items[4].pk:
+            raise wrong
+
+    pre_delete.connect(refuse, sender=WorkItem)
+    try:
+        done = prune()
+    finally:
+        pre_delete.disconnect(refuse, sender=WorkItem)
+    assert (done.items, done.kept) == (8, 1)
+    assert kept(items[4])
+    assert f"{items[4].pk} could not be removed" in caplog.text
+
+
+def test_a_round_goes_on_behind_what_the_last_one_came_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going, "LOOK", 2)
+    items = [ended(60 - number) for number in range(6)]
+    for item in items[:4]:
+        Receipt.objects.create(item=item)
+    done = prune(limit=1)
+    assert (done.items, done.kept, done.more) == (1, 4, True)
+    on = prune(after=done.place)
+    assert (on.items, on.kept, on.place) == (1, 0, None), "what stays is not looked at again"
+    Receipt.objects.all().delete()
+    assert prune().items == 4, "the next one begins anew"
+
+
+def test_many_that_ended_at_the_same_moment_are_looked_at_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going, "LOOK", 2)
+    moment = now(-40 * DAY)
+    items = [WorkItemFactory(done=True, finished_at=moment) for _ in range(7)]
+    for item in items[::2]:
+        Receipt.objects.create(item=item)
+    done = prune()
+    assert (done.items, done.kept) == (3, 4)
 
 
 # Filters ------------------------------------------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError
 
 from runtime.exceptions import Forbidden
 from runtime.models import Event, JournalEntry, PrunedHistory, Signal, Snapshot, Wait, WorkItem
@@ -15,10 +18,11 @@ from runtime.operations.import_run import import_run
 from runtime.operations.prune import prune
 from runtime.operations.prune_history import HistoryPruned, prune_history
 from runtime.operations.resume import resume
+from runtime.operations.take_up import TakeUp
 from runtime.queries import feed, verify
 from runtime.queries.explain import explain
 from runtime.queries.export import export
-from runtime.store import old_history, retention
+from runtime.store import old_history
 from tests.factories import EventFactory, JournalEntryFactory, SignalFactory, SnapshotFactory, WaitFactory, now
 from tests.runtime.operations.aged import DAY, ended, lived
 from tests.runtime.operations.looking import PATIENCE, fresh
@@ -114,6 +118,27 @@ def test_a_paused_item_resumes_to_what_its_pause_recorded() -> None:
     assert resume(item.pk).reason == "signal"
 
 
+def test_a_pause_that_was_asked_for_before_the_item_was_held_is_not_forgotten() -> None:
+    item = lived(2, old=2, paused=True, reason="held")
+    asked = EventFactory(work_item=item, kind="paused", data={"requested": True}, created_at=now(-99 * DAY))
+    EventFactory(work_item=item, kind="log", created_at=now(-98 * DAY))
+    EventFactory(work_item=item, kind="held", created_at=now(-97 * DAY))
+    EventFactory(work_item=item, kind="log", created_at=now(-96 * DAY))
+    prune_history()
+    assert seqs(item)[0] == asked.seq
+    taken = TakeUp(item.pk).execute()
+    assert (taken.state, taken.reason) == ("paused", "operator")
+
+
+def test_a_pause_of_an_earlier_owner_keeps_no_history_of_a_held_item() -> None:
+    item = lived(2, old=2, paused=True, reason="held")
+    Event.objects.filter(work_item=item, kind="paused").update(epoch=0)
+    held = EventFactory(work_item=item, kind="held", created_at=now(-97 * DAY))
+    EventFactory(work_item=item, kind="log", created_at=now(-96 * DAY))
+    prune_history()
+    assert seqs(item)[0] == held.seq
+
+
 def test_an_item_on_legal_hold_keeps_its_history() -> None:
     item = lived(6, old=6, legal_hold=True)
     assert prune_history() == HistoryPruned()
@@ -140,21 +165,39 @@ def test_long_histories_go_in_parts_and_a_round_goes_on_where_the_last_one_ended
     assert list(verify.everything()) == []
 
 
-def test_an_item_too_heavy_for_one_transaction_goes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_that_is_given_bounds_a_long_history_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(old_history, "ROWS", 2)
-    monkeypatch.setattr(retention, "HEAVY", 4)
-    heavy, light = ended(40, version=9), ended(39)
-    done = prune()
-    assert (done.items, done.kept) == (2, 0)
-    assert done.rows["roost.Snapshot"] == 12
-    assert not WorkItem.objects.filter(pk__in=[heavy.pk, light.pk]).exists()
+    first, second = sorted([lived(9, old=9), lived(9, old=9)], key=lambda item: item.pk)
+    moments = itertools.count()
+    ticking = SimpleNamespace(monotonic=lambda: float(next(moments)))
+    monkeypatch.setattr("runtime.operations.prune_history.time", ticking)
+    done = prune_history(seconds=5.5)
+    assert (done.more, done.after) == (True, None)
+    assert 0 < done.events < 9
+    assert len(versions(second)) == 10
+    rounds = 0
+    while done.more:
+        done = prune_history(after=done.after, seconds=5.5)
+        rounds += 1
+        assert rounds < 30
+    assert [versions(first), versions(second)] == [[9], [9]]
 
 
-def test_a_heavy_item_that_was_brought_back_is_left_alone() -> None:
-    item = lived(6, old=6)
-    wanted = retention.Wanted(cutoffs={"done": now()})
-    assert retention.lighten("default", wanted, item.pk) == old_history.Trimmed()
-    assert len(versions(item)) == 7
+def test_a_history_that_cannot_be_removed_stands_in_nobodys_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = sorted([lived(3, old=3), lived(3, old=3)], key=lambda item: item.pk)
+    trim = old_history.trim
+
+    def refuse(using: str, item: Any, cutoff: Any) -> Any:
+        if item == first.pk:
+            raise IntegrityError("a row of the product's refers to a snapshot")
+        return trim(using, item, cutoff)
+
+    monkeypatch.setattr(old_history, "trim", refuse)
+    assert prune_history().items == 1
+    assert (len(versions(first)), versions(second)) == (4, [3])
+    assert str(first.pk) in caplog.text
 
 
 def test_a_pruned_run_is_told_and_travels() -> None:

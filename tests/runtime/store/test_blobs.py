@@ -105,6 +105,22 @@ def test_content_that_cannot_be_deleted_does_not_stand_in_front_of_others(settin
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("folder")
+def test_a_sweep_looks_at_a_page_and_tells_where_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "LOOK", 3)
+    for number in range(7):
+        ArtifactFactory(content=f"needed {number}".encode())
+    Blob.objects.update(touched_at=clock.now(USING))
+    keep(b"orphan")
+    with clock.shifted(DAY):
+        pages = [blobs.sweep(USING, limit=10)]
+        while pages[-1].place is not None:
+            pages.append(blobs.sweep(USING, limit=10, after=pages[-1].place))
+    assert [page.removed for page in pages] == [0, 0, 1]
+    assert Blob.objects.count() == 7
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("meanwhile", ["stored again", "committed"])
 def test_content_that_is_needed_since_the_sweep_looked_is_left_alone(
     meanwhile: str, monkeypatch: pytest.MonkeyPatch

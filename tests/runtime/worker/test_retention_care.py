@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import uuid
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from runtime.choices import WorkerState
 from runtime.exceptions import InvalidInput
 from runtime.faults import InjectedFault, Plan
 from runtime.models import Event, Worker, WorkItem
-from runtime.operations.prune import prune, prune_workers
+from runtime.operations.prune import Pruned, prune, prune_workers
 from runtime.queries import verify
+from runtime.store.going import Place
 from runtime.worker import retention_care
 from runtime.worker.retention_care import RetentionCare
 from tests.factories import LeaseFactory, WorkerFactory, WorkItemFactory, now
@@ -61,6 +63,20 @@ def test_a_round_that_runs_out_of_time_comes_back_soon(care: RetentionCare, monk
     finish(care)
     assert WorkItem.objects.count() == 1
     assert left(care) <= retention_care.AGAIN_SECONDS
+
+
+@pytest.mark.django_db
+def test_a_round_goes_on_where_the_last_one_came_to(care: RetentionCare, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(state="done", finished_at=now(), item=uuid.uuid4())
+    asked: list[Place | None] = []
+
+    def prune(*, after: Place | None, **_more: Any) -> Pruned:
+        asked.append(after)
+        return Pruned(more=len(asked) < 3, place=place if len(asked) < 3 else None)
+
+    monkeypatch.setattr(retention_care, "prune", prune)
+    assert [care._items() for _ in range(4)] == [True, True, False, False]
+    assert asked == [None, place, place, None], "at the end it begins anew"
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), InvalidInput("bad", field="x"), ValueError("a bug")])

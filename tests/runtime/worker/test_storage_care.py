@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from runtime.models import Blob
 from runtime.store import blobs
 from runtime.worker import storage_care
 from runtime.worker.storage_care import StorageCare
+from tests.factories import now
 
 
 @pytest.fixture
@@ -57,13 +59,35 @@ def test_a_storage_that_hangs_holds_up_nobody_and_is_not_asked_twice(
         return 0
 
     monkeypatch.setattr(blobs, "adopt_strays", hang)
-    monkeypatch.setattr(blobs, "sweep_orphans", lambda using, limit: 0)
+    monkeypatch.setattr(blobs, "sweep", lambda using, **_more: blobs.Swept())
     care.start_if_due()
     assert asked.acquire(timeout=20)
     care.start_if_due()
     released.set()
     finish(care)
     assert not asked.acquire(blocking=False)
+
+
+@pytest.mark.django_db
+def test_a_sweep_that_runs_out_of_time_goes_on_where_it_ended(
+    care: StorageCare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place: blobs.Place = (now(), "ab")
+    asked: list[blobs.Place | None] = []
+
+    def sweep(using: str, *, limit: int, after: blobs.Place | None) -> blobs.Swept:
+        asked.append(after)
+        return blobs.Swept(place=place if len(asked) < 3 else None)
+
+    monkeypatch.setattr(blobs, "sweep", sweep)
+    care._sweep_orphans(math.inf)
+    assert asked == [None, place, place]
+    asked.clear()
+    care._sweep_orphans(0.0)
+    assert asked == []
+    care._place = place
+    care._sweep_orphans(math.inf)
+    assert asked[0] == place
 
 
 def test_a_storage_that_is_away_is_a_line_in_the_log(
