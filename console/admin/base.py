@@ -28,7 +28,6 @@ else:
 COUNTED = 10_000
 """Rows that a list counts at most; what lies beyond is found by filters."""
 
-VIEW_PAYLOAD = "roost.view_payload"
 ITEM_LOOKUP = "work_item__id__exact"
 NEWEST_FIRST = (("-id",), ("-pk",))
 SHOWN = "shown_"
@@ -185,7 +184,7 @@ def moment_column(column: str, description: Any) -> Callable[[Any, Model], SafeS
 
 def may_read_payload(request: HttpRequest) -> bool:
     """Say whether the user may read what products and agents put in."""
-    return request.user.has_perm(VIEW_PAYLOAD)
+    return request.user.has_perm(display.VIEW_PAYLOAD)
 
 
 def may_view(request: HttpRequest, model: type[Model]) -> bool:

@@ -21,6 +21,8 @@ from runtime.queries.windows import Figure
 JSON_CHARACTERS = 64 * 1024
 """Characters of a JSON value that a page shows."""
 BRIEF_CHARACTERS = 160
+VIEW_PAYLOAD = "roost.view_payload"
+"""The permission to read what products and agents put in, and what they said when they failed."""
 
 SHAPES: dict[str, str] = {
     State.QUEUED: "○",
@@ -92,6 +94,12 @@ def pretty(value: Any) -> SafeString:
         return format_html('<pre class="roost-json">{}</pre>', text)
     more = _("… and %(count)s more characters: `roost inspect` prints them all") % {"count": cut}
     return format_html('<pre class="roost-json">{}\n{}</pre>', text[:JSON_CHARACTERS], more)
+
+
+def hidden() -> SafeString:
+    """Say that there is a value which the user may not read."""
+    text = _("hidden: needs permission %(name)s") % {"name": VIEW_PAYLOAD}
+    return format_html('<span class="roost-quiet roost-hidden">{}</span>', text)
 
 
 def brief(value: Any) -> str:

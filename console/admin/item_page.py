@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from console.actions import ACTIONS, Confirmation, OperatorAction
+from console.actions import Confirmation, OperatorAction
 from console.admin import display
 from console.admin.base import may_read_payload, may_view
 from console.admin.journal import JournalEntryAdmin
-from console.admin.waits import WaitAdmin
+from console.admin.waits import WaitAdmin, answers_to
+from console.item_actions import ACTIONS
+from console.wait_actions import WaitAction
 from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, Wait, Worker, WorkItem
 from runtime.queries import feed
 from runtime.queries.items import HEAVY
@@ -47,6 +49,15 @@ class ToldEvent:
     after: str
     by: SafeString | str
     data: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldWait:
+    """A wait with what the user may answer to it."""
+
+    wait: Wait
+    token: str
+    answers: tuple[WaitAction, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +107,7 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
         claims=_section(
             request, ResourceClaim, _of(ResourceClaim, item, using).select_related("resource").order_by("id"), item
         ),
-        waits=_section(request, Wait, _lately(Wait, item, using).defer(*WaitAdmin.secret_fields), item),
+        waits=_waits(request, item, using),
         calls=_section(
             request, JournalEntry, _lately(JournalEntry, item, using).defer(*JournalEntryAdmin.secret_fields), item
         ),
@@ -125,6 +136,15 @@ def _section(
     found = tuple(rows[: size + 1])
     url = display.list_url(str(model._meta.model_name), work_item__id__exact=item.pk)
     return Section(rows=found[:size], more=len(found) > size, all_url=url)
+
+
+def _waits(request: HttpRequest, item: WorkItem, using: str) -> Section:
+    section = _section(request, Wait, _lately(Wait, item, using).defer(*WaitAdmin.secret_fields), item)
+    told = (
+        ToldWait(wait=wait, token=str(Confirmation.of(wait)), answers=answers_to(request, wait))
+        for wait in section.rows
+    )
+    return replace(section, rows=tuple(told))
 
 
 def _children(request: HttpRequest, item: WorkItem, using: str) -> Section:

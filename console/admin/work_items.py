@@ -21,12 +21,14 @@ from console.admin.dead_letters import DeadLetterPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
 from console.admin.verbs import VerbAdmin, offer
+from console.item_actions import ACTIONS
 from console.live.changes import changes_since
 from runtime.choices import State
 from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
 from runtime.queries import feed
 from runtime.queries.found import find
+from runtime.queries.items import HEAVY
 from runtime.queries.search import FIELDS, Term, parse
 from runtime.queries.windows import WINDOW
 
@@ -36,6 +38,7 @@ from runtime.queries.windows import WINDOW
 class WorkItemAdmin(DeadLetterPages, VerbAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
+    verbs = ACTIONS
     change_form_template = "admin/roost/workitem/change_form.html"
     change_list_template = "admin/roost/workitem/change_list.html"
     list_display = ("name", "standing", "engine", "step", "attempts", "due", "updated")
@@ -139,6 +142,10 @@ class WorkItemAdmin(DeadLetterPages, VerbAdmin):
         """Give the list the cursor from which it hears of changes."""
         context = {"cursor": feed.start(), "fields": FIELDS, "window": WINDOW, **(extra_context or {})}
         return super().changelist_view(request, context)
+
+    def to_confirm(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Leave the heavy columns in the database."""
+        return rows.defer(*HEAVY)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
