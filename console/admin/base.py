@@ -32,6 +32,8 @@ ITEM_LOOKUP = "work_item__id__exact"
 NEWEST_FIRST = (("-id",), ("-pk",))
 SHOWN = "shown_"
 """Prefix of the method that shows a JSON column."""
+HIDDEN = "hidden_"
+"""Prefix of the method that stands in its place for those who may not read it."""
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not generic when it runs
@@ -69,20 +71,22 @@ class LeanChangeList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Return the rows without their heavy columns."""
-        heavy = getattr(self.model_admin, "secret_fields", ())
+        heavy = {*getattr(self.model_admin, "secret_fields", ())}.difference(map(str, self.list_display))
         return super().get_queryset(request, exclude_parameters).defer(*heavy)
 
 
 class ReadOnlyAdmin(_ModelAdmin):
     """A table that is looked at. Rows change through operations only, so there is no add, change or delete.
 
-    `secret_fields` hold what products and agents put in: they are shown, and may be filtered by, only with the
-    permission roost.view_payload. `find_by` and `find_by_id` name the columns that a search compares, whole values
-    only: each should have an index, since a search must never read a large table through. `item_ordering` is the order
-    of one item's rows, the one that the index which finds them has; `sortable_by` names columns with an index.
+    `secret_fields` hold what products and agents put in, and errors that may quote it: they are shown, and may be
+    filtered by, only with the permission roost.view_payload; else the page says that they are hidden, as it does in the
+    place of `secret_methods`. `find_by` and `find_by_id` name the columns that a search compares, whole values only:
+    each should have an index, since a search must never read a large table through. `item_ordering` is the order of one
+    item's rows, the one that the index which finds them has; `sortable_by` names columns with an index.
     """
 
     secret_fields: ClassVar[tuple[str, ...]] = ()
+    secret_methods: ClassVar[tuple[str, ...]] = ()
     find_by: ClassVar[tuple[str, ...]] = ()
     find_by_id: ClassVar[tuple[str, ...]] = ()
     item_ordering: ClassVar[tuple[str, ...]] = ()
@@ -96,6 +100,11 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     class Media:
         css: ClassVar[dict[str, list[str]]] = {"all": ["roost/admin.css"]}
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        for name in (*self.secret_fields, *self.secret_methods):
+            setattr(self, HIDDEN + name, _hidden_column(self, name))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows are made by operations."""
@@ -127,15 +136,32 @@ class ReadOnlyAdmin(_ModelAdmin):
         """Return the list without heavy columns."""
         return LeanChangeList
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Say of columns that the user may not read that they are hidden."""
+        return self._hide(request, super().get_list_display(request))
+
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave out what the user may not read."""
-        hidden = set() if may_read_payload(request) else {*self.secret_fields}
-        hidden |= {SHOWN + name for name in hidden}
-        kept = [
-            (name, {**options, "fields": [field for field in options["fields"] if field not in hidden]})
-            for name, options in super().get_fieldsets(request, obj)
-        ]
-        return [(name, options) for name, options in kept if options["fields"]]
+        """Say of what the user may not read that it is hidden."""
+        found = super().get_fieldsets(request, obj)
+        if obj is None:
+            return found
+        return [(name, {**options, "fields": self._hide(request, options["fields"])}) for name, options in found]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Add what stands in the place of what is hidden."""
+        shown = tuple(super().get_readonly_fields(request, obj))
+        return shown if may_read_payload(request) else (*shown, *self._hidden().values())
+
+    def _hide(self, request: HttpRequest, fields: Any) -> list[Any]:
+        if may_read_payload(request):
+            return list(fields)
+        hidden = self._hidden()
+        hidden |= {SHOWN + name: instead for name, instead in hidden.items()}
+        return [hidden.get(field, field) if isinstance(field, str) else field for field in fields]
+
+    def _hidden(self) -> dict[str, str]:
+        """Name what stands in the place of each column and method that is hidden."""
+        return {name: HIDDEN + name for name in (*self.secret_fields, *self.secret_methods)}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Refuse to filter by what the user may not read: the number of hits would tell it."""
@@ -170,6 +196,18 @@ def json_column(column: str, description: Any) -> Callable[[Any, Model], SafeStr
         return display.pretty(getattr(row, column))
 
     return shown
+
+
+def _hidden_column(model_admin: ReadOnlyAdmin, name: str) -> Callable[[Model], SafeString]:
+    """Return an admin method that says in the place of a column or a method that it is hidden."""
+    shown = getattr(model_admin, SHOWN + name, getattr(model_admin, name, None))
+    described = getattr(shown, "short_description", None)
+
+    @admin.display(description=described or model_admin.opts.get_field(name).verbose_name)
+    def hidden(_row: Model) -> SafeString:
+        return display.hidden()
+
+    return hidden
 
 
 def moment_column(column: str, description: Any) -> Callable[[Any, Model], SafeString | str]:

@@ -40,7 +40,8 @@ class ScheduleForm(OperatedForm):
     def operation(self, by: Any = None) -> SetSchedule:
         """Return the operation that does what the form says. Raises `InvalidInput`."""
         said = self.cleaned_data
-        values: dict[str, Any] = {field: said[field] for field in PLAIN}
+        values: dict[str, Any] = {field: said[field] for field in PLAIN if field in said}
+        values.setdefault("payload", self.instance.payload)  # which not everybody who may change it may see
         values |= {"options": said["options"] or {}, **_times(said)}
         return SetSchedule(
             self.said("name"),
@@ -69,6 +70,8 @@ class ScheduleAdmin(OperatedAdmin):
     form = ScheduleForm
     named = NAMED
     edited = EDITED
+    secret_fields = ("payload", "error")
+    secret_methods = ("trouble",)
     list_display = ("name", "namespace", "engine", "times", "enabled", "next_at", "last_at", "error")
     list_filter = ("enabled", "kind")
     search_help_text = _("A schedule's whole name.")
