@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from console.admin import display
+from runtime.queries.redaction import sounds_secret
 from runtime.queries.windows import Figure, estimated
 from runtime.store import work_database
 
@@ -29,6 +30,8 @@ COUNTED = 10_000
 """Rows that a list counts at most; what lies beyond is found by filters."""
 
 ITEM_LOOKUP = "work_item__id__exact"
+GUESSING = frozenset({"contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex"})
+"""Lookups that find a part of a value, and so one that is not shown too."""
 NEWEST_FIRST = (("-id",), ("-pk",))
 SHOWN = "shown_"
 """Prefix of the method that shows a JSON column."""
@@ -164,9 +167,10 @@ class ReadOnlyAdmin(_ModelAdmin):
         return {name: HIDDEN + name for name in (*self.secret_fields, *self.secret_methods)}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse to filter by what the user may not read: the number of hits would tell it."""
-        first = lookup.split(LOOKUP_SEP, maxsplit=1)[0]
-        if first in self.secret_fields and (request is None or not may_read_payload(request)):
+        """Refuse to filter by what is not shown: the number of hits would tell it, letter by letter."""
+        first, *path = lookup.split(LOOKUP_SEP)
+        unread = request is None or not may_read_payload(request)
+        if first in self.secret_fields and (unread or any(map(sounds_secret, path)) or not GUESSING.isdisjoint(path)):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 

@@ -21,6 +21,7 @@ from console.wait_actions import WaitAction
 from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, Wait, Worker, WorkItem
 from runtime.queries import feed
 from runtime.queries.items import HEAVY
+from runtime.queries.redaction import shown
 from runtime.queries.why import Explanation, why
 from runtime.store import work_database
 
@@ -89,6 +90,7 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
     using = work_database()
     cursor = feed.start(using=using)
     reads = may_read_payload(request)
+    seen = _seen(item, reads=reads)
     lease = _lease(request, item, using)
     children = _children(request, item, using)
     watched = [item.pk, *(child.pk for child in children.rows)]
@@ -98,8 +100,8 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
         watched=" ".join(map(str, watched)),
         confirmation=str(Confirmation.of(item)),
         verbs=_verbs(request, item),
-        why=why(item if reads else _without_error(item), using=using),
-        error=item.last_error if reads and isinstance(item.last_error, dict) else None,
+        why=why(seen, using=using),
+        error=seen.last_error if isinstance(seen.last_error, dict) else None,
         state=_state(request, item, using) if reads else None,
         events=_events(request, item, using, reads=reads),
         snapshots=_section(request, Snapshot, _of(Snapshot, item, using).defer("data").order_by("-version"), item),
@@ -173,11 +175,11 @@ def _verbs(request: HttpRequest, item: WorkItem) -> tuple[OperatorAction, ...]:
     return tuple(action for action in allowed if not action.judge([item], by=request.user)[0].skipped)
 
 
-def _without_error(item: WorkItem) -> WorkItem:
-    """Return the item as those see it who may not read what engines say."""
-    blank = copy.copy(item)
-    blank.last_error = None
-    return blank
+def _seen(item: WorkItem, *, reads: bool) -> WorkItem:
+    """Return the item with its error as the user may see it: redacted, or not at all."""
+    seen = copy.copy(item)
+    seen.last_error = shown(item.last_error) if reads else None
+    return seen
 
 
 def _events(request: HttpRequest, item: WorkItem, using: str, *, reads: bool) -> Section:

@@ -10,7 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.base import moment_column
+from console.admin.base import json_column, moment_column
 from console.admin.operated import OperatedAdmin, OperatedForm
 from runtime import clock
 from runtime.choices import ScheduleKind
@@ -78,6 +78,19 @@ class ScheduleAdmin(OperatedAdmin):
     find_by = ("name",)
     fields = (*NAMED, *EDITED, "shown_version", "next_runs", "last_at", "fired_total", "trouble")
     readonly_fields = ("next_runs", "last_at", "fired_total", "trouble")
+
+    shown_payload = json_column("payload", _("payload"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the payload redacted, but to those who may edit it."""
+        found = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return found
+        instead = {"payload": "shown_payload"}
+        return [
+            (name, {**options, "fields": [instead.get(field, field) for field in options["fields"]]})
+            for name, options in found
+        ]
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the schedule."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -29,6 +29,7 @@ from runtime.models import WorkItem
 from runtime.queries import feed
 from runtime.queries.found import find
 from runtime.queries.items import HEAVY
+from runtime.queries.redaction import sounds_secret
 from runtime.queries.search import FIELDS, Term, parse
 from runtime.queries.windows import WINDOW
 
@@ -202,10 +203,13 @@ class WorkItemAdmin(DeadLetterPages, VerbAdmin):
         return display.moment(row.updated_at)
 
 
-def _check_readable(request: HttpRequest, terms: Iterable[Term]) -> None:
+def _check_readable(request: HttpRequest, terms: Sequence[Term]) -> None:
     """Refuse to find by what the user may not read: the number of hits would tell it."""
     if any(term.is_secret for term in terms) and not may_read_payload(request):
         raise InvalidInput("error: and payload. are for those with the permission roost.view_payload.", field="q")
+    masked = [part for term in terms for part in term.path if sounds_secret(part)]
+    if masked:
+        raise InvalidInput(f"{masked[0]!r} sounds like a secret: nothing is found by it.", field="q")
 
 
 def _tell_once(request: HttpRequest, level: int, text: str) -> None:
