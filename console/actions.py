@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from console.action_fields import ActionField, Typed, values
-from runtime.exceptions import InvalidInput, RoostError, StaleVersion
+from runtime.exceptions import InvalidInput, NotFound, RoostError, StaleVersion
 from runtime.models import Event, WorkItem
 from runtime.operations.base import ItemOperation, OnItem, check_permission
 from runtime.store.values import Move
@@ -146,7 +146,7 @@ class OperatorAction:
         """
         check_permission(by, self.permission, self.operation.verb)
         told = {**(values or {}), "by": by, "reason": reason, "click": click}
-        asked = [(one, self.confirmed(one, told)) for one in confirmations]
+        asked = [(one, self._prepared(one, told)) for one in confirmations]
         return [_carried_out(one, operation) for one, operation in asked]
 
     def tried(self, row: Any, told: dict[str, Any]) -> OnItem:
@@ -161,6 +161,12 @@ class OperatorAction:
         operation: _ProgressAllowed = lenient(confirmation.subject, **told)
         operation.confirmation = confirmation
         return operation
+
+    def _prepared(self, confirmation: Confirmation, told: dict[str, Any]) -> OnItem | NotFound:
+        try:
+            return self.confirmed(confirmation, told)
+        except NotFound as gone:
+            return gone
 
     def _objection(self, row: Any, by: Any) -> str:
         # The reason is asked for later, so none can be missing yet.
@@ -199,7 +205,9 @@ class _ProgressAllowed(ItemOperation):
         return later.exclude(actor="").exists()
 
 
-def _carried_out(confirmation: Confirmation, operation: OnItem) -> Result:
+def _carried_out(confirmation: Confirmation, operation: OnItem | NotFound) -> Result:
+    if isinstance(operation, NotFound):
+        return Result(confirmation=confirmation, skipped=str(operation))
     try:
         return Result(confirmation=confirmation, item=operation.execute())
     except RoostError as error:

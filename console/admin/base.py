@@ -205,9 +205,9 @@ def json_column(column: str, description: Any) -> Callable[[Any, Model], SafeStr
 def _hidden_column(model_admin: ReadOnlyAdmin, name: str) -> Callable[[Model], SafeString]:
     """Return an admin method that says in the place of a column or a method that it is hidden."""
     shown = getattr(model_admin, SHOWN + name, getattr(model_admin, name, None))
-    described = getattr(shown, "short_description", None)
+    field: Any = model_admin.opts.get_field(name) if shown is None else None
 
-    @admin.display(description=described or model_admin.opts.get_field(name).verbose_name)
+    @admin.display(description=getattr(shown, "short_description", None) or field.verbose_name)
     def hidden(_row: Model) -> SafeString:
         return display.hidden()
 

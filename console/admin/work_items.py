@@ -20,6 +20,7 @@ from console.admin.base import json_column, may_read_payload, moment_column
 from console.admin.dead_letters import DeadLetterPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
+from console.admin.story import StoryPages
 from console.admin.verbs import VerbAdmin, offer
 from console.item_actions import ACTIONS
 from console.live.changes import changes_since
@@ -36,7 +37,7 @@ from runtime.queries.windows import WINDOW
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(DeadLetterPages, VerbAdmin):
+class WorkItemAdmin(DeadLetterPages, StoryPages, VerbAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     verbs = ACTIONS

@@ -49,6 +49,12 @@ def roost_json(value: object) -> SafeString:
 
 
 @register.filter
+def roost_brief(value: object) -> str:
+    """Show a JSON value on one short line; null is a value too."""
+    return "null" if value is None else display.brief(value)
+
+
+@register.filter
 def roost_item(item: uuid.UUID | None) -> SafeString | str:
     """Link an item's page by the whole id."""
     return display.item_link(item, short=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import apps
 
 MODELS = {model._meta.model_name: model for model in apps.get_app_config("roost").get_models()}
-VIEWS = frozenset(f"view_{name}" for name in MODELS)
+VIEWS = frozenset(f"view_{name}" for name, model in MODELS.items() if "view" in model._meta.default_permissions)
 ANSWERS = frozenset({"approve_wait", "respond_wait"})
 VERBS = frozenset(
     {
@@ -28,6 +28,7 @@ ALL = (VIEWER, OPERATOR, APPROVER, ADMIN)
 LOOKERS = (VIEWER, OPERATOR, ADMIN)
 NOBODY: tuple[str, ...] = ()
 READ_ONLY = {"view": LOOKERS, "add": NOBODY, "change": NOBODY, "delete": NOBODY}
+FOR_ADMINS = {**READ_ONLY, "view": (ADMIN,)}
 FOR_ALL = {**READ_ONLY, "view": ALL}
 EDITED = {**READ_ONLY, "change": (ADMIN,)}
 REMOVED = {**EDITED, "delete": (ADMIN,)}
@@ -37,7 +38,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifact": READ_ONLY,
     "blob": READ_ONLY,
     "event": READ_ONLY,
-    "eventhorizon": READ_ONLY,
+    "eventhorizon": FOR_ADMINS,
     "journalentry": READ_ONLY,
     "lease": READ_ONLY,
     "limit": KEPT,
@@ -58,7 +59,12 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Who may do what on the pages of each table."""
 
-MORE_PAGES: dict[str, tuple[str, ...]] = {"roost_workitem_changes": ALL, "roost_workitem_dead": ALL}
+MORE_PAGES: dict[str, tuple[str, ...]] = {
+    "roost_workitem_changes": ALL,
+    "roost_workitem_dead": ALL,
+    "roost_workitem_story": LOOKERS,
+    "roost_workitem_state": LOOKERS,
+}
 """Who may look at the pages that are no table's. The confirm pages are in `ASKED`."""
 
 ASKED: dict[tuple[str, str], tuple[str, ...]] = {

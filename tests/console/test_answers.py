@@ -120,6 +120,13 @@ def test_an_approval_of_an_item_that_was_cancelled_meanwhile_is_skipped(boss: Cl
     assert "1 item skipped" in told(confirm(boss, asked))
 
 
+def test_an_approval_that_is_gone_is_skipped(boss: Client) -> None:
+    wait = WaitFactory()
+    asked = ask(boss, "approve", wait)
+    Wait.objects.all().delete()
+    assert "There is no wait" in told(confirm(boss, asked))
+
+
 def test_a_second_press_is_no_second_vote(boss: Client) -> None:
     wait = WaitFactory(quorum=2)
     asked = ask(boss, "approve", wait)
