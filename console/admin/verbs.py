@@ -26,7 +26,7 @@ from django.utils.translation import ngettext
 from console.action_fields import typed
 from console.actions import AT_ONCE, Confirmation, OperatorAction, Result, read_confirmations
 from console.admin.base import ReadOnlyAdmin, may_read_payload
-from console.admin.logged import log_results
+from console.logged import log_results
 from runtime.exceptions import InvalidInput
 from runtime.operations.base import CLICK, MAX_REASON
 
@@ -71,7 +71,7 @@ class VerbAdmin(ReadOnlyAdmin):
 
     def confirm(
         self, request: HttpRequest, action: OperatorAction, rows: QuerySet[Any], error: str = ""
-    ) -> HttpResponse:
+    ) -> TemplateResponse:
         """Show the page that confirms a verb on these rows. Reads only."""
         found = list(self.to_confirm(rows)[: AT_ONCE + 1])
         verdicts = action.judge(found[:AT_ONCE], by=request.user)
@@ -110,7 +110,7 @@ class VerbAdmin(ReadOnlyAdmin):
     def _carry_out(
         self, request: HttpRequest, action: OperatorAction, confirmations: Sequence[Confirmation]
     ) -> HttpResponse:
-        reason, click = request.POST.get("reason", ""), _click(request)
+        reason, click = request.POST.get("reason", ""), click_of(request)
         rows = self._rows(request, confirmations)
         try:
             fields = action.asked(list(self.to_confirm(rows)))
@@ -177,7 +177,8 @@ def _list_action(action: OperatorAction) -> Callable[[VerbAdmin, HttpRequest, Qu
     return ask
 
 
-def _click(request: HttpRequest) -> str:
+def click_of(request: HttpRequest) -> str:
+    """Return the id of the click that confirms: the form's, or a new one."""
     given = request.POST.get("click", "")
     return given if CLICK.fullmatch(given) else uuid.uuid4().hex
 

@@ -17,11 +17,12 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import json_column, may_read_payload, moment_column
+from console.admin.bulk import BulkAdmin
 from console.admin.dead_letters import DeadLetterPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
 from console.admin.story import StoryPages
-from console.admin.verbs import VerbAdmin, offer
+from console.admin.verbs import offer
 from console.item_actions import ACTIONS
 from console.live.changes import changes_since
 from runtime.choices import State
@@ -37,7 +38,7 @@ from runtime.queries.windows import WINDOW
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(DeadLetterPages, StoryPages, VerbAdmin):
+class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     verbs = ACTIONS

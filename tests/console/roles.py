@@ -81,6 +81,9 @@ ASKED: dict[tuple[str, str], tuple[str, ...]] = {
 }
 """Who may ask for which verb."""
 
+STARTS = ("roost_workitem_verb_all",)
+"""Addresses that start a verb on all that match, for whoever may ask for it."""
+
 READERS = (OPERATOR, ADMIN)
 """Who may read payloads, states, results, recorded calls and errors."""
 

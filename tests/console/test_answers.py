@@ -97,7 +97,7 @@ def test_many_approvals_are_given_at_once_even_two_of_one_item(boss: Client) -> 
 
 
 def test_what_cannot_be_approved_is_skipped_and_said_so(boss: Client) -> None:
-    kinds = WaitFactory(kind="input"), WaitFactory(state="expired"), WaitFactory(work_item__paused=True)
+    kinds = WaitFactory(kind="input"), WaitFactory(state="expired"), WaitFactory()
     page = Page(ask(boss, "approve", *kinds))
     assert "Approve · 1 answer" in page.text
     assert "question is no approval." in page.text

@@ -15,10 +15,11 @@ from django.urls import reverse
 
 from console.actions import Confirmation
 from console.admin.verbs import VerbAdmin
-from runtime.models import Event, EventHorizon, Limit, Offloaded, PrunedHistory, Schedule, Trigger, Wait, WorkItem
+from runtime.models import Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
+from runtime.operations.schedules import set_schedule
 from runtime.operations.targets import set_target
 from runtime.operations.webhooks import set_webhook
-from tests.console.roles import ASKED, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, VIEWER
+from tests.console.roles import ASKED, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, STARTS, VIEWER
 from tests.console.test_lists import FACTORIES, address
 from tests.factories import ArtifactFactory, EventFactory, ResourceClaimFactory, WaitFactory, WorkItemFactory, now
 
@@ -26,7 +27,9 @@ SESAME = "sesame"
 ERRORS = ("schedule", "webhook", "webhooktarget")
 OF_AN_ITEM = ("roost_workitem_story", "roost_workitem_state")
 STANDARD = ("changelist", "add", "history", "delete", "change")
-ADMINS: dict[str, Any] = {model._meta.model_name: made for model, made in admin.site._registry.items()}
+ADMINS: dict[str, Any] = {
+    made.opts.model_name: made for made in admin.site._registry.values() if made.opts.app_label == "roost"
+}
 
 
 @pytest.fixture
@@ -72,9 +75,7 @@ MADE: dict[str, Callable[[], Model]] = {
         work_item=WorkItemFactory(), place="state", version=1, blob=ArtifactFactory().blob
     ),
     "prunedhistory": lambda: PrunedHistory.objects.create(work_item=WorkItemFactory(), pruned_at=now()),
-    "schedule": lambda: Schedule.objects.create(
-        name="nightly", engine="counter", kind="interval", every=60, created_at=now(), updated_at=now()
-    ),
+    "schedule": lambda: set_schedule("nightly", engine="counter", payload={"count_to": 3}, every=60),
     "trigger": lambda: Trigger.objects.create(name="next", engine="counter", target="counter", on="done"),
     "webhook": lambda: set_webhook("hook", engine="counter", verifier="github", secret="s" * 30).webhook,
     "webhooktarget": lambda: set_target("ops", url="https://ops.example/", events=["done"], secret="s" * 30).target,
@@ -83,10 +84,10 @@ MADE: dict[str, Callable[[], Model]] = {
 
 
 def test_every_table_and_every_page_of_it_has_a_line_in_the_matrix() -> None:
-    assert set(PAGES) == set(MODELS) == {name for name, made in ADMINS.items() if made.opts.app_label == "roost"}
+    assert set(PAGES) == set(MODELS) == set(ADMINS)
     names = {url.name for name in MODELS for url in ADMINS[name].get_urls() if url.name}
     tables = {f"roost_{name}_{page}" for name in MODELS for page in STANDARD}
-    assert names - tables == {*MORE_PAGES, *(f"roost_{model}_verb" for model, _verb in ASKED)}
+    assert names - tables == {*MORE_PAGES, *STARTS, *(f"roost_{model}_verb" for model, _verb in ASKED)}
 
 
 def test_every_verb_has_a_line_in_the_matrix() -> None:
@@ -138,7 +139,7 @@ def test_the_pages_beside_the_tables_are_seen_by_whom_the_matrix_says(role: str,
     item.snapshots.update(data={"value": SESAME})
     client = browsers(role)
     for name, roles in MORE_PAGES.items():
-        url = reverse(f"admin:{name}", args=[item.pk] if name in OF_AN_ITEM else [])
+        url = reverse(f"admin:{name}", args=[item.pk] if name in OF_AN_ITEM else [], query={"ask": '{"list": true}'})
         answer = client.get(url)
         assert answer.status_code == (200 if role in roles else 403), name
         assert (SESAME in answer.content.decode()) <= (role in READERS), name
@@ -179,7 +180,7 @@ TYPED = {"value-name": "go", "value-priority": "3", "value-value": '"yes"', "rea
 @pytest.mark.parametrize(("model", "verb"), ASKED, ids=lambda name: name)
 def test_each_role_does_by_each_verb_what_the_matrix_says(model: str, verb: str, role: str, browsers: Any) -> None:
     row, client = _subject(model, verb), browsers(role)
-    allowed = role in ASKED[model, verb]
+    allowed, before = role in ASKED[model, verb], _values(row)
     url = reverse(f"admin:roost_{model}_verb", args=[verb])
     form: dict[str, Any] = {"items": str(Confirmation.of(MODELS[model]._default_manager.get(pk=row.pk)))}
     events = Event.objects.count()
@@ -194,7 +195,17 @@ def test_each_role_does_by_each_verb_what_the_matrix_says(model: str, verb: str,
     assert client.post(url, form).status_code == (302 if allowed else 403)
     assert (Event.objects.count() > events) == allowed
     if not allowed:
-        assert _values(row) == _values(type(row)._default_manager.get(pk=row.pk))
+        assert _values(row) == before
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_verb_on_all_that_match_is_started_by_whom_the_matrix_says(role: str, browsers: Any) -> None:
+    WorkItemFactory()
+    client, allowed = browsers(role), role in ASKED["workitem", "cancel"]
+    url = reverse("admin:roost_workitem_verb_all", args=["cancel"])
+    assert client.get(url).status_code == (405 if allowed else 403)
+    assert client.post(url, {"back": address(WorkItem)}).status_code == (302 if allowed else 403)
+    assert WorkItem.objects.filter(engine="bulk_verb").exists() == allowed
 
 
 def test_a_viewer_is_offered_nothing_to_press(browsers: Any) -> None:
