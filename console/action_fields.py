@@ -1,35 +1,84 @@
-"""What a person may say besides the reason when a verb is confirmed: a version, a state, an input."""
+"""What a person may say besides the reason when a verb is confirmed: a version, a state, an answer."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from runtime.exceptions import InvalidInput
 
+# fmt: off
+Kind = Literal[
+    "json", "whole", "integer", "number", "text", "longtext", "boolean", "choice", "enum", "date", "datetime", "time",
+    "lines",
+]
+# fmt: on
+AREAS = frozenset({"json", "longtext", "lines"})
+SELECTS = frozenset({"boolean", "choice", "enum"})
+NATIVE = {"date": "date", "datetime": "datetime-local", "time": "time"}
+MAX_DIGITS = 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """One choice: what is posted, and what is read."""
+
+    value: str
+    label: str | Promise
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActionField:
-    """One field of a confirm page. `name` is the operation's argument; left empty, the argument is not given."""
+    """One field of a confirm page. `name` is the operation's argument; left empty, the argument is not given.
+
+    A `required` one must not be left empty. `options` are those of a choice, which `options_of` finds for the rows that
+    are to be changed; those of an "enum" are JSON. `initial` stands in the form at first.
+    """
 
     name: str
     label: str | Promise
     help: str | Promise
-    kind: Literal["json", "whole"]
+    kind: Kind
+    required: bool = False
+    initial: str = ""
+    options: tuple[Option, ...] = ()
+    options_of: Callable[[Sequence[Any]], list[Option]] | None = None
 
     @property
     def posted_as(self) -> str:
         """The field's name in the form."""
         return f"value-{self.name}"
 
+    @property
+    def widget(self) -> str:
+        """What the page shows: "area", "select" or "input"."""
+        return "area" if self.kind in AREAS else "select" if self.kind in SELECTS else "input"
+
+    @property
+    def input_type(self) -> str:
+        """The type of the input element."""
+        return NATIVE.get(self.kind, "text")
+
+    @property
+    def input_mode(self) -> str:
+        """The keyboard that a phone shows."""
+        return {"whole": "numeric", "number": "decimal"}.get(self.kind, "text")
+
+    def offering(self, rows: Sequence[Any]) -> ActionField:
+        """Return the field with the options that there are for these rows."""
+        return self if self.options_of is None else replace(self, options=tuple(self.options_of(rows)))
+
     def read(self, text: str) -> Any:
         """Return what was typed as a value. Raises `InvalidInput` that names the field and the place."""
-        return _whole(text, str(self.label)) if self.kind == "whole" else _json(text, str(self.label))
+        return READERS[self.kind](text, str(self.label))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,18 +91,48 @@ class Typed:
 
 def typed(fields: tuple[ActionField, ...], form: Mapping[str, str]) -> list[Typed]:
     """Return the fields with what a form has in them."""
-    return [Typed(field=field, text=form.get(field.posted_as, "")) for field in fields]
+    return [Typed(field=field, text=form.get(field.posted_as, field.initial)) for field in fields]
 
 
-def values(given: list[Typed]) -> dict[str, Any]:
-    """Return the arguments that were given. Raises `InvalidInput` for the first that cannot be read."""
+def values(given: Sequence[Typed]) -> dict[str, Any]:
+    """Return the arguments that were given. Raises `InvalidInput` for the first that is missing or cannot be read."""
+    for one in given:
+        if one.field.required and not one.text.strip():
+            label = str(one.field.label)
+            raise InvalidInput(_("%(field)s: this is needed.") % {"field": label}, field=label)
     return {one.field.name: one.field.read(one.text) for one in given if one.text.strip()}
 
 
+def _refused(label: str, wrong: str) -> InvalidInput:
+    return InvalidInput(f"{label}: {wrong}", field=label)
+
+
 def _whole(text: str, label: str) -> int:
-    if not text.strip().isdecimal() or len(text.strip()) > 18:
-        raise InvalidInput(_("%(field)s: this is no whole number, 0 or more.") % {"field": label}, field=label)
+    if not text.strip().isdecimal() or len(text.strip()) > MAX_DIGITS:
+        raise _refused(label, _("this is no whole number, 0 or more."))
     return int(text)
+
+
+def _integer(text: str, label: str) -> int:
+    digits = text.strip()
+    unsigned = digits[1:] if digits[:1] in "+-" else digits
+    if not unsigned.isdecimal() or len(unsigned) > MAX_DIGITS:
+        raise _refused(label, _("this is no whole number."))
+    return int(digits)
+
+
+def _number(text: str, label: str) -> int | float:
+    try:
+        return _integer(text, label)
+    except InvalidInput:
+        pass
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise _refused(label, _("this is no number, such as 12 or 0.5."))
+    return found
 
 
 def _json(text: str, label: str) -> Any:
@@ -66,3 +145,56 @@ def _json(text: str, label: str) -> Any:
     except (ValueError, RecursionError):
         message = _("%(field)s: this JSON is nested too deeply, or has a number that is too long.") % {"field": label}
         raise InvalidInput(message, field=label) from None
+
+
+def _text(text: str, _label: str) -> str:
+    return text.strip()
+
+
+def _longtext(text: str, _label: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _lines(text: str, _label: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _date(text: str, label: str) -> str:
+    try:
+        return dt.date.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        raise _refused(label, _("this is no date, such as 2026-03-31.")) from None
+
+
+def _time(text: str, label: str) -> str:
+    try:
+        return dt.time.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        raise _refused(label, _("this is no time, such as 17:30.")) from None
+
+
+def _datetime(text: str, label: str) -> str:
+    """Return a moment with its offset; one without is meant in the time zone of the page."""
+    try:
+        found = dt.datetime.fromisoformat(text.strip())
+        return (timezone.make_aware(found) if timezone.is_naive(found) else found).isoformat()
+    except (ValueError, OverflowError):
+        raise _refused(label, _("this is no date with a time, such as 2026-03-31T17:30.")) from None
+
+
+READERS: dict[str, Callable[[str, str], Any]] = {
+    "json": _json,
+    "whole": _whole,
+    "integer": _integer,
+    "number": _number,
+    "text": _text,
+    "longtext": _longtext,
+    "boolean": _json,
+    "choice": _text,
+    "enum": _json,
+    "date": _date,
+    "datetime": _datetime,
+    "time": _time,
+    "lines": _lines,
+}
+"""How the text of each kind of field becomes a value."""

@@ -78,6 +78,7 @@ Q_CLUSTER = {"name": "roost", "orm": "default", "timeout": 60, "retry": 120}
 
 # The engines to run. Those of installed packages are found by themselves; a checkout is not installed.
 ROOST_ENGINES = {
+    "bulk_verb": "console.bulk.BulkVerb",
     "counter": "engines.counter.Counter",
     "letter": "engines.refund.Letter",
     "patch": "engines.patch.Patch",

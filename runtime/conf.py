@@ -132,6 +132,10 @@ class Settings:
     # Days after which events and snapshots of items that stay are removed, but for the latest; None for never.
     RETENTION_HISTORY_DAYS: float | None = 90.0
 
+    # Dotted path of a callable that takes a JSON value, what looks like a secret taken out of it already, and returns
+    # what the admin shows of it.
+    REDACT: str | None = None
+
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000
     STATEMENT_TIMEOUT_MS: int = 30_000

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from console.admin import display
+from runtime.queries.redaction import sounds_secret
 from runtime.queries.windows import Figure, estimated
 from runtime.store import work_database
 
@@ -28,11 +29,14 @@ else:
 COUNTED = 10_000
 """Rows that a list counts at most; what lies beyond is found by filters."""
 
-VIEW_PAYLOAD = "roost.view_payload"
 ITEM_LOOKUP = "work_item__id__exact"
+GUESSING = frozenset({"contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex"})
+"""Lookups that find a part of a value, and so one that is not shown too."""
 NEWEST_FIRST = (("-id",), ("-pk",))
 SHOWN = "shown_"
 """Prefix of the method that shows a JSON column."""
+HIDDEN = "hidden_"
+"""Prefix of the method that stands in its place for those who may not read it."""
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not generic when it runs
@@ -70,20 +74,22 @@ class LeanChangeList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Return the rows without their heavy columns."""
-        heavy = getattr(self.model_admin, "secret_fields", ())
+        heavy = {*getattr(self.model_admin, "secret_fields", ())}.difference(map(str, self.list_display))
         return super().get_queryset(request, exclude_parameters).defer(*heavy)
 
 
 class ReadOnlyAdmin(_ModelAdmin):
     """A table that is looked at. Rows change through operations only, so there is no add, change or delete.
 
-    `secret_fields` hold what products and agents put in: they are shown, and may be filtered by, only with the
-    permission roost.view_payload. `find_by` and `find_by_id` name the columns that a search compares, whole values
-    only: each should have an index, since a search must never read a large table through. `item_ordering` is the order
-    of one item's rows, the one that the index which finds them has; `sortable_by` names columns with an index.
+    `secret_fields` hold what products and agents put in, and errors that may quote it: they are shown, and may be
+    filtered by, only with the permission roost.view_payload; else the page says that they are hidden, as it does in the
+    place of `secret_methods`. `find_by` and `find_by_id` name the columns that a search compares, whole values only:
+    each should have an index, since a search must never read a large table through. `item_ordering` is the order of one
+    item's rows, the one that the index which finds them has; `sortable_by` names columns with an index.
     """
 
     secret_fields: ClassVar[tuple[str, ...]] = ()
+    secret_methods: ClassVar[tuple[str, ...]] = ()
     find_by: ClassVar[tuple[str, ...]] = ()
     find_by_id: ClassVar[tuple[str, ...]] = ()
     item_ordering: ClassVar[tuple[str, ...]] = ()
@@ -97,6 +103,11 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     class Media:
         css: ClassVar[dict[str, list[str]]] = {"all": ["roost/admin.css"]}
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        for name in (*self.secret_fields, *self.secret_methods):
+            setattr(self, HIDDEN + name, _hidden_column(self, name))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows are made by operations."""
@@ -128,20 +139,38 @@ class ReadOnlyAdmin(_ModelAdmin):
         """Return the list without heavy columns."""
         return LeanChangeList
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Say of columns that the user may not read that they are hidden."""
+        return self._hide(request, super().get_list_display(request))
+
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave out what the user may not read."""
-        hidden = set() if may_read_payload(request) else {*self.secret_fields}
-        hidden |= {SHOWN + name for name in hidden}
-        kept = [
-            (name, {**options, "fields": [field for field in options["fields"] if field not in hidden]})
-            for name, options in super().get_fieldsets(request, obj)
-        ]
-        return [(name, options) for name, options in kept if options["fields"]]
+        """Say of what the user may not read that it is hidden."""
+        found = super().get_fieldsets(request, obj)
+        if obj is None:
+            return found
+        return [(name, {**options, "fields": self._hide(request, options["fields"])}) for name, options in found]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Add what stands in the place of what is hidden."""
+        shown = tuple(super().get_readonly_fields(request, obj))
+        return shown if may_read_payload(request) else (*shown, *self._hidden().values())
+
+    def _hide(self, request: HttpRequest, fields: Any) -> list[Any]:
+        if may_read_payload(request):
+            return list(fields)
+        hidden = self._hidden()
+        hidden |= {SHOWN + name: instead for name, instead in hidden.items()}
+        return [hidden.get(field, field) if isinstance(field, str) else field for field in fields]
+
+    def _hidden(self) -> dict[str, str]:
+        """Name what stands in the place of each column and method that is hidden."""
+        return {name: HIDDEN + name for name in (*self.secret_fields, *self.secret_methods)}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse to filter by what the user may not read: the number of hits would tell it."""
-        first = lookup.split(LOOKUP_SEP, maxsplit=1)[0]
-        if first in self.secret_fields and (request is None or not may_read_payload(request)):
+        """Refuse to filter by what is not shown: the number of hits would tell it, letter by letter."""
+        first, *path = lookup.split(LOOKUP_SEP)
+        unread = request is None or not may_read_payload(request)
+        if first in self.secret_fields and (unread or any(map(sounds_secret, path)) or not GUESSING.isdisjoint(path)):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
@@ -173,6 +202,18 @@ def json_column(column: str, description: Any) -> Callable[[Any, Model], SafeStr
     return shown
 
 
+def _hidden_column(model_admin: ReadOnlyAdmin, name: str) -> Callable[[Model], SafeString]:
+    """Return an admin method that says in the place of a column or a method that it is hidden."""
+    shown = getattr(model_admin, SHOWN + name, getattr(model_admin, name, None))
+    field: Any = model_admin.opts.get_field(name) if shown is None else None
+
+    @admin.display(description=getattr(shown, "short_description", None) or field.verbose_name)
+    def hidden(_row: Model) -> SafeString:
+        return display.hidden()
+
+    return hidden
+
+
 def moment_column(column: str, description: Any) -> Callable[[Any, Model], SafeString | str]:
     """Return an admin method that shows a time as all of Roost's pages do."""
 
@@ -185,7 +226,7 @@ def moment_column(column: str, description: Any) -> Callable[[Any, Model], SafeS
 
 def may_read_payload(request: HttpRequest) -> bool:
     """Say whether the user may read what products and agents put in."""
-    return request.user.has_perm(VIEW_PAYLOAD)
+    return request.user.has_perm(display.VIEW_PAYLOAD)
 
 
 def may_view(request: HttpRequest, model: type[Model]) -> bool:

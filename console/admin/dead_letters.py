@@ -74,7 +74,7 @@ def letter_rows(groups: Sequence[DeadGroup], *, seen: bool, reads: bool) -> list
             group=group,
             url=display.list_url("workitem", **_narrowed(group, seen=seen)),
             reason=for_people(group.reason),
-            message=group.message if reads else "",
+            message=display.told(group.message) if reads else "",
         )
         for group in groups
     ]

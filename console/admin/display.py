@@ -16,11 +16,14 @@ from django.utils.translation import gettext as _
 from runtime import offload
 from runtime.choices import State, WorkerState
 from runtime.models import Worker, WorkItem
+from runtime.queries import redaction
 from runtime.queries.windows import Figure
 
 JSON_CHARACTERS = 64 * 1024
 """Characters of a JSON value that a page shows."""
 BRIEF_CHARACTERS = 160
+VIEW_PAYLOAD = "roost.view_payload"
+"""The permission to read what products and agents put in, and what they said when they failed."""
 
 SHAPES: dict[str, str] = {
     State.QUEUED: "○",
@@ -81,12 +84,12 @@ def list_url(model: str, **wanted: Any) -> str:
 
 
 def pretty(value: Any) -> SafeString:
-    """Return a JSON value indented, cut after `JSON_CHARACTERS`; of one in the artifact storage, where it is."""
+    """Return a JSON value indented, redacted and cut after `JSON_CHARACTERS`; of a moved one, where it is kept."""
     moved = offload.in_value(value)
     if moved is not None:
         kept = _("Kept in the artifact storage: %(size)s, sha256 %(sha256)s. `roost value` prints it.")
         return format_html("<p>{}</p>", kept % {"size": size(moved.size), "sha256": moved.sha256})
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = _encoded(value, indent=2)
     cut = len(text) - JSON_CHARACTERS
     if cut <= 0:
         return format_html('<pre class="roost-json">{}</pre>', text)
@@ -94,12 +97,30 @@ def pretty(value: Any) -> SafeString:
     return format_html('<pre class="roost-json">{}\n{}</pre>', text[:JSON_CHARACTERS], more)
 
 
+def hidden() -> SafeString:
+    """Say that there is a value which the user may not read."""
+    text = _("hidden: needs permission %(name)s") % {"name": VIEW_PAYLOAD}
+    return format_html('<span class="roost-quiet roost-hidden">{}</span>', text)
+
+
 def brief(value: Any) -> str:
-    """Return a JSON value on one short line, nothing for None."""
+    """Return a JSON value on one short line, redacted, nothing for None."""
     if value is None:
         return ""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _encoded(value)
     return text if len(text) <= BRIEF_CHARACTERS else text[:BRIEF_CHARACTERS] + "…"
+
+
+def _encoded(value: Any, indent: int | None = None) -> str:
+    try:
+        return json.dumps(redaction.shown(value), indent=indent, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # the product's callable returned what is no JSON
+        return json.dumps(redaction.HOOK_FAILED)
+
+
+def told(text: str) -> str:
+    """Return a text that an engine said, redacted."""
+    return str(redaction.shown(text))
 
 
 def shortened(text: str) -> str:

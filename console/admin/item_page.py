@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import copy
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from console.actions import ACTIONS, Confirmation, OperatorAction
+from console.actions import Confirmation, OperatorAction
 from console.admin import display
 from console.admin.base import may_read_payload, may_view
 from console.admin.journal import JournalEntryAdmin
-from console.admin.waits import WaitAdmin
+from console.admin.waits import WaitAdmin, answers_to
+from console.item_actions import ACTIONS
+from console.wait_actions import WaitAction
 from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, Wait, Worker, WorkItem
 from runtime.queries import feed
 from runtime.queries.items import HEAVY
+from runtime.queries.redaction import shown
 from runtime.queries.why import Explanation, why
 from runtime.store import work_database
 
@@ -50,6 +53,15 @@ class ToldEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToldWait:
+    """A wait with what the user may answer to it."""
+
+    wait: Wait
+    token: str
+    answers: tuple[WaitAction, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ItemPage:
     """All that an item's page shows beside the item's columns. `cursor` was taken before anything was read."""
 
@@ -78,6 +90,7 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
     using = work_database()
     cursor = feed.start(using=using)
     reads = may_read_payload(request)
+    seen = _seen(item, reads=reads)
     lease = _lease(request, item, using)
     children = _children(request, item, using)
     watched = [item.pk, *(child.pk for child in children.rows)]
@@ -87,8 +100,8 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
         watched=" ".join(map(str, watched)),
         confirmation=str(Confirmation.of(item)),
         verbs=_verbs(request, item),
-        why=why(item if reads else _without_error(item), using=using),
-        error=item.last_error if reads and isinstance(item.last_error, dict) else None,
+        why=why(seen, using=using),
+        error=seen.last_error if isinstance(seen.last_error, dict) else None,
         state=_state(request, item, using) if reads else None,
         events=_events(request, item, using, reads=reads),
         snapshots=_section(request, Snapshot, _of(Snapshot, item, using).defer("data").order_by("-version"), item),
@@ -96,7 +109,7 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
         claims=_section(
             request, ResourceClaim, _of(ResourceClaim, item, using).select_related("resource").order_by("id"), item
         ),
-        waits=_section(request, Wait, _lately(Wait, item, using).defer(*WaitAdmin.secret_fields), item),
+        waits=_waits(request, item, using),
         calls=_section(
             request, JournalEntry, _lately(JournalEntry, item, using).defer(*JournalEntryAdmin.secret_fields), item
         ),
@@ -127,6 +140,15 @@ def _section(
     return Section(rows=found[:size], more=len(found) > size, all_url=url)
 
 
+def _waits(request: HttpRequest, item: WorkItem, using: str) -> Section:
+    section = _section(request, Wait, _lately(Wait, item, using).defer(*WaitAdmin.secret_fields), item)
+    told = (
+        ToldWait(wait=wait, token=str(Confirmation.of(wait)), answers=answers_to(request, wait))
+        for wait in section.rows
+    )
+    return replace(section, rows=tuple(told))
+
+
 def _children(request: HttpRequest, item: WorkItem, using: str) -> Section:
     rows = WorkItem.objects.using(using).filter(parent_id=item.pk).defer(*HEAVY).order_by("-id")
     found = tuple(rows[: ROWS + 1])
@@ -153,11 +175,11 @@ def _verbs(request: HttpRequest, item: WorkItem) -> tuple[OperatorAction, ...]:
     return tuple(action for action in allowed if not action.judge([item], by=request.user)[0].skipped)
 
 
-def _without_error(item: WorkItem) -> WorkItem:
-    """Return the item as those see it who may not read what engines say."""
-    blank = copy.copy(item)
-    blank.last_error = None
-    return blank
+def _seen(item: WorkItem, *, reads: bool) -> WorkItem:
+    """Return the item with its error as the user may see it: redacted, or not at all."""
+    seen = copy.copy(item)
+    seen.last_error = shown(item.last_error) if reads else None
+    return seen
 
 
 def _events(request: HttpRequest, item: WorkItem, using: str, *, reads: bool) -> Section:

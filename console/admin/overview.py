@@ -74,6 +74,7 @@ class Overview:
     schedules: tuple[ScheduleView, ...] | None
     has_items: bool
     dead_url: str
+    reads_payload: bool
 
 
 def overview_page(request: HttpRequest) -> Overview:
@@ -88,6 +89,7 @@ def overview_page(request: HttpRequest) -> Overview:
         schedules=_schedules() if may_view(request, Schedule) else None,
         has_items=states is None or any(tile.count != "0" for tile in states),
         dead_url=reverse("admin:roost_workitem_dead"),
+        reads_payload=may_read_payload(request),
     )
 
 

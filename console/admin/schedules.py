@@ -10,7 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.base import moment_column
+from console.admin.base import json_column, moment_column
 from console.admin.operated import OperatedAdmin, OperatedForm
 from runtime import clock
 from runtime.choices import ScheduleKind
@@ -40,7 +40,8 @@ class ScheduleForm(OperatedForm):
     def operation(self, by: Any = None) -> SetSchedule:
         """Return the operation that does what the form says. Raises `InvalidInput`."""
         said = self.cleaned_data
-        values: dict[str, Any] = {field: said[field] for field in PLAIN}
+        values: dict[str, Any] = {field: said[field] for field in PLAIN if field in said}
+        values.setdefault("payload", self.instance.payload)  # which not everybody who may change it may see
         values |= {"options": said["options"] or {}, **_times(said)}
         return SetSchedule(
             self.said("name"),
@@ -69,12 +70,27 @@ class ScheduleAdmin(OperatedAdmin):
     form = ScheduleForm
     named = NAMED
     edited = EDITED
+    secret_fields = ("payload", "error")
+    secret_methods = ("trouble",)
     list_display = ("name", "namespace", "engine", "times", "enabled", "next_at", "last_at", "error")
     list_filter = ("enabled", "kind")
     search_help_text = _("A schedule's whole name.")
     find_by = ("name",)
     fields = (*NAMED, *EDITED, "shown_version", "next_runs", "last_at", "fired_total", "trouble")
     readonly_fields = ("next_runs", "last_at", "fired_total", "trouble")
+
+    shown_payload = json_column("payload", _("payload"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the payload redacted, but to those who may edit it."""
+        found = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return found
+        instead = {"payload": "shown_payload"}
+        return [
+            (name, {**options, "fields": [instead.get(field, field) for field in options["fields"]]})
+            for name, options in found
+        ]
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the schedule."""

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from console.actions import Confirmation
 from console.admin import display
 from console.admin.base import ITEM_LOOKUP, ReadOnlyAdmin, json_column
+from console.admin.verbs import VerbAdmin, offer
+from console.wait_actions import WAIT_ACTIONS, WaitAction
 from runtime import clock
 from runtime.choices import WaitKind, WaitState
 from runtime.models import Mailbox, Signal, Wait
 from runtime.queries.attention import SOON
+from runtime.queries.items import HEAVY
 from runtime.store import work_database
 
 ALL = "all"
+BUTTON = (
+    '<button type="submit" form="roost-answer" formaction="{}" name="items" value="{}" class="button">{}…'
+    '<span class="visually-hidden"> {}</span></button>'
+)
 
 
 class InboxFilter(admin.SimpleListFilter):
@@ -61,9 +71,14 @@ def _seeks(request: HttpRequest) -> bool:
 
 
 @admin.register(Wait)
-class WaitAdmin(ReadOnlyAdmin):
+@offer
+class WaitAdmin(VerbAdmin):
     """What is asked for, and the answers. What people see and say is shown with the permission to view payloads."""
 
+    verbs = WAIT_ACTIONS
+    confirm_rows = "roost/confirm_waits.html"
+    change_form_template = "admin/roost/wait/change_form.html"
+    change_list_template = "admin/roost/wait/change_list.html"
     list_display = ("item", "kind", "prompt", "until", "state", "key", "asked", "resolved_by")
     list_filter = (InboxFilter, "state", "kind")
     sortable_by = ()
@@ -80,6 +95,21 @@ class WaitAdmin(ReadOnlyAdmin):
     shown_default = json_column("default", _("default answer"))
     shown_answers = json_column("answers", _("votes"))
     shown_resolution = json_column("resolution", _("answer"))
+
+    def to_confirm(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Read the items with the waits, without what is heavy in them."""
+        return rows.select_related("work_item").defer(*(f"work_item__{column}" for column in HEAVY))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Add the buttons that the user may press."""
+        shown = tuple(super().get_list_display(request))
+        allowed = [action for action in WAIT_ACTIONS if action.allowed(request.user)]
+        return (*shown, _buttons_column(allowed)) if allowed else shown
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
+        """Give the page its buttons."""
+        context["answers"] = answers_to(request, context["original"])
+        return super().render_change_form(request, context, *args, **options)
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Order what is open by its deadline, what never expires last; all else newest first."""
@@ -106,6 +136,27 @@ class WaitAdmin(ReadOnlyAdmin):
     def answered(self, row: Wait) -> SafeString | str:
         """Show the time to the second."""
         return display.moment(row.resolved_at)
+
+
+def answers_to(request: HttpRequest, wait: Wait) -> tuple[WaitAction, ...]:
+    """Return what the user may answer to a wait. Reads nothing."""
+    return tuple(action for action in WAIT_ACTIONS if action.fits(wait) and action.allowed(request.user))
+
+
+def _buttons_column(allowed: Sequence[WaitAction]) -> Callable[[Wait], SafeString]:
+    """Return a column of buttons that belong to the form `roost-answer`, which stands outside the list's own."""
+    addresses = {action.name: reverse("admin:roost_wait_verb", args=[action.name]) for action in allowed}
+
+    @admin.display(description=_("answer"), empty_value="")
+    def answer(row: Wait) -> SafeString:
+        buttons = (
+            (addresses[action.name], Confirmation.of(row), action.title, row.key)
+            for action in allowed
+            if action.fits(row)
+        )
+        return format_html_join(" ", BUTTON, buttons)
+
+    return answer
 
 
 @admin.register(Signal)

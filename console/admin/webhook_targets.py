@@ -52,6 +52,7 @@ class WebhookTargetAdmin(SecretiveAdmin):
     form = WebhookTargetForm
     edited = EDITED
     never_shown = SECRETS
+    secret_fields = ("error",)
     list_display = (
         *("name", "enabled", "events", "engine", "namespace", "delivered_total", "failed_total"),
         *("last_at", "failed_at", "error"),

@@ -33,6 +33,7 @@ class WebhookAdmin(SecretiveAdmin):
     form = WebhookForm
     edited = EDITED
     never_shown = SECRETS
+    secret_fields = ("error",)
     list_display = (
         *("name", "namespace", "enabled", "verifier", "engine", "accepted_total", "repeated_total"),
         *("refused_total", "last_at", "error"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -17,25 +17,31 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import json_column, may_read_payload, moment_column
+from console.admin.bulk import BulkAdmin
 from console.admin.dead_letters import DeadLetterPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
-from console.admin.verbs import VerbAdmin, offer
+from console.admin.story import StoryPages
+from console.admin.verbs import offer
+from console.item_actions import ACTIONS
 from console.live.changes import changes_since
 from runtime.choices import State
 from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
 from runtime.queries import feed
 from runtime.queries.found import find
+from runtime.queries.items import HEAVY
+from runtime.queries.redaction import sounds_secret
 from runtime.queries.search import FIELDS, Term, parse
 from runtime.queries.windows import WINDOW
 
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(DeadLetterPages, VerbAdmin):
+class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
+    verbs = ACTIONS
     change_form_template = "admin/roost/workitem/change_form.html"
     change_list_template = "admin/roost/workitem/change_list.html"
     list_display = ("name", "standing", "engine", "step", "attempts", "due", "updated")
@@ -140,6 +146,10 @@ class WorkItemAdmin(DeadLetterPages, VerbAdmin):
         context = {"cursor": feed.start(), "fields": FIELDS, "window": WINDOW, **(extra_context or {})}
         return super().changelist_view(request, context)
 
+    def to_confirm(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Leave the heavy columns in the database."""
+        return rows.defer(*HEAVY)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -195,10 +205,13 @@ class WorkItemAdmin(DeadLetterPages, VerbAdmin):
         return display.moment(row.updated_at)
 
 
-def _check_readable(request: HttpRequest, terms: Iterable[Term]) -> None:
+def _check_readable(request: HttpRequest, terms: Sequence[Term]) -> None:
     """Refuse to find by what the user may not read: the number of hits would tell it."""
     if any(term.is_secret for term in terms) and not may_read_payload(request):
         raise InvalidInput("error: and payload. are for those with the permission roost.view_payload.", field="q")
+    masked = [part for term in terms for part in term.path if sounds_secret(part)]
+    if masked:
+        raise InvalidInput(f"{masked[0]!r} sounds like a secret: nothing is found by it.", field="q")
 
 
 def _tell_once(request: HttpRequest, level: int, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
+from console.actions import Confirmation, item_of
 from console.admin import display
 from console.admin.overview import Overview, overview_page
 from runtime.models import WorkItem
@@ -48,9 +49,33 @@ def roost_json(value: object) -> SafeString:
 
 
 @register.filter
+def roost_brief(value: object) -> str:
+    """Show a JSON value on one short line; null is a value too."""
+    return "null" if value is None else display.brief(value)
+
+
+@register.filter
 def roost_item(item: uuid.UUID | None) -> SafeString | str:
     """Link an item's page by the whole id."""
     return display.item_link(item, short=False)
+
+
+@register.filter
+def roost_item_of(row: object) -> WorkItem:
+    """Return the item that a row is, or belongs to."""
+    return item_of(row)
+
+
+@register.filter
+def roost_token(row: object) -> str:
+    """Return what a form names a row by."""
+    return str(Confirmation.of(row))
+
+
+@register.simple_tag
+def roost_hidden() -> SafeString:
+    """Say that something is there which the user may not read."""
+    return display.hidden()
 
 
 @register.filter

@@ -24,6 +24,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.engine_not_found,
     configuration.snapshot_policy_unknown,
     configuration.offload_makes_no_sense,
+    configuration.redact_not_found,
     configuration.trigger_makes_no_sense,
     configuration.webhook_makes_no_sense,
     databases.database_alias_missing,

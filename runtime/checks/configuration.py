@@ -20,6 +20,7 @@ from runtime.exceptions import InvalidInput, RoostError
 from runtime.operations import hook_values, triggers
 from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.outgoing.addresses import read_allowed
+from runtime.queries import redaction
 from runtime.signatures import read_secret, secret_to_keep
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
@@ -193,6 +194,21 @@ def offload_makes_no_sense(**_options: Any) -> Found:
         wrong.append((f"ROOST_OFFLOAD_BYTES is set, and STORAGES has no {alias!r} to keep large values in.", hint))
     for text, hint in wrong:
         yield Error(text, hint=hint, id="roost.E021")
+
+
+@check
+def redact_not_found(**_options: Any) -> Found:
+    """Find a hook for redaction that is not there, or cannot be called: then pages show no contents at all."""
+    if not roost.REDACT:
+        return
+    try:
+        redaction.hook()
+    except (ImportError, TypeError, ValueError, AttributeError) as error:
+        yield Error(
+            f"ROOST_REDACT = {roost.REDACT!r} cannot be used: {error}",
+            hint="Set ROOST_REDACT to the dotted path of a function, 'package.module.redact', or remove it.",
+            id="roost.E025",
+        )
 
 
 @check

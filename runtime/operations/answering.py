@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Unpack
 
 from runtime.choices import TERMINAL, WaitKind, WaitState
-from runtime.exceptions import Conflict, InvalidInput, NotFound
+from runtime.exceptions import Conflict, InvalidInput, NotFound, StaleVersion
 from runtime.models import Wait, WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions, parse_id
@@ -19,7 +19,8 @@ class Answering(ItemOperation):
     """One person's answer to an open wait of an item.
 
     The wait is named by its key, or by its id instead of item and key; without either it is the only open one of the
-    kind. An item that is paused keeps the answer and goes on with it when it is resumed.
+    kind. An item that is paused keeps the answer and goes on with it when it is resumed. With `wait_version` it is
+    answered only if nobody wrote the wait since that version was read.
     """
 
     kind: ClassVar[WaitKind]
@@ -31,8 +32,10 @@ class Answering(ItemOperation):
         key: str | None = None,
         *,
         wait: uuid.UUID | str | None = None,
+        wait_version: int | None = None,
         **options: Unpack[MoveOptions],
     ) -> None:
+        self.wait_version = wait_version
         self.wait_id = None if wait is None else _parse_wait(wait)
         super().__init__(_item_of(item, self.wait_id, options.get("using")), **options)
         self.key = None if key is None else fields.text(key, "key", limit=200)
@@ -40,6 +43,12 @@ class Answering(ItemOperation):
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` when there is nothing to answer in this way, or it was answered already."""
         wait = self._wanted(item)
+        if self.wait_version not in (None, wait.row_version):
+            raise StaleVersion(
+                f"The {self.kind} {wait.key!r} of work item {item.pk} changed since version {self.wait_version} was "
+                f"read. Look at it again.",
+                state=item.state,
+            )
         answer = self.answer(item, wait)
         votes = len(wait.answers) + 1
         return Move(

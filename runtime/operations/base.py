@@ -7,8 +7,10 @@ An operation is one verb. `check()` says whether it is allowed, by raising `Forb
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypedDict
 
@@ -25,6 +27,7 @@ from runtime.store.going import is_going
 from runtime.store.values import Move
 
 MAX_REASON = 500
+CLICK = re.compile(r"[0-9a-zA-Z-]{1,40}")
 
 
 class MoveOptions(TypedDict, total=False):
@@ -34,6 +37,7 @@ class MoveOptions(TypedDict, total=False):
     actor: str
     reason: str
     row_version: int | None
+    click: str
     using: str | None
 
 
@@ -42,7 +46,8 @@ class OnItem(ABC):
 
     `by` is a Django user whose permission is checked, or None for trusted code (the product, the CLI), which then
     may give `actor` to say who it acts for. `reason` is kept in the item's history. With `row_version` the item is
-    moved only if nobody wrote it since that version was read (a confirm form, If-Match).
+    moved only if nobody wrote it since that version was read (a confirm form, If-Match). `click` is the id of the
+    press of a button that asked for it: the events of all that it changed carry it.
     """
 
     verb: ClassVar[str]
@@ -58,6 +63,7 @@ class OnItem(ABC):
         actor: str = "",
         reason: str = "",
         row_version: int | None = None,
+        click: str = "",
         using: str | None = None,
     ) -> None:
         self.item_id = parse_id(item)
@@ -65,6 +71,7 @@ class OnItem(ABC):
         self.actor = actor_name(by, actor)
         self.reason = clean_reason(reason, required=self.reason_required)
         self.row_version = row_version
+        self.click = clean_click(click)
         self.store: Store = get_store(using)
 
     def check_permission(self) -> None:
@@ -138,7 +145,10 @@ class ItemOperation(OnItem):
     def _decide(self, item: WorkItem) -> Move | None:
         self._require_unchanged(item)
         self._require_kept(item)
-        return self.decide(item)
+        move = self.decide(item)
+        return (
+            move if move is None or not self.click else replace(move, data={**(move.data or {}), "click": self.click})
+        )
 
 
 def check_permission(by: Any, permission: str, verb: str) -> None:
@@ -165,6 +175,13 @@ def clean_reason(reason: str, *, required: bool = False) -> str:
     if len(text) > MAX_REASON:
         raise InvalidInput(f"The reason has {len(text)} characters; at most {MAX_REASON} are kept.", field="reason")
     return text
+
+
+def clean_click(click: str) -> str:
+    """Return the id of a click: letters, digits and dashes, 40 at the most, or nothing. Raises `InvalidInput`."""
+    if click and not CLICK.fullmatch(click):
+        raise InvalidInput("The id of a click has 1 to 40 letters, digits and dashes.", field="click")
+    return click
 
 
 def parse_id(item: uuid.UUID | str) -> uuid.UUID:

@@ -97,7 +97,8 @@ class Fork(OnItem):
             self._require_same(original, source, stored)
             return stored, False
         now = clock.now(using)
-        forks.write(using, original, stored, source.version, self.state, now, actor=self.actor, reason=self.reason)
+        told = {"actor": self.actor, "reason": self.reason, "click": self.click}
+        forks.write(using, original, stored, source.version, self.state, now, **told)
         return stored, True
 
     def _plan(self, original: WorkItem) -> tuple[Snapshot, NewItem]:

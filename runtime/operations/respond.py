@@ -31,9 +31,10 @@ class Respond(Answering):
         value: Any = None,
         *,
         wait: uuid.UUID | str | None = None,
+        wait_version: int | None = None,
         **options: Unpack[MoveOptions],
     ) -> None:
-        super().__init__(item, key, wait=wait, **options)
+        super().__init__(item, key, wait=wait, wait_version=wait_version, **options)
         self.value = jsondata.loads(jsondata.dumps(value, what="value", max_bytes=roost.MAX_PAYLOAD_BYTES))
 
     def answer(self, item: WorkItem, wait: Wait) -> WaitAnswer:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import uuid
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from django.db import transaction
 
 from runtime import instrument, jsondata
+from runtime.choices import TERMINAL, EventKind
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
+from runtime.models import WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields
-from runtime.operations.base import actor_name, check_permission, parse_id
+from runtime.operations.base import ItemOperation, MoveOptions, actor_name, check_permission, parse_id
 from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.store import get_store
-from runtime.store.values import NewSignal
+from runtime.store.transactions import transacted
+from runtime.store.values import Move, NewSignal
 
 
 class SendSignal:
@@ -68,6 +71,39 @@ class SendSignal:
             told = partial(instrument.moved, self.store.using, item, self.verb)
             transaction.on_commit(told, using=self.store.using, robust=True)
         return kept
+
+
+class SignalItem(ItemOperation):
+    """Send a signal to one live item in a person's name, with a reason; its history tells who and why.
+
+    The item takes it when it waits for that name, now or later. The event and the signal are one transaction.
+    """
+
+    verb = "signal"
+    participle = "signalled"
+    permission = "send_signal"
+
+    def __init__(self, item: uuid.UUID | str, name: str, payload: Any = None, **options: Unpack[MoveOptions]) -> None:
+        super().__init__(item, **options)
+        self.sent = SendSignal(name, payload, item=self.item_id, actor=self.actor, using=self.store.using)
+
+    def decide(self, item: WorkItem) -> Move:
+        """Raise `Conflict` for an item that has ended."""
+        if item.state in TERMINAL:
+            raise self.conflict(item, "It has ended and takes no signal any more.")
+        signal = self.sent.signal
+        return Move(kind=EventKind.SIGNALLED, data={"signal": str(signal.id), "name": signal.name, "by": self.actor})
+
+    def execute(self) -> WorkItem:
+        """Send it and return the item. One transaction; joins the caller's."""
+
+        def once() -> WorkItem:
+            super(SignalItem, self).execute()
+            self.sent.execute()
+            found: WorkItem = WorkItem.objects.using(self.store.using).get(pk=self.item_id)
+            return found
+
+        return transacted(self.store.using, once)
 
 
 def send_signal(

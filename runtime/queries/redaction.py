@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from django.utils.module_loading import import_string
+
+from runtime.conf import settings as roost
+
+log = logging.getLogger("roost.redaction")
+
 REDACTED = "[redacted]"
+HOOK_FAILED = "[redacted: ROOST_REDACT failed]"
 
 SECRET = frozenset(
     {
@@ -35,6 +44,31 @@ def redacted(value: Any) -> Any:
     if isinstance(value, list):
         return [redacted(inner) for inner in value]
     return _text(value) if isinstance(value, str) else value
+
+
+def shown(value: Any) -> Any:
+    """Return a value as people are shown it: redacted, and then as `ROOST_REDACT` leaves it.
+
+    The product's callable gets the redacted copy and returns what is shown. When it cannot be found or fails, nothing
+    of the value is shown, and the log says why.
+    """
+    cleaned = redacted(value)
+    if not roost.REDACT or value is None:
+        return cleaned
+    try:
+        return hook()(cleaned)
+    except Exception as error:  # noqa: BLE001 - the product's code may raise anything, with the secret in its message
+        log.error("ROOST_REDACT = %r failed with %s; nothing is shown.", roost.REDACT, type(error).__name__)
+        return HOOK_FAILED
+
+
+def hook() -> Callable[[Any], Any]:
+    """Return the product's callable. Raises `ImportError`, and `TypeError` for what cannot be called."""
+    found = import_string(str(roost.REDACT))
+    if not callable(found):
+        raise TypeError(f"{roost.REDACT} is a {type(found).__name__}, which cannot be called.")
+    called: Callable[[Any], Any] = found
+    return called
 
 
 def sounds_secret(key: str) -> bool:

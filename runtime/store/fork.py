@@ -45,6 +45,7 @@ def write(
     *,
     actor: str = "",
     reason: str = "",
+    click: str = "",
 ) -> None:
     """Let the item `fork`, just inserted, go on from Snapshot `version` of the locked original, and tell both.
 
@@ -55,7 +56,7 @@ def write(
     made = WorkItem.objects.using(using).get(pk=fork)
     made.forked_from_id, made.forked_version = original.pk, version
     told: dict[str, Any] = {"actor": actor, "reason": reason}
-    facts = {"version": version, "edited": state is not None}
+    facts: dict[str, Any] = {"version": version, "edited": state is not None, **({"click": click} if click else {})}
     events = [
         next_event(made, EventKind.FORKED, now, data={"from": str(original.pk), **facts}, **told),
         next_event(original, EventKind.FORKED, now, data={"fork": str(fork), **facts}, **told),

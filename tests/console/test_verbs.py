@@ -12,12 +12,13 @@ from django.test import Client
 from django.urls import reverse
 
 from console import actions
-from console.actions import ACTIONS, Confirmation
+from console.actions import Confirmation
+from console.item_actions import ACTIONS
 from runtime.choices import EventKind, State
-from runtime.models import Event, WorkItem
+from runtime.models import Event, ResourceClaim, Signal, WorkItem
 from runtime.operations.pause import pause
 from tests.console.conftest import Page
-from tests.factories import EventFactory, WorkItemFactory
+from tests.factories import EventFactory, ResourceClaimFactory, WorkItemFactory
 
 LIST = "/admin/roost/workitem/"
 
@@ -35,8 +36,8 @@ def ask(client: Client, verb: str, *items: WorkItem, **fields: Any) -> Any:
 def confirm(client: Client, asked: Any, **fields: Any) -> Any:
     """Press the button of the confirm page."""
     form = Page(asked).fields
-    action = asked.context["action"]
-    return client.post(url(action.name), {"items": form["items"], "back": form["back"], "confirmed": "yes", **fields})
+    kept = {name: form[name] for name in ("items", "back", "click")}
+    return client.post(asked.context["action_url"], {**kept, "confirmed": "yes", **fields})
 
 
 def told(answer: Any) -> str:
@@ -66,7 +67,8 @@ def test_what_was_confirmed_is_done_and_recorded_twice(boss: Client) -> None:
     entry = LogEntry.objects.get(object_id=str(dead.pk))
     assert dead.state == State.QUEUED
     assert (event.kind, event.actor, event.reason) == (EventKind.REDRIVEN, "boss", "the API is back")
-    assert (entry.user.get_username(), entry.change_message) == ("boss", "redriven: the API is back")
+    click = event.data["click"]
+    assert (entry.user.get_username(), entry.change_message) == ("boss", f"redriven: the API is back [{click}]")
     assert "1 item changed" in told(answer)
 
 
@@ -145,6 +147,12 @@ def test_a_missing_reason_is_asked_for_again_and_nothing_changes(boss: Client) -
 
 
 def test_every_verb_does_what_it_says(boss: Client) -> None:
+    claim = ResourceClaimFactory(work_item=WorkItemFactory(limited=True))
+    typed: dict[str, dict[str, Any]] = {
+        "signal": {"value-name": "go", "value-payload": '{"a": 1}'},
+        "prioritise": {"value-priority": "-7"},
+        "release_claim": {"value-resource": claim.resource.key},
+    }
     cases = {
         "redrive": (WorkItemFactory(failed=True), State.QUEUED),
         "requeue": (WorkItemFactory(done=True), State.QUEUED),
@@ -154,16 +162,71 @@ def test_every_verb_does_what_it_says(boss: Client) -> None:
         "cancel": (WorkItemFactory(), State.CANCELLED),
         "follow_up": (WorkItemFactory(done=True), State.QUEUED),
         "fork": (WorkItemFactory(done=True), State.DONE),
+        "signal": (WorkItemFactory(waiting=True), State.WAITING),
+        "prioritise": (WorkItemFactory(running=True), State.RUNNING),
+        "release": (WorkItemFactory(running=True), State.QUEUED),
+        "release_claim": (claim.work_item, State.QUEUED),
         "hold": (WorkItemFactory(done=True), State.DONE),
         "unhold": (WorkItemFactory(legal_hold=True), State.QUEUED),
     }
     assert set(cases) == {action.name for action in ACTIONS}
     for verb, (item, state) in cases.items():
-        confirm(boss, ask(boss, verb, item), reason="because")
+        confirm(boss, ask(boss, verb, item), reason="because", **typed.get(verb, {}))
         row_version = item.row_version
         item.refresh_from_db()
         assert item.state == state, verb
         assert item.row_version > row_version, verb
+        event = Event.objects.filter(work_item=item).latest("seq")
+        assert (event.actor, event.reason) == ("boss", "because"), verb
+        assert event.data["click"] in LogEntry.objects.get(object_id=str(item.pk)).change_message, verb
+    assert Signal.objects.get().payload == {"a": 1}
+    assert cases["prioritise"][0].priority == -7
+    assert not ResourceClaim.objects.filter(pk=claim.pk).exists()
+
+
+def test_one_click_has_one_id_however_many_items_it_changes(boss: Client) -> None:
+    items = WorkItemFactory.create_batch(3)
+    confirm(boss, ask(boss, "cancel", *items))
+    events = Event.objects.filter(work_item__in=items, kind=EventKind.CANCELLED)
+    assert len({event.data["click"] for event in events}) == 1
+    assert len(set(LogEntry.objects.values_list("change_message", flat=True))) == 1
+    confirm(boss, ask(boss, "cancel", WorkItemFactory()))
+    assert len(set(LogEntry.objects.values_list("change_message", flat=True))) == 2
+
+
+@pytest.mark.parametrize("click", ["", "<script>", "x" * 41, "a b"])
+def test_a_click_of_an_unknown_form_is_given_an_id(click: str, boss: Client) -> None:
+    item = WorkItemFactory()
+    ask(boss, "cancel", item, confirmed="yes", click=click)
+    assert len(Event.objects.filter(work_item=item).latest("seq").data["click"]) == 32
+
+
+def test_a_signal_is_sent_once_however_often_the_button_is_pressed(boss: Client) -> None:
+    item = WorkItemFactory(waiting=True)
+    asked = ask(boss, "signal", item)
+    for _press in range(2):
+        again = confirm(boss, asked, **{"value-name": "go"})
+    assert Signal.objects.count() == 1
+    assert "Somebody else changed" in Page(again).text
+
+
+def test_a_needed_field_is_asked_for_again(boss: Client) -> None:
+    item = WorkItemFactory()
+    for verb, field in (("signal", "value-name"), ("prioritise", "value-priority")):
+        again = confirm(boss, ask(boss, verb, item), **{field: "  "})
+        assert "this is needed." in Page(again).text
+    again = confirm(boss, ask(boss, "prioritise", item), **{"value-priority": "40000"})
+    assert "between -32768 and 32767" in Page(again).text
+
+
+def test_the_resources_that_items_hold_are_offered_and_a_running_items_claim_is_not_taken(boss: Client) -> None:
+    kept = ResourceClaimFactory(work_item=WorkItemFactory(limited=True), resource__key="gpu")
+    running, none = ResourceClaimFactory().work_item, WorkItemFactory()
+    page = Page(ask(boss, "release_claim", kept.work_item, running, none))
+    assert "1 item will change" in page.text
+    assert "gpu" in page.text
+    assert "holds no claim." in page.text
+    assert "may be using" in page.text
 
 
 def test_nothing_to_change_offers_no_button(boss: Client) -> None:

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from runtime.choices import State
-from runtime.models import Wait, WorkItem
+from runtime.models import Event, Wait, WorkItem
 from tests.console.conftest import Page
 from tests.console.test_verbs import ask, confirm, told
 from tests.factories import WorkItemFactory
@@ -32,7 +32,8 @@ def test_a_fork_goes_on_from_the_version_and_the_state_that_were_typed(boss: Cli
     assert WorkItem.objects.get(pk=item.pk).state == State.FAILED
     assert f'Fork: 1 item made. <a href="/admin/roost/workitem/{made.pk}/change/">{made.pk}</a>' in told(answer)
     entries = LogEntry.objects.values_list("object_id", "change_message")
-    assert set(entries) == {(str(one.pk), "forked: another try") for one in (item, made)}
+    click = Event.objects.filter(work_item=made, kind="forked").get().data["click"]
+    assert set(entries) == {(str(one.pk), f"forked: another try [{click}]") for one in (item, made)}
 
 
 def test_empty_fields_fork_the_latest_state_and_a_second_press_makes_no_second_fork(boss: Client) -> None:

@@ -338,6 +338,15 @@ def test_offload_makes_no_sense(settings: Any) -> None:
     only(configuration.offload_makes_no_sense(), "roost.E021", "roost_artifacts", "STORAGES")
 
 
+def test_redact_not_found(settings: Any) -> None:
+    for path in (None, "", "tests.console.test_redaction.shout"):
+        settings.ROOST_REDACT = path
+        assert configuration.redact_not_found() == []
+    for path in ("nowhere.redact", "tests.console.test_redaction.nothing", "tests.console.test_redaction.SECRET", "x"):
+        settings.ROOST_REDACT = path
+        only(configuration.redact_not_found(), "roost.E025", path, "dotted path")
+
+
 def test_workspaces_root_not_absolute(settings: Any) -> None:
     settings.ROOST_WORKSPACES_ROOT = "workspaces"
     only(configuration.workspaces_root_not_absolute(), "roost.E015", "ROOST_WORKSPACES_ROOT", "absolute")

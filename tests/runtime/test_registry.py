@@ -156,7 +156,7 @@ def test_the_engines_of_the_demo_product_load() -> None:
     from roost_project import settings as demo
 
     assert set(demo.ROOST_ENGINES) == {
-        *("counter", "invoice", "letter", "patch", "refund", "review", "watchlist", "webhook_delivery"),
+        *("bulk_verb", "counter", "invoice", "letter", "patch", "refund", "review", "watchlist", "webhook_delivery"),
     }
     assert {registry._load(name, path).engine_id for name, path in demo.ROOST_ENGINES.items()} == set(
         demo.ROOST_ENGINES

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
 from runtime.choices import EventKind, Reason, State, WaitState
-from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound
+from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, StaleVersion
 from runtime.models import Wait, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations.approve import Approve, approve
@@ -149,3 +149,22 @@ def test_checking_changes_nothing() -> None:
     Approve(item.pk).check()
     assert values(item) == before
     assert fresh(item).state == State.WAITING
+
+
+def test_an_answer_to_a_wait_that_somebody_wrote_since_is_refused() -> None:
+    wait = WaitFactory(quorum=2)
+    shown = wait.row_version
+    approve(wait=wait.pk, actor="ann")
+    with pytest.raises(StaleVersion, match="changed since version 1"):
+        Approve(wait=wait.pk, wait_version=shown, actor="bob").execute()
+    Approve(wait=wait.pk, wait_version=shown + 1, actor="bob").execute()
+    wait.refresh_from_db()
+    assert wait.state == WaitState.RESOLVED
+
+
+def test_the_event_of_an_answer_carries_the_click_that_gave_it() -> None:
+    item = asked(key="refund")
+    approve(item.pk, click="abc-1")
+    assert item.events.get(kind=EventKind.APPROVED).data == {"key": "refund", "click": "abc-1"}
+    with pytest.raises(InvalidInput, match="click"):
+        approve(item.pk, click="a b")
