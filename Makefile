@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo console test test-django6 crash check bench mutants docs lock clean
+.PHONY: help install demo console test test-django6 crash soak check bench mutants docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-django6: ## Run the suite, but for its slow tests, on Django 6 and SQLite
 
 crash: install ## Let processes fail at every point of every scenario, and print what came of it (ONLY=…, RENDER=1)
 	@$(PY) -m tests.crash $(foreach database,$(ONLY),--only $(database)) $(if $(RENDER),--render) $(ARGS)
+
+soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge what came of it (MINUTES=10, SEED=…)
+	@$(PY) -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)") $(ARGS)
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@$(VENV)/bin/ruff check .

@@ -20,7 +20,7 @@ import contextlib
 import datetime as dt
 import inspect
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,33 +163,55 @@ def make_item(payload: Any = None, **values: Any) -> Item:
 
 
 def run_step(
-    engine: Engine, payload: Any = None, *, snapshot: Snapshot | None = None, context: StepContext | None = None
+    engine: Engine,
+    payload: Any = None,
+    *,
+    snapshot: Snapshot | None = None,
+    context: StepContext | None = None,
+    item: Item | None = None,
 ) -> Decision:
     """Run one step, sync or async, and return what it decided. Raises what it raises; touches no database of Roost's.
 
     Without `snapshot` it is the first step. `context` is usually a `RecordingContext` to be looked at afterwards.
+    `item` stands in for one that is made of the payload.
     """
-    return asyncio.run(_run_step(engine, make_item(payload), snapshot, context or RecordingContext()))
-
-
-async def _run_step(engine: Engine, item: Item, snapshot: Snapshot | None, context: StepContext) -> Decision:
-    token = _current.set(context)
+    made, context = item or make_item(payload), context or RecordingContext()
     if isinstance(context, RecordingContext):
         context.is_async = engine.is_async
-    try:
-        if snapshot is None:
-            first = await _awaited(engine.init_snapshot(item))
-            snapshot = first if isinstance(first, Snapshot) else Snapshot(data=first)
-        step: Callable[..., Any] = engine.step
-        more = (context,) if takes(step, 3) else ()
-        decision: Decision = await _awaited(step(snapshot, item, *more))
-    finally:
-        _current.reset(token)
+    with running(context):
+        decision: Decision = _now(step(engine, snapshot or first_snapshot(engine, made), made, context))
     return decision
 
 
-async def _awaited(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+def first_snapshot(engine: Engine, item: Item) -> Snapshot:
+    """Return the state that the engine begins the item with."""
+    first = _now(engine.init_snapshot(item))
+    return first if isinstance(first, Snapshot) else Snapshot(data=first)
+
+
+def step(engine: Engine, snapshot: Snapshot, item: Item, context: StepContext) -> Any:
+    """Call the engine's step as a worker does; an async one returns what is to be awaited."""
+    call: Callable[..., Any] = engine.step
+    return call(snapshot, item, *((context,) if takes(call, 3) else ()))
+
+
+@contextlib.contextmanager
+def running(context: StepContext) -> Iterator[None]:
+    """Let `current_context()` be this one while the block runs."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def _now(value: Any) -> Any:
+    """Return the value; of what is to be awaited, in an event loop of its own."""
+    return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
 
 
 # Work that is due ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import uuid
@@ -13,48 +12,16 @@ from typing import Any
 from django.db import connections, transaction
 
 from runtime.choices import EventKind, State
+from runtime.conformance import hand
+from runtime.conformance.hand import new_item
+from runtime.conformance.stage import Stage
 from runtime.models import Event, Lease, ResourceClaim, Snapshot, WorkItem
-from runtime.models.workitem import new_id
 from runtime.store import get_store
-from runtime.store.values import Claimed, ClaimRequest, Held, Move, NewEvent, NewItem, Outcome
+from runtime.store.values import Move
 from runtime.testing import advance
 from tests.factories import WorkerFactory
 
 PATIENCE = 20.0
-
-
-def new_item(**values: Any) -> NewItem:
-    """Return an item that can be inserted; `resources` and `payload` may be given as data."""
-    resources = [
-        {"mode": "exclusive", "units": 1, "scope": "step", **({"key": entry} if isinstance(entry, str) else entry)}
-        for entry in values.pop("resources", [])
-    ]
-    usual: dict[str, Any] = {
-        "id": new_id(),
-        "namespace": "default",
-        "engine": "counter",
-        "engine_version": "1",
-        "pool": "default",
-        "payload": json.dumps(values.pop("payload", {"count_to": 3})),
-        "config": None,
-        "priority": 0,
-        "fair_key": "",
-        "resources": json.dumps(resources),
-        "limited": bool(resources),
-        "delay": 0.0,
-        "run_at": None,
-        "deadline_at": None,
-        "max_attempts": 5,
-        "max_steps": None,
-        "pause_at_step": None,
-        "step_timeout": None,
-        "item_timeout": None,
-        "parent_id": None,
-        "relation": "",
-        "idempotency_key": None,
-        "actor": "",
-    }
-    return NewItem(**(usual | values))
 
 
 def put(**values: Any) -> uuid.UUID:
@@ -64,68 +31,17 @@ def put(**values: Any) -> uuid.UUID:
     return item.id
 
 
-class Hand:
-    """A worker's hand: claims items and commits outcomes in the name of one Worker row."""
+class Hand(hand.Hand):
+    """A worker's hand, with a row of its own: it claims anything."""
 
     def __init__(self) -> None:
-        self.id: uuid.UUID = WorkerFactory().pk
-        self.store = get_store()
-
-    def request(self, limit: int = 50, **values: Any) -> ClaimRequest:
-        """Return a request for anything, at most `limit`."""
-        usual: dict[str, Any] = {"engines": None, "pools": (), "alone": False}
-        return ClaimRequest(worker=self.id, limit=limit, **(usual | values))
-
-    def claim(self, limit: int = 50, **values: Any) -> list[Claimed]:
-        """Claim."""
-        return self.store.claim(self.request(limit, **values))
-
-    def take(self, **values: Any) -> Claimed:
-        """Claim, and make sure that it is exactly one item."""
-        (claimed,) = self.claim(**values)
-        return claimed
-
-    def outcome(self, claimed: Claimed, state: str = State.RUNNING, **values: Any) -> Outcome:
-        """Return the outcome of a step that moves the item on; `advance=False` of one that does not."""
-        advances = values.setdefault("advance", True)
-        if advances:
-            values.setdefault("data", json.dumps({"count": values.get("version", claimed.version) + 1}))
-            values.setdefault("initial", json.dumps({"count": 0}) if claimed.data is None else None)
-        usual: dict[str, Any] = {
-            "worker": self.id,
-            "item": claimed.id,
-            "epoch": claimed.epoch,
-            "version": claimed.version,
-            "limited": claimed.limited,
-            "answers": tuple(one["key"] for one in json.loads(claimed.answers)["answers"]) if claimed.answers else (),
-            "events": (NewEvent(kind=EventKind.STEP if advances else EventKind.WAITED),),
-        }
-        return Outcome(state=state, **(usual | values))
-
-    def commit(self, claimed: Claimed, state: str = State.RUNNING, **values: Any) -> str | None:
-        """Commit one outcome; return the state the item was left in, None when it was fenced off."""
-        return self.store.commit([self.outcome(claimed, state, **values)]).get(claimed.id)
-
-    def renew(self, *claimed: Claimed) -> Any:
-        """Beat for these items."""
-        return self.store.renew(self.id, held(*claimed))
-
-    def release(self, *claimed: Claimed) -> int:
-        """Give these items back."""
-        return self.store.release(self.id, held(*claimed), "released")
-
-    def acknowledge(self, *claimed: Claimed) -> int:
-        """Let go of these items, which were taken away."""
-        return self.store.acknowledge(self.id, held(*claimed))
-
-    def die(self) -> Any:
-        """Be found dead by a sweep, whose report is returned."""
-        return self.store.sweep(dead_workers=[self.id], batch=100)
+        super().__init__(get_store(), WorkerFactory().pk)
 
 
-def held(*claimed: Claimed) -> list[Held]:
-    """Return the fences of claimed items."""
-    return [Held(one.id, one.epoch) for one in claimed]
+def played(check: Callable[[Stage], None]) -> None:
+    """Play a check of the conformance kit on the store of the suite."""
+    with Stage(get_store()) as stage:
+        check(stage)
 
 
 def item(pk: uuid.UUID) -> WorkItem:

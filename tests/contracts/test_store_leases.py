@@ -7,11 +7,12 @@ import json
 import pytest
 
 from runtime.choices import EventKind, Reason, State, WorkerState
+from runtime.conformance.hand import held
 from runtime.models import Lease, Worker, WorkItem
 from runtime.models.workitem import new_id
 from runtime.store.base import Store
 from runtime.store.values import Held, Position
-from tests.contracts.builders import Hand, after, cancelled, held, item, kinds, last_event, moved, put
+from tests.contracts.builders import Hand, after, cancelled, item, kinds, last_event, moved, put
 
 pytestmark = pytest.mark.django_db
 

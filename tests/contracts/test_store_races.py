@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import uuid
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,58 +9,32 @@ import pytest
 from django.db.models import Count
 
 from runtime.choices import EventKind, Reason, State
-from runtime.exceptions import Conflict
-from runtime.models import Event, Lease, ResourceClaim, WorkItem
+from runtime.conformance.levels import concurrency, crash
+from runtime.models import Lease, ResourceClaim, WorkItem
 from runtime.store import get_store
-from runtime.store.values import Claimed
-from tests.contracts.builders import Hand, Together, cancelled, item, kinds, new_item, put, versions
+from tests.contracts.builders import Hand, Together, item, kinds, played, put, versions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.scenario("L17")
 def test_two_claimers_never_get_the_same_item() -> None:
-    ids = {put() for _ in range(60)}
-    hands = [Hand() for _ in range(4)]
-
-    def grab(hand: Hand) -> list[Claimed]:
-        return list(itertools.chain.from_iterable(iter(lambda: hand.claim(limit=3), [])))
-
-    taken = [Counter(one.id for one in batch) for batch in Together([lambda h=h: grab(h) for h in hands]).results()]
-    assert sum(taken, Counter()) == Counter(ids)
-    assert Lease.objects.count() == 60
-    assert set(WorkItem.objects.values_list("epoch", flat=True)) == {1}
+    played(concurrency.no_item_is_claimed_twice)
 
 
 @pytest.mark.scenario("L31")
 def test_fifty_callers_with_one_key_make_one_item() -> None:
-    store = get_store()
-    calls = [lambda: store.insert([new_item(idempotency_key="k")]) for _ in range(50)]
-    inserted = [made for made in Together(calls).results() if made]
-    assert len(inserted) == 1
-    assert set(WorkItem.objects.values_list("pk", flat=True)) == inserted[0]
-    assert Event.objects.count() == 1
+    played(concurrency.one_key_makes_one_item)
 
 
 @pytest.mark.scenario("L28")
 def test_three_sweepers_recover_each_item_once() -> None:
-    ids = [put() for _ in range(40)]
-    dead = Hand()
-    dead.claim()
-    reports = Together([dead.die] * 3).results()
-    assert sum(report.recovered for report in reports) == 40
-    assert {(item(pk).deaths, item(pk).epoch) for pk in ids} == {(1, 2)}
-    assert all(kinds(pk)[2:] == [EventKind.RECOVERED] for pk in ids)
+    played(crash.an_item_is_recovered_once)
 
 
 @pytest.mark.scenario("L45", "L29")
 def test_one_of_many_claimers_gets_the_one_place() -> None:
-    ids = [put(resources=["r"]) for _ in range(8)]
-    hands = [Hand() for _ in range(4)]
-    taken = list(itertools.chain.from_iterable(Together([hand.claim for hand in hands]).results()))
-    assert len(taken) == 1
-    assert ResourceClaim.objects.filter(held=True).count() == 1
-    assert WorkItem.objects.filter(pk__in=ids, state=State.RUNNING).count() == 1
+    played(concurrency.a_resource_has_one_holder)
 
 
 @pytest.mark.scenario("L29")
@@ -90,34 +61,7 @@ def test_many_keys_in_opposite_orders_neither_deadlock_nor_overlap_nor_strand_an
 
 @pytest.mark.scenario("B11", "L4")
 def test_of_a_commit_and_a_cancel_at_once_each_item_takes_one() -> None:
-    ids = [put() for _ in range(30)]
-    hand = Hand()
-    batch = hand.claim()
-
-    def commit() -> dict[uuid.UUID, str]:
-        answers: dict[uuid.UUID, str] = {}
-        for claimed in batch:
-            answers |= hand.store.commit([hand.outcome(claimed, State.DONE)])
-        return answers
-
-    def cancel() -> set[uuid.UUID]:
-        return {pk for pk in reversed(ids) if _cancels(pk)}
-
-    written, gone = Together([commit, cancel]).results()
-    assert set(written) | gone == set(ids)
-    assert not set(written) & gone
-    for pk in ids:
-        assert item(pk).state == (State.DONE if pk in written else State.CANCELLED)
-        assert versions(pk) == ([0, 1] if pk in written else [])
-        assert len(kinds(pk)) == 3
-
-
-def _cancels(pk: uuid.UUID) -> bool:
-    try:
-        cancelled(pk)
-    except Conflict:
-        return False
-    return True
+    played(concurrency.an_outcome_and_a_cancel_do_not_both_count)
 
 
 @pytest.mark.scenario("L46")

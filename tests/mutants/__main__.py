@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.mutants.mutants import MUTANTS, POSTGRES, SQLITE, Mutant
+from tests.mutants.mutants import GUARANTEES, MUTANTS, POSTGRES, SQLITE, Mutant
 from tests.postgres import PrivatePostgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +106,7 @@ def main() -> int:
     """Try every mutation whose name has one of the given words in it, all without any."""
     words = sys.argv[1:]
     chosen = [one for one in MUTANTS if not words or any(word in one.name for word in words)]
-    started, killed = time.monotonic(), 0
+    started, noted = time.monotonic(), []
     with laboratory() as place:
         try:
             check_unbroken(place, chosen)
@@ -114,11 +115,23 @@ def main() -> int:
             return 1
         for mutant in chosen:
             noticed, text = verdict(place, mutant)
-            killed += noticed
+            noted.append((mutant, noticed))
             sys.stdout.write(f"{mutant.guarantee:37} {mutant.database:10} {mutant.name}\n{'':48} {text}\n")
             sys.stdout.flush()
+    killed = sum(noticed for _, noticed in noted)
+    sys.stdout.write(f"\n{table(noted)}\n\n")
     sys.stdout.write(f"{killed} of {len(chosen)} mutations killed in {time.monotonic() - started:.0f} s\n")
     return int(killed < len(chosen))
+
+
+def table(noted: Sequence[tuple[Mutant, bool]]) -> str:
+    """Return how many mutations of each guarantee were killed, by the guarantee's number; those without one last."""
+    made, killed = (Counter(one.guarantee for one, noticed in noted if noticed or every) for every in (True, False))
+    numbers = {name: str(number) for number, name in GUARANTEES.items()}
+    others = sorted(made.keys() - numbers.keys())
+    rows = [(numbers.get(name, ""), name, f"{killed[name]} of {made[name]}") for name in (*numbers, *others)]
+    lines = [f"| {number:>2} | {name:37} | {count:7} |" for number, name, count in rows]
+    return "\n".join(["|  # | guarantee" + " " * 29 + "| killed  |", f"|---:|{'-' * 39}|{'-' * 9}|", *lines])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,25 @@ from dataclasses import dataclass
 
 SQLITE, POSTGRES = "sqlite", "postgresql"
 PRUNING = "tests/runtime/operations/test_prune_history.py"
+JOURNAL = "tests/contracts/test_store_journal.py"
+WAITS = "tests/contracts/test_store_waits.py"
+TAKEOVER = "tests/runtime/worker/test_takeover.py"
 INTERLEAVINGS = "tests/contracts/test_store_interleavings.py"
+
+
+GUARANTEES = {
+    1: "Nothing accepted is lost",
+    2: "One owner",
+    3: "A step is atomic",
+    4: "Once outside, or known to be in doubt",
+    5: "Recovery is quick",
+    6: "Nothing waits unseen",
+    7: "Limits do not leak",
+    8: "Stop is graceful",
+    9: "History is bounded",
+    10: "JSON only",
+}
+"""The guarantees that the design numbers, under their headings in the documentation; there are more of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +146,34 @@ MUTANTS = (
         new="    return True\n",
         tests=("tests/contracts/test_journal.py::test_a_recorded_success_is_returned_without_a_call",),
         database=SQLITE,
+    ),
+    Mutant(
+        name="a call in doubt is begun again by anybody",
+        guarantee="Once outside, or known to be in doubt",
+        file="runtime/journal/entries.py",
+        old="        return entry.call == write.replaces\n",
+        new="        return True\n",
+        tests=(f"{JOURNAL}::test_a_call_in_doubt_is_begun_again_only_in_the_place_of_the_one_that_was_seen",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="an answer that was used is not marked so",
+        guarantee="An answer is used once",
+        file="runtime/store/waits.py",
+        old="        state=WaitState.CONSUMED, consumed_version",
+        new="        consumed_version",
+        tests=(
+            "tests/contracts/test_store_waits.py::test_an_answer_is_told_until_a_version_is_made_and_then_consumed",
+        ),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a process that was killed and not reaped counts as alive",
+        guarantee="Recovery is quick",
+        file="runtime/worker/liveness.py",
+        old='    return None if fields[0] in "ZX" else fields[19]',
+        new="    return fields[19]",
+        tests=(f"{TAKEOVER}::test_a_process_that_was_killed_is_dead_at_once_and_also_as_a_zombie",),
     ),
     Mutant(
         name="a sweep leaves the leases of dead workers until they expire",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.mutants import MUTANTS, Mutant
+from tests.mutants.__main__ import table
+from tests.mutants.mutants import GUARANTEES, MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMISES = ROOT / "docs/explanation/guarantees.md"
@@ -24,5 +25,13 @@ def test_a_mutations_text_stands_in_its_file_once_and_its_tests_exist(mutant: Mu
 
 def test_each_guarantee_that_is_documented_has_a_mutation() -> None:
     headings = set(re.findall(r"^## (.+)$", PROMISES.read_text(), re.MULTILINE))
-    assert {one.guarantee for one in MUTANTS} <= headings
-    assert len({one.guarantee for one in MUTANTS}) == 10
+    broken = {one.guarantee for one in MUTANTS}
+    assert broken <= headings
+    assert list(GUARANTEES) == list(range(1, 11))
+    assert set(GUARANTEES.values()) <= broken
+
+
+def test_the_table_names_each_guarantee_by_its_number_and_counts_what_survived() -> None:
+    told = table([(MUTANTS[0], True), (MUTANTS[1], False)])
+    assert f"|  1 | {MUTANTS[0].guarantee:37} | 1 of 2  |" in told
+    assert "| 10 | JSON only" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -26,6 +27,11 @@ class Service(ThreadingHTTPServer):
         self.refused: dict[str, int] = {}
         self.requests: Counter[str] = Counter()
         self.effects: dict[str, set[str]] = {}
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of callers that were killed before they heard the answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:

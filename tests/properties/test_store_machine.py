@@ -22,12 +22,13 @@ from hypothesis.stateful import (
 )
 
 from runtime.choices import LIVE, PARKED, TERMINAL, EventKind, Reason, State
+from runtime.conformance.hand import held
 from runtime.exceptions import Conflict
 from runtime.models import Event, Lease, ResourceClaim, Snapshot, WorkItem
 from runtime.store import get_store
 from runtime.store.values import Claimed, Held, Move, NewEvent
 from runtime.testing import Clock
-from tests.contracts.builders import Hand, held, new_item, traces
+from tests.contracts.builders import Hand, new_item, traces
 
 KEYS = ["a", "b", "c"]
 RESOURCES = st.lists(

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from runtime.management.roost import (
     answers,
     carry,
+    conformance,
     demo,
     deploys,
     engines,
@@ -44,7 +45,7 @@ GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, values, journal),
     *(moves, going_back, replays, carry, answers, letters),
     *(limits, resources, schedules, triggers, webhooks, webhook_targets),
-    *(upkeep, retention, workspaces, deploys, demo),
+    *(upkeep, retention, workspaces, deploys, conformance, demo),
 )
 
 

@@ -1,0 +1,178 @@
+"""Run the soak: load and faults beside each other, then peace until all is over, then the judgement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.db import connections
+
+from runtime.choices import TERMINAL
+from runtime.models import Event, Lease, Worker, WorkItem
+from runtime.queries import verify
+from tests.postgres import PrivatePostgres
+from tests.processes.fleet import Fleet
+from tests.processes.service import Service, serving
+from tests.soak import judge, meters
+from tests.soak.faults import RESTART, Fault
+from tests.soak.injuries import Injuries
+from tests.soak.judge import Wrong
+from tests.soak.load import Load
+from tests.soak.meters import Scales, Times
+from tests.soak.people import answer_all
+from tests.soak.threads import AWAY, Repeated, insist
+
+PATIENCE = 120.0
+"""Seconds in which everything must have ended once there are no more faults."""
+WAVE_SECONDS, WAVE = 0.5, 8
+"""How often how many pieces of work are enqueued."""
+BOT_SECONDS, WEIGH_SECONDS, VERIFY_SECONDS = 0.2, 5.0, 15.0
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Came:
+    """What a run came to."""
+
+    seed: int
+    seconds: float
+    accepted: int
+    items: int
+    steps: int
+    kills: int
+    stops: int
+    cuts: int
+    outages: int
+    missed: int
+    recovery: dict[str, Times]
+    drained: float
+    memory: dict[str, float]
+    bloat: dict[str, tuple[float, float]]
+    wrong: Sequence[Wrong] = field(default_factory=list)
+
+    def count(self, what: str) -> int:
+        """Return how much is lost, doubled, stuck or invalid."""
+        return sum(one.what == what for one in self.wrong)
+
+
+class Soak:
+    """One run on a server of its own. `victims` are killed and stopped; `spared` is not, so that it can be weighed."""
+
+    def __init__(self, server: PrivatePostgres, url: str, folder: Path, seed: int, plan: Sequence[Fault]) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.victims = _fleet(folder / "victims", url)
+        self.spared = _fleet(folder / "spared", url)
+        self.injuries = Injuries(server, self.victims)
+        self.scales = Scales()
+        self.seen: list[Wrong] = []
+
+    def run(self, seconds: float) -> Came:
+        """Let load and faults come for so many seconds, wait for the end, and judge."""
+        with serving() as service:
+            load = Load(self.seed, service.url)
+            try:
+                self._start()
+                load.begin()
+                with self._beside(load, service):
+                    self._suffer(seconds)
+                    self.injuries.heal()
+                drained = self._drain(load, service)
+            finally:
+                self.injuries.heal()
+                self.victims.stop()
+                self.spared.stop()
+            return self._judge(load, service, seconds, drained)
+
+    def _start(self) -> None:
+        for _ in range(2):
+            self.victims.launch("runworker", "--processes", "2")
+        self.spared.launch("runworker", "--processes", "1")
+        give_up_at = time.monotonic() + START_SECONDS
+        while Worker.objects.filter(state="online").count() < 5:
+            assert time.monotonic() < give_up_at, self.victims.log.read_text()[-3000:]
+            time.sleep(0.05)
+
+    @contextmanager
+    def _beside(self, load: Load, service: Service) -> Iterator[None]:
+        """Let the load, the people and the meters work while the block runs."""
+        threads = [
+            Repeated("load", WAVE_SECONDS, lambda: load.wave(WAVE)),
+            Repeated("people", BOT_SECONDS, lambda: answer_all(service)),
+            Repeated("scales", WEIGH_SECONDS, lambda: self.scales.weigh(self._spared_workers())),
+            Repeated("verify", VERIFY_SECONDS, self._verify),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            for thread in threads:
+                thread.end()
+
+    def _suffer(self, seconds: float) -> None:
+        """Carry out the plan; what befalls workers does not wait for a database that is away."""
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as beside:
+            other = beside.submit(self._carry_out, began, [one for one in self.plan if one.kind != RESTART])
+            # The server ends with the thread that started it: restarts are for this one.
+            self._carry_out(began, [one for one in self.plan if one.kind == RESTART])
+            other.result()
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
+
+    def _carry_out(self, began: float, plan: Sequence[Fault]) -> None:
+        for fault in plan:
+            time.sleep(max(0.0, began + fault.at - time.monotonic()))
+            self.injuries.carry_out(fault)
+
+    def _drain(self, load: Load, service: Service) -> float:
+        """Enqueue no more, answer what is asked, and wait; return how long it took, `PATIENCE` if it never ended."""
+        began = time.monotonic()
+        insist(load.end, PATIENCE)
+        while time.monotonic() < began + PATIENCE:
+            with suppress(*AWAY):
+                answer_all(service)
+            if not WorkItem.objects.exclude(state__in=TERMINAL).exists():
+                return time.monotonic() - began
+            time.sleep(BOT_SECONDS)
+        return PATIENCE
+
+    def _spared_workers(self) -> list[int]:
+        """Return the processes of the spared fleet that are workers."""
+        pids = {one.pid for command in self.spared.commands for one in psutil.Process(command.pid).children(True)}
+        return sorted(pids & set(Worker.objects.exclude(state="offline").values_list("pid", flat=True)))
+
+    def _verify(self) -> None:
+        """Look for what must not be, in the midst of it."""
+        self.seen.extend(Wrong("invalid", f"during the run: {one}") for one in verify.everything())
+
+    def _judge(self, load: Load, service: Service, seconds: float, drained: float) -> Came:
+        connections.close_all()
+        wrong = [*self.seen, *judge.judge(load.accepted.values(), service)]
+        wrong.extend(Wrong("stuck", f"lease on {lease.pk} outlives the workers") for lease in Lease.objects.all())
+        told: dict[str, Any] = {
+            "accepted": len(load.accepted),
+            "items": WorkItem.objects.count(),
+            "steps": Event.objects.filter(kind="step").count(),
+            "recovery": meters.recoveries(self.injuries),
+            "memory": self.scales.told(),
+            "bloat": meters.bloat(),
+        }
+        injuries = self.injuries
+        counts = {"kills": injuries.kills, "stops": injuries.stops, "outages": injuries.outages}
+        told |= {name: len(met) for name, met in counts.items()}
+        told |= {"cuts": injuries.cuts, "missed": injuries.missed}
+        return Came(seed=self.seed, seconds=seconds, drained=drained, wrong=wrong, **told)
+
+
+def _fleet(folder: Path, url: str) -> Fleet:
+    folder.mkdir()
+    fleet = Fleet(folder, url)
+    fleet.environment.pop("PGAPPNAME", None)
+    return fleet
