@@ -166,6 +166,8 @@ class Engine(ABC):
     """Which snapshots are kept beside the latest: "full", "interval(20)" (any number) or "compact"."""
     workspace: Workspace | None = None
     """What the files of every item are made from; None for an engine without files, or one that says it by item."""
+    payload_schema: Mapping[str, Any] | None = None
+    """JSON schema of the payload, told to whoever asks what to send; `check_payload` is what decides."""
 
     @abstractmethod
     def init_snapshot(self, item: Item) -> Any:

@@ -52,6 +52,7 @@ PLACES = {
     "fork": "an item is begun from another one's snapshot",
     "import": "an imported run is written",
     "rule": "a limit, a schedule, a trigger or a capacity is written",
+    "token": "a token of the API is made, exchanged or revoked, or its use is noted",
     "worker": "a worker's own row is written",
 }
 """What happens between the points `<place>.before` and `<place>.after`."""

@@ -27,6 +27,19 @@ class Counter(Engine):
 
     engine_id = "counter"
     version = "1"
+    payload_schema = {
+        "type": "object",
+        "required": ["count_to"],
+        "additionalProperties": False,
+        "properties": {
+            "count_to": {"type": "integer", "minimum": 1, "maximum": MOST},
+            "delay_seconds": {"type": "number", "minimum": 0, "maximum": LONGEST},
+            "sleep": {"type": "number", "minimum": 0, "maximum": LONGEST},
+            "fail_at": {"type": "integer", "minimum": 1, "maximum": MOST},
+            "fail_with": {"enum": sorted(ERRORS)},
+            "fail_times": {"type": "integer", "minimum": 1, "maximum": MOST},
+        },
+    }
 
     def check_payload(self, payload: Any) -> None:
         """Refuse a payload that is not as the head of this module says."""

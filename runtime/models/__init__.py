@@ -16,6 +16,7 @@
     Trigger                      what is enqueued when an item of some engine ends, as its child
     Webhook                      what is enqueued when somebody calls, and how the caller is known
     WebhookTarget                who is called when an item ends or waits, and what about
+    ApiToken                     who may use the API, for what and where
     EventHorizon                 how recent an event was ever removed
     Limit                        how many of which items may run at once, and how often; claims look it up
 
@@ -37,6 +38,7 @@ from runtime.models.pruned import EventHorizon, PrunedHistory
 from runtime.models.resource import Resource, ResourceClaim
 from runtime.models.schedule import Schedule
 from runtime.models.snapshot import Snapshot
+from runtime.models.token import ApiToken
 from runtime.models.trigger import Trigger
 from runtime.models.wait import Mailbox, Signal, Wait
 from runtime.models.webhook import Webhook
@@ -45,6 +47,7 @@ from runtime.models.worker import Worker
 from runtime.models.workitem import WorkItem
 
 __all__ = [
+    "ApiToken",
     "Artifact",
     "Blob",
     "Event",

@@ -21,7 +21,10 @@ from runtime.store import work_database
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadFilter:
-    """Which dead letters; what is empty does not narrow. `acknowledged` None means both."""
+    """Which dead letters; what is empty does not narrow. `acknowledged` None means both.
+
+    `within` are the namespaces that whoever asks may see, None for all.
+    """
 
     namespace: str = ""
     engine: str = ""
@@ -29,6 +32,7 @@ class DeadFilter:
     fingerprint: str = ""
     category: str = ""
     acknowledged: bool | None = None
+    within: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.reason and self.reason not in Reason.values:
@@ -69,6 +73,8 @@ def matching(wanted: DeadFilter, *, using: str | None = None) -> QuerySet[WorkIt
             found = found.filter(**{column: value})
     if wanted.category:
         found = found.filter(last_error__category=wanted.category)
+    if wanted.within is not None:
+        found = found.filter(namespace__in=wanted.within)
     if wanted.acknowledged is not None:
         found = found.filter(acknowledged_at__isnull=not wanted.acknowledged)
     return found.order_by("-id")

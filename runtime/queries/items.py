@@ -21,7 +21,10 @@ HEAVY = ("payload", "config", "result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemFilter:
-    """Which items; what is empty does not narrow. `parent` names the item whose children are meant."""
+    """Which items; what is empty does not narrow. `parent` names the item whose children are meant.
+
+    `key` is a whole idempotency key, `within` the namespaces that whoever asks may see, None for all.
+    """
 
     states: tuple[str, ...] = ()
     reason: str = ""
@@ -29,6 +32,8 @@ class ItemFilter:
     namespace: str = ""
     fingerprint: str = ""
     parent: uuid.UUID | None = None
+    key: str = ""
+    within: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for state in self.states:
@@ -53,6 +58,10 @@ def matching(wanted: ItemFilter, *, using: str | None = None) -> QuerySet[WorkIt
     for column in ("reason", "engine", "namespace", "fingerprint"):
         if value := getattr(wanted, column):
             found = found.filter(**{column: value})
+    if wanted.key:
+        found = found.filter(idempotency_key=wanted.key)
+    if wanted.within is not None:
+        found = found.filter(namespace__in=wanted.within)
     return found if wanted.parent is None else found.filter(parent_id=wanted.parent)
 
 
@@ -92,6 +101,14 @@ def get(name: str | uuid.UUID, *, using: str | None = None) -> WorkItem:
         )
     item: WorkItem = found[0]
     return item
+
+
+def state_of(item: uuid.UUID, *, using: str | None = None) -> str:
+    """Return the item's state, and nothing else of it. Raises `NotFound`."""
+    found = WorkItem.objects.using(using or work_database()).filter(pk=item).values_list("state", flat=True).first()
+    if found is None:
+        raise NotFound(f"There is no work item {item}.")
+    return str(found)
 
 
 def id_range(name: str | uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:

@@ -90,11 +90,15 @@ def page(
     kinds: Sequence[str] = (),
     states: Sequence[str] = (WaitState.OPEN,),
     namespace: str = "",
+    within: Sequence[str] | None = None,
     before: uuid.UUID | None = None,
     limit: int = 50,
     using: str | None = None,
 ) -> Page[Wait]:
-    """Return waits, newest first, with their items; `states` empty means all. Raises `InvalidInput` for the limit."""
+    """Return waits, newest first, with their items; `states` empty means all, `within` None all namespaces.
+
+    Raises `InvalidInput` for the limit.
+    """
     found: QuerySet[Wait] = Wait.objects.using(using or work_database()).select_related("work_item").order_by("-pk")
     if item is not None:
         found = found.filter(work_item=item)
@@ -104,6 +108,8 @@ def page(
         found = found.filter(state__in=states)
     if namespace:
         found = found.filter(work_item__namespace=namespace)
+    if within is not None:
+        found = found.filter(work_item__namespace__in=within)
     if before is not None:
         found = found.filter(pk__lt=before)
     return page_of(found[: checked_limit(limit) + 1], limit)

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "deliver": "tests/processes/test_webhooks.py",
     "notice": "tests/processes/test_webhook_targets.py",
     "prune": "tests/runtime/operations/test_prune.py",
+    "token": "tests/runtime/operations/test_tokens.py",
     "clear": "tests/runtime/workspaces/test_workspaces.py",
 }
 """Which file tries the places that no scenario passes."""

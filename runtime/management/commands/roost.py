@@ -31,6 +31,7 @@ from runtime.management.roost import (
     retention,
     schedules,
     stories,
+    tokens,
     triggers,
     upkeep,
     values,
@@ -44,7 +45,7 @@ from runtime.management.roost.printer import Printer
 GROUPS: tuple[ModuleType, ...] = (
     *(engines, enqueue, looks, lists, stories, files, values, journal),
     *(moves, going_back, replays, carry, answers, letters),
-    *(limits, resources, schedules, triggers, webhooks, webhook_targets),
+    *(limits, resources, schedules, triggers, webhooks, webhook_targets, tokens),
     *(upkeep, retention, workspaces, deploys, conformance, demo),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 from django.core.management.base import CommandParser
 
@@ -120,4 +121,5 @@ def _wanted(call: Call, *, acknowledged: bool | None) -> dead.DeadFilter:
     for name, value in given.items():
         if value is not None and not value.strip():
             raise InvalidInput(f"The filter {name} is empty. Give it a value, or leave it out.", field=name)
-    return dead.DeadFilter(acknowledged=acknowledged, **{name: value or "" for name, value in given.items()})
+    told: dict[str, Any] = {name: value or "" for name, value in given.items()}
+    return dead.DeadFilter(acknowledged=acknowledged, **told)

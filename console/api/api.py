@@ -1,0 +1,97 @@
+"""Put the API together: Roost's own, and its routes for a product's."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path, re_path
+from ninja import NinjaAPI, Router
+
+from console.api.errors import handle_all
+from console.api.guard import guarded, unknown
+from console.api.parsing import StrictParser
+from console.api.problems import MEDIA_TYPE
+from console.api.routers import configuration, dead_letters, downloads, fleet, health, history, verbs, work_items
+
+VERSION = "1"
+SERVER = "/roost/api/v1"
+SPACE = "api"
+JSON = "application/json"
+
+ROUTERS: tuple[Router, ...] = (
+    *(work_items.router, history.router, downloads.router, verbs.router, dead_letters.router),
+    *(fleet.router, configuration.router, health.router),
+)
+"""Every route. A product may mount them in a NinjaAPI of its own; see `install`."""
+
+
+class RoostAPI(NinjaAPI):
+    """An API whose description says that refusals are problem+json."""
+
+    def get_openapi_schema(self, **options: Any) -> Any:
+        """Return the description."""
+        found = super().get_openapi_schema(**{"path_prefix": "", **options})
+        for methods in found["paths"].values():
+            for operation in methods.values():
+                for status, response in operation["responses"].items():
+                    content = response.get("content", {})
+                    if status >= 400 and JSON in content:
+                        content[MEDIA_TYPE] = content.pop(JSON)
+        return found
+
+
+def install(api: NinjaAPI, prefix: str = "") -> NinjaAPI:
+    """Add Roost's routes, and its answers to what is refused, to an API; returns it.
+
+    A product's own API keeps its own parser and its own limits on bodies; `StrictParser` and `guarded` are Roost's.
+    """
+    for router in ROUTERS:
+        api.add_router(prefix, router)
+    handle_all(api)
+    return api
+
+
+def make() -> NinjaAPI:
+    """Return Roost's own API."""
+    api = RoostAPI(
+        title="Roost",
+        version=VERSION,
+        description="Durable work: enqueue it, watch it, and decide what becomes of it.",
+        urls_namespace=SPACE,
+        openapi_url=None,
+        docs_url=None,
+        parser=StrictParser(),
+        servers=[{"url": SERVER}],
+    )
+    return install(api)
+
+
+api = make()
+
+
+@cache
+def _description() -> Any:
+    """Return the description; making it takes a while, and nobody has to say who they are to ask for it."""
+    return api.get_openapi_schema()
+
+
+def describe(request: HttpRequest) -> HttpResponse:
+    """Answer with the OpenAPI description of this API where it is mounted."""
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    mounted = request.path.removesuffix("/openapi.json")
+    return JsonResponse({**_description(), "servers": [{"url": mounted}]})
+
+
+def patterns() -> list[URLPattern]:
+    """Return the addresses, each behind the guard, and the one that answers for all that are none."""
+    routes, _app, _space = api.urls
+    found = [
+        path(str(route.pattern), guarded(route.callback), name=route.name)
+        for route in routes
+        if isinstance(route, URLPattern) and route.name != "api-root"
+    ]
+    known = path("openapi.json", guarded(describe), name="openapi")
+    return [known, *found, re_path(r"^.*$", guarded(unknown), name="unknown")]

@@ -1,0 +1,60 @@
+"""ETag, If-Match, If-None-Match, Idempotency-Key: the item as the caller saw it, and the request that came before."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from console.api.problems import Refusal
+from runtime.models import WorkItem
+
+_TAG = re.compile(r'(?:W/)?"(\d{1,18})"\Z')
+MAX_KEY = 200
+
+
+def etag(item: WorkItem) -> str:
+    """Return the item's ETag: the number of its last write."""
+    return f'"{item.row_version}"'
+
+
+def expected(request: HttpRequest) -> int | None:
+    """Return the row_version that If-Match names, None where it is not sent or says `*`. Raises `Refusal` (400)."""
+    sent = request.headers.get("If-Match", "").strip()
+    if sent in ("", "*"):
+        return None
+    found = _TAG.match(sent)
+    if found is None:
+        raise Refusal(400, "bad_if_match", 'If-Match is none of our ETags: send one, such as "7".')
+    return int(found[1])
+
+
+def unchanged(request: HttpRequest, item: WorkItem) -> bool:
+    """Say whether the caller has the item as it is, by If-None-Match."""
+    sent = request.headers.get("If-None-Match", "")
+    return etag(item) in [tag.strip().removeprefix("W/") for tag in sent.split(",")]
+
+
+def key_of(request: HttpRequest) -> str | None:
+    """Return the Idempotency-Key. Raises `Refusal` (422) for one that is empty or too long."""
+    sent = request.headers.get("Idempotency-Key")
+    if sent is None:
+        return None
+    if not sent.strip() or len(sent) > MAX_KEY:
+        told = f"Idempotency-Key must have 1 to {MAX_KEY} characters."
+        raise Refusal(422, "invalid", told, errors=[{"field": "header.Idempotency-Key", "message": told}])
+    return sent.strip()
+
+
+def tagged(response: HttpResponse, item: WorkItem) -> None:
+    """Give an answer the item's ETag."""
+    response.headers["ETag"] = etag(item)
+
+
+def located(request: HttpRequest, response: HttpResponse, item: uuid.UUID) -> None:
+    """Give an answer the address of the item."""
+    match = request.resolver_match
+    space = f"{match.namespace}:" if match is not None and match.namespace else ""
+    response.headers["Location"] = reverse(f"{space}getWorkItem", kwargs={"item_id": item})

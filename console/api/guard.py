@@ -1,0 +1,87 @@
+"""Stand before every address of the API: look at the body before it is read, and see that every answer is a problem
+or a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+
+from console.api.problems import MEDIA_TYPE, Refusal, problem
+from runtime.conf import settings as roost
+
+JSON = "application/json"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+View = Callable[..., HttpResponse]
+
+
+def guarded(view: View) -> View:
+    """Return the view behind the guard.
+
+    Sessions are checked by the API itself, CSRF tokens with them; a LoginRequiredMiddleware would answer tokens with a
+    redirect. ATOMIC_REQUESTS does not hold: operations open their transactions, and who waits must hold none.
+    """
+
+    @wraps(view)
+    def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            _take_body(request)
+        except Refusal as refusal:
+            return _finished(refusal.response)
+        return _finished(view(request, *args, **kwargs))
+
+    for alias in connections.settings:
+        transaction.non_atomic_requests(using=alias)(guard)
+    return csrf_exempt(login_not_required(guard))
+
+
+def unknown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Answer an address that is none."""
+    return problem(404, "not_found", "There is nothing at this address.")
+
+
+def _take_body(request: HttpRequest) -> None:
+    """Read no more than may come. Raises `Refusal`: 400, 413, 415."""
+    if request.method not in WITH_BODY:
+        return
+    most: int = roost.API_MAX_BODY_BYTES
+    if _length(request) > most:
+        raise _too_large(most)
+    try:
+        body = bytes(request.read(most + 1))
+    except UnreadablePostError:
+        raise Refusal(400, "bad_request", "The body did not arrive.") from None
+    if len(body) > most:
+        raise _too_large(most)
+    if body and request.content_type != JSON:
+        raise Refusal(415, "unsupported_media_type", f"Send {JSON}.", headers={"Accept": JSON})
+    # Django would read it again, and refuse it by a limit that is about forms.
+    request._body = body
+
+
+def _length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise Refusal(400, "bad_request", "Content-Length is no number.") from None
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, "too_large", f"At most {most} bytes are taken.")
+
+
+def _finished(response: HttpResponse) -> HttpResponse:
+    if response.status_code == 405 and response.get("Content-Type") != MEDIA_TYPE:
+        allowed = response.get("Allow", "")
+        told = f"This address takes {allowed or 'no such method'}."
+        response = problem(405, "method_not_allowed", told, headers={"Allow": allowed})
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response

@@ -1,0 +1,304 @@
+"""Read and set what operators configure while work runs: limits, schedules, triggers, webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja.params import functions as param
+from ninja.responses import Status
+
+from console.api.callers import Caller, caller_of
+from console.api.reach import require_named
+from console.api.routes import new_router, route
+from console.api.schemas.items import ItemHead
+from console.api.schemas.rows import (
+    LimitIn,
+    LimitOut,
+    Limits,
+    RotateIn,
+    ScheduleIn,
+    ScheduleOut,
+    Schedules,
+    SecretOut,
+    Targets,
+    TriggerIn,
+    TriggerOut,
+    Triggers,
+    WebhookOut,
+    Webhooks,
+)
+from runtime import clock
+from runtime.exceptions import NotFound
+from runtime.models import Schedule
+from runtime.operations.limits import remove_limit, set_limit
+from runtime.operations.schedule_moves import pause_schedule, resume_schedule, run_schedule
+from runtime.operations.schedules import find_schedule, remove_schedule, set_schedule
+from runtime.operations.triggers import remove_trigger, set_trigger
+from runtime.operations.webhooks import remove_webhook, rotate_secret, turn_webhook
+from runtime.queries import limits, schedules, targets, triggers, webhooks
+from runtime.store import work_database
+
+router = new_router("configuration")
+
+A_SCHEDULE = "/schedules/{namespace}/{name}"
+A_WEBHOOK = "/webhooks/{namespace}/{name}"
+
+
+@route(router, "GET", "/limits", "listLimits", gives={200: Limits}, permission="view_limit", everywhere=True)
+def list_limits(request: HttpRequest) -> dict[str, Any]:
+    """List limits by name, with what runs under them."""
+    names = [name for name in LimitOut.model_fields if name not in ("running", "steps_allowed_now")]
+    told = [
+        {name: getattr(view.limit, name) for name in names}
+        | {"running": view.running, "steps_allowed_now": view.tokens}
+        for view in limits.views()
+    ]
+    return {"limits": told}
+
+
+@route(router, "PUT", "/limits/{name}", "setLimit", gives={200: LimitOut}, permission="change_limit", everywhere=True)
+def put_limit(request: HttpRequest, name: str, body: LimitIn) -> Any:
+    """Make a limit, or change one; it holds from the next claim on."""
+    return set_limit(name, by=caller_of(request).by, **body.given)
+
+
+@route(
+    router,
+    "DELETE",
+    "/limits/{name}",
+    "removeLimit",
+    gives={204: None},
+    permission="delete_limit",
+    everywhere=True,
+    refuses=(404,),
+)
+def delete_limit(request: HttpRequest, name: str) -> Status[None]:
+    """Remove a limit."""
+    remove_limit(name, by=caller_of(request).by)
+    return Status(204, None)
+
+
+@route(router, "GET", "/schedules", "listSchedules", gives={200: Schedules}, permission="view_schedule")
+def list_schedules(request: HttpRequest, namespace: str = param.Query("", max_length=100)) -> dict[str, Any]:
+    """List schedules, with their next runs."""
+    caller = caller_of(request)
+    views = schedules.views(namespaces=caller.within(namespace))
+    return {"schedules": [_schedule(view, caller) for view in views]}
+
+
+def _schedule(view: schedules.ScheduleView, caller: Caller) -> dict[str, Any]:
+    told = {"times": view.times, "next_runs": list(view.next_runs), "trouble": view.trouble}
+    names = [name for name in ScheduleOut.model_fields if name not in told]
+    shown = {name: getattr(view.schedule, name) for name in names} | told
+    return shown if caller.reads_payload else shown | {"payload": None}
+
+
+def _viewed(row: Schedule, caller: Caller) -> dict[str, Any]:
+    return _schedule(schedules.view(row, clock.now(work_database())), caller)
+
+
+@route(router, "GET", A_SCHEDULE, "getSchedule", gives={200: ScheduleOut}, permission="view_schedule", refuses=(404,))
+def get_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
+    """Read a schedule."""
+    require_named(request, namespace, "schedule", name)
+    return _viewed(find_schedule(name, namespace=namespace, using=work_database()), caller_of(request))
+
+
+@route(router, "PUT", A_SCHEDULE, "setSchedule", gives={200: ScheduleOut}, permission="change_schedule")
+def put_schedule(request: HttpRequest, namespace: str, name: str, body: ScheduleIn) -> dict[str, Any]:
+    """Make a schedule, or change one; new times hold from now on."""
+    caller = caller_of(request)
+    said = {key: value for key, value in body.given.items() if value is not None or key == "payload"}
+    return _viewed(set_schedule(name, namespace=caller.namespace(namespace), by=caller.by, **said), caller)
+
+
+@route(router, "DELETE", A_SCHEDULE, "removeSchedule", gives={204: None}, permission="delete_schedule", refuses=(404,))
+def delete_schedule(request: HttpRequest, namespace: str, name: str) -> Status[None]:
+    """Remove a schedule; what it has enqueued stays."""
+    require_named(request, namespace, "schedule", name)
+    remove_schedule(name, namespace=namespace, by=caller_of(request).by)
+    return Status(204, None)
+
+
+@route(
+    router,
+    "POST",
+    f"{A_SCHEDULE}/pause",
+    "pauseSchedule",
+    gives={200: ScheduleOut},
+    permission="change_schedule",
+    refuses=(404, 409),
+)
+def stop_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
+    """Keep a schedule from firing."""
+    require_named(request, namespace, "schedule", name)
+    caller = caller_of(request)
+    return _viewed(pause_schedule(name, namespace=namespace, by=caller.by), caller)
+
+
+@route(
+    router,
+    "POST",
+    f"{A_SCHEDULE}/resume",
+    "resumeSchedule",
+    gives={200: ScheduleOut},
+    permission="change_schedule",
+    refuses=(404, 409),
+)
+def restart_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
+    """Let a paused schedule fire again."""
+    require_named(request, namespace, "schedule", name)
+    caller = caller_of(request)
+    return _viewed(resume_schedule(name, namespace=namespace, by=caller.by), caller)
+
+
+@route(
+    router,
+    "POST",
+    f"{A_SCHEDULE}/run",
+    "runSchedule",
+    gives={201: ItemHead},
+    permission="run_schedule",
+    refuses=(404,),
+)
+def fire_schedule(request: HttpRequest, namespace: str, name: str) -> Status[Any]:
+    """Enqueue what a schedule enqueues, now, beside its own times."""
+    require_named(request, namespace, "schedule", name)
+    return Status(201, run_schedule(name, namespace=namespace, by=caller_of(request).by))
+
+
+@route(router, "GET", "/triggers", "listTriggers", gives={200: Triggers}, permission="view_trigger", everywhere=True)
+def list_triggers(request: HttpRequest) -> dict[str, Any]:
+    """List triggers, rows and those of the settings."""
+    return {"triggers": [{**view.values, "source": view.source} for view in triggers.views()]}
+
+
+@route(
+    router,
+    "PUT",
+    "/triggers/{name}",
+    "setTrigger",
+    gives={200: TriggerOut},
+    permission="change_trigger",
+    everywhere=True,
+)
+def put_trigger(request: HttpRequest, name: str, body: TriggerIn) -> dict[str, Any]:
+    """Make a trigger, or change one; it holds within a second."""
+    row = set_trigger(name, by=caller_of(request).by, **body.given)
+    return {name: getattr(row, name) for name in TriggerOut.model_fields if name != "source"} | {"source": "row"}
+
+
+@route(
+    router,
+    "DELETE",
+    "/triggers/{name}",
+    "removeTrigger",
+    gives={204: None},
+    permission="delete_trigger",
+    everywhere=True,
+    refuses=(404,),
+)
+def delete_trigger(request: HttpRequest, name: str) -> Status[None]:
+    """Remove a trigger; what it has enqueued stays."""
+    remove_trigger(name, by=caller_of(request).by)
+    return Status(204, None)
+
+
+@route(router, "GET", "/webhooks", "listWebhooks", gives={200: Webhooks}, permission="view_webhook")
+def list_webhooks(request: HttpRequest, namespace: str = param.Query("", max_length=100)) -> dict[str, Any]:
+    """List webhooks and what they got."""
+    within = caller_of(request).within(namespace)
+    views = [view for view in webhooks.views() if within is None or view.values["namespace"] in within]
+    return {"webhooks": [_webhook(view) for view in views]}
+
+
+def _webhook(view: webhooks.WebhookView) -> dict[str, Any]:
+    return {**view.values, "path": view.path, "source": view.source, "trouble": view.trouble}
+
+
+def _one_webhook(namespace: str, name: str) -> dict[str, Any]:
+    for view in webhooks.views():
+        if (view.values["namespace"], view.values["name"]) == (namespace, name):
+            return _webhook(view)
+    raise NotFound(f"There is no webhook {name!r} in the namespace {namespace!r}.")
+
+
+@route(router, "GET", A_WEBHOOK, "getWebhook", gives={200: WebhookOut}, permission="view_webhook", refuses=(404,))
+def get_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
+    """Read a webhook."""
+    require_named(request, namespace, "webhook", name)
+    return _one_webhook(namespace, name)
+
+
+@route(
+    router,
+    "POST",
+    f"{A_WEBHOOK}/enable",
+    "enableWebhook",
+    gives={200: WebhookOut},
+    permission="change_webhook",
+    refuses=(404, 409),
+)
+def enable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
+    """Take deliveries again."""
+    require_named(request, namespace, "webhook", name)
+    turn_webhook(name, enabled=True, namespace=namespace, by=caller_of(request).by)
+    return _one_webhook(namespace, name)
+
+
+@route(
+    router,
+    "POST",
+    f"{A_WEBHOOK}/disable",
+    "disableWebhook",
+    gives={200: WebhookOut},
+    permission="change_webhook",
+    refuses=(404, 409),
+)
+def disable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
+    """Take no more deliveries."""
+    require_named(request, namespace, "webhook", name)
+    turn_webhook(name, enabled=False, namespace=namespace, by=caller_of(request).by)
+    return _one_webhook(namespace, name)
+
+
+@route(
+    router,
+    "POST",
+    f"{A_WEBHOOK}/rotate",
+    "rotateWebhook",
+    gives={200: SecretOut},
+    permission="change_webhook",
+    refuses=(404, 409),
+)
+def rotate_webhook(
+    request: HttpRequest, namespace: str, name: str, body: RotateIn = param.Body(RotateIn())
+) -> dict[str, Any]:
+    """Give a webhook a new secret, shown this once; the old one stays good for a while."""
+    require_named(request, namespace, "webhook", name)
+    issued = rotate_secret(name, namespace=namespace, keep=body.keep, by=caller_of(request).by)
+    return {"name": name, "secret": issued.secret}
+
+
+@route(router, "DELETE", A_WEBHOOK, "removeWebhook", gives={204: None}, permission="delete_webhook", refuses=(404,))
+def delete_webhook(request: HttpRequest, namespace: str, name: str) -> Status[None]:
+    """Remove a webhook; what it has enqueued stays."""
+    require_named(request, namespace, "webhook", name)
+    remove_webhook(name, namespace=namespace, by=caller_of(request).by)
+    return Status(204, None)
+
+
+@route(
+    router,
+    "GET",
+    "/webhook-targets",
+    "listTargets",
+    gives={200: Targets},
+    permission="view_webhooktarget",
+    everywhere=True,
+)
+def list_targets(request: HttpRequest) -> dict[str, Any]:
+    """List who is called when items end or wait."""
+    told = [{**view.values, "server": view.server, "trouble": view.trouble} for view in targets.views()]
+    return {"targets": told}

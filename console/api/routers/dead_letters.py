@@ -1,0 +1,128 @@
+"""Look at dead letters, and treat them, one by one or all that failed alike."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query
+from ninja.params import functions as param
+
+from console.api.callers import Caller, caller_of
+from console.api.pagination import Paging, after_id, cursor
+from console.api.reach import item_of
+from console.api.reading import bounded
+from console.api.routes import new_router, route
+from console.api.schemas.items import ItemPage
+from console.api.schemas.rows import LetterFilters, LetterGroups
+from console.api.schemas.verbs import Letters, Treated
+from runtime.exceptions import InvalidInput, RoostError
+from runtime.operations.acknowledge import Acknowledge
+from runtime.operations.base import OnItem
+from runtime.operations.redrive import Redrive
+from runtime.queries import dead
+from runtime.queries.dead import DeadFilter
+from runtime.queries.windows import WINDOW
+
+router = new_router("dead letters")
+
+VIEW = "view_workitem"
+AT_ONCE = 500
+"""Dead letters that one request treats at most."""
+FILTERS = ("namespace", "engine", "fingerprint", "category", "failed_because")
+
+
+def _wanted(caller: Caller, filters: LetterFilters) -> DeadFilter:
+    return DeadFilter(
+        engine=filters.engine,
+        reason=filters.reason,
+        fingerprint=filters.fingerprint,
+        category=filters.category,
+        acknowledged=filters.acknowledged,
+        within=caller.within(filters.namespace),
+    )
+
+
+@route(router, "GET", "/dead-letters", "listDeadLetters", gives={200: ItemPage}, permission=VIEW)
+def list_letters(request: HttpRequest, filters: Query[LetterFilters], paging: Query[Paging]) -> dict[str, Any]:
+    """List dead letters, newest first; those that nobody acknowledged, unless said otherwise."""
+    wanted = _wanted(caller_of(request), filters)
+    page = dead.page(wanted, before=after_id(paging.cursor), limit=paging.limit)
+    return {"items": page.rows, "next": cursor(page.rows[-1].pk if page.rows else None, more=page.more)}
+
+
+@route(router, "GET", "/dead-letters/groups", "groupDeadLetters", gives={200: LetterGroups}, permission=VIEW)
+def group_letters(
+    request: HttpRequest, filters: Query[LetterFilters], limit: int = param.Query(50, ge=1, le=200)
+) -> dict[str, Any]:
+    """Group dead letters by what went wrong, the largest group first; the newest 10,000 are looked at."""
+    caller = caller_of(request)
+    page = dead.groups(_wanted(caller, filters), limit=limit, newest_of=WINDOW)
+    hidden = {} if caller.reads_payload else {"message": ""}
+    told = [{name: getattr(group, name) for name in group.__slots__} | hidden for group in page.rows]
+    return {"groups": told, "more": page.more}
+
+
+@route(
+    router, "POST", "/dead-letters/redrive", "redriveDeadLetters", gives={200: Treated}, permission=Redrive.permission
+)
+def redrive_letters(request: HttpRequest, body: Letters) -> dict[str, Any]:
+    """Bring dead letters back, up to 500 at once, each in a transaction of its own."""
+    return _treat(request, body, Redrive)
+
+
+@route(
+    router,
+    "POST",
+    "/dead-letters/acknowledge",
+    "acknowledgeDeadLetters",
+    gives={200: Treated},
+    permission=Acknowledge.permission,
+)
+def acknowledge_letters(request: HttpRequest, body: Letters) -> dict[str, Any]:
+    """Acknowledge dead letters, up to 500 at once, with a reason."""
+    return _treat(request, body, Acknowledge)
+
+
+def _treat(request: HttpRequest, body: Letters, operation: type[OnItem]) -> dict[str, Any]:
+    caller = caller_of(request)
+    operation(uuid.UUID(int=0), by=caller.by, reason=body.reason)  # a bad reason is refused before anything is done
+    with bounded():
+        named, more = _named(caller, body)
+    moved: list[uuid.UUID] = []
+    refused: list[dict[str, Any]] = []
+    for item in named:
+        _each(item, lambda one: operation(one, by=caller.by, reason=body.reason), request, moved, refused)
+    return {"moved": moved, "refused": refused, "more": more}
+
+
+def _each(
+    item: uuid.UUID,
+    make: Callable[[uuid.UUID], OnItem],
+    request: HttpRequest,
+    moved: list[uuid.UUID],
+    refused: list[dict[str, Any]],
+) -> None:
+    try:
+        with bounded():
+            item_of(request, item)
+        make(item).execute()
+    except RoostError as error:
+        refused.append({"id": item, "code": error.code, "detail": str(error)})
+    else:
+        moved.append(item)
+
+
+def _named(caller: Caller, body: Letters) -> tuple[list[uuid.UUID], bool]:
+    """Return the items that are meant. Raises `InvalidInput` unless one way of choosing is used: nothing is not all."""
+    said = {name: getattr(body, name) for name in FILTERS if getattr(body, name)}
+    if bool(body.ids) == bool(said):
+        raise InvalidInput(f"Say which dead letters: ids, or one of {', '.join(FILTERS)}.", field="ids")
+    if body.ids:
+        return list(dict.fromkeys(body.ids)), False
+    said["reason"] = said.pop("failed_because", "")
+    within = caller.within(said.pop("namespace", ""))
+    page = dead.page(DeadFilter(acknowledged=False, within=within, **said), limit=AT_ONCE)
+    return [item.pk for item in page.rows], page.more

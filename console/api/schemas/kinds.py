@@ -1,0 +1,31 @@
+"""The kinds of values in requests: JSON's own, nothing taken for something else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from ninja import Schema
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
+
+
+def _must_be_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("a time is a text, such as 2030-01-31T12:00:00Z")
+    return value
+
+
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_must_be_text)]
+
+
+class Asked(Schema):
+    """A body: what it does not know it refuses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was said; what was left out is not there."""
+        return {name: getattr(self, name) for name in self.model_fields_set}

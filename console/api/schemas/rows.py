@@ -1,0 +1,319 @@
+"""Dead letters, engines, workers and what is configured."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from ninja import Schema
+from pydantic import Field
+
+from console.api.schemas.kinds import Asked, Flag, Moment, Number, Whole
+
+
+class LetterFilters(Schema):
+    """Which dead letters; what is left out does not narrow."""
+
+    namespace: str = Field("", max_length=100)
+    engine: str = Field("", max_length=100)
+    reason: str = Field("", max_length=100)
+    fingerprint: str = Field("", max_length=64)
+    category: str = Field("", max_length=20)
+    acknowledged: bool | None = Field(False, description="Those that were acknowledged; others if left out.")
+
+
+class LetterGroup(Schema):
+    """Dead letters that failed in the same way; `message` is one of theirs, empty without roost.view_payload."""
+
+    namespace: str
+    engine: str
+    reason: str
+    fingerprint: str
+    message: str
+    count: int
+    first: dt.datetime | None
+    last: dt.datetime | None
+
+
+class LetterGroups(Schema):
+    """Groups, the largest first."""
+
+    groups: list[LetterGroup]
+    more: bool
+
+
+class EngineOut(Schema):
+    """An engine that is registered; `loads` says whether it can run here."""
+
+    name: str
+    loads: bool
+    version: str
+    lane: str
+    state_schema: int
+    payload_schema: dict[str, Any] | None
+
+
+class Engines(Schema):
+    """Engines by name."""
+
+    engines: list[EngineOut]
+
+
+class WorkerOut(Schema):
+    """A worker process, and what is known of it now."""
+
+    id: uuid.UUID
+    host: str
+    pid: int
+    state: str
+    desired_state: str
+    engines: list[str]
+    pools: list[str]
+    capacity: int
+    running: int
+    alive: bool
+    beat_age: float
+    started_at: dt.datetime
+
+
+class Workers(Schema):
+    """Workers, newest first."""
+
+    workers: list[WorkerOut]
+
+
+class ClaimOut(Schema):
+    """An item that holds, or wants, a resource."""
+
+    item: uuid.UUID
+    engine: str
+    state: str
+    mode: str
+    units: int
+    scope: str
+    since: dt.datetime
+    worker: uuid.UUID | None
+    worker_name: str
+
+
+class ResourceOut(Schema):
+    """A resource with its holders and its waiters, in the order they came."""
+
+    namespace: str
+    key: str
+    capacity: int
+    holders: list[ClaimOut]
+    waiters: list[ClaimOut]
+
+
+class ResourcePage(Schema):
+    """Resources by key."""
+
+    resources: list[ResourceOut]
+    next: str | None
+
+
+class CapacityIn(Asked):
+    """Units that may be held at once."""
+
+    capacity: Whole
+
+
+class CapacityOut(Schema):
+    """A resource and its room."""
+
+    namespace: str
+    key: str
+    capacity: int
+
+
+class LimitIn(Asked):
+    """A limit; what is left out stays as it is, or has its default."""
+
+    namespace: str = ""
+    engine: str = ""
+    fair_key: str = ""
+    pool: str = ""
+    concurrency: Whole | None = None
+    rate: Whole | None = None
+    per_seconds: Number = 1.0
+    burst: Whole | None = None
+    enabled: Flag = True
+    note: str = ""
+
+
+class LimitOut(Schema):
+    """A limit and what runs under it; null while it is disabled."""
+
+    name: str
+    namespace: str
+    engine: str
+    fair_key: str
+    pool: str
+    concurrency: int | None
+    rate: int | None
+    per_seconds: float
+    burst: int | None
+    enabled: bool
+    note: str
+    running: int | None = None
+    steps_allowed_now: float | None = None
+
+
+class Limits(Schema):
+    """Limits by name."""
+
+    limits: list[LimitOut]
+
+
+class ScheduleIn(Asked):
+    """A schedule; what is left out stays as it is, or has its default. One of cron, every and at says when."""
+
+    engine: str = ""
+    payload: Any = None
+    options: dict[str, Any] = {}
+    cron: str | None = None
+    timezone: str = "UTC"
+    every: Number | None = None
+    start_at: Moment | None = None
+    at: Moment | None = None
+    catch_up: str = "one"
+    time_field: str = ""
+    enabled: Flag = True
+    note: str = ""
+
+
+class ScheduleOut(Schema):
+    """A schedule and what it does next; `payload` is null without the permission roost.view_payload."""
+
+    namespace: str
+    name: str
+    engine: str
+    payload: Any = None
+    options: dict[str, Any]
+    kind: str
+    cron: str
+    timezone: str
+    every: float | None
+    anchor: dt.datetime | None
+    catch_up: str
+    time_field: str
+    enabled: bool
+    note: str
+    last_run: dt.datetime | None
+    row_version: int
+    times: str
+    next_runs: list[dt.datetime]
+    trouble: str
+
+
+class Schedules(Schema):
+    """Schedules by namespace and name."""
+
+    schedules: list[ScheduleOut]
+
+
+class TriggerIn(Asked):
+    """A trigger; what is left out stays as it is, or has its default."""
+
+    namespace: str = ""
+    engine: str = ""
+    on: str = "done"
+    condition: str = ""
+    target: str = ""
+    payload: Any = None
+    options: dict[str, Any] = {}
+    enabled: Flag = True
+    note: str = ""
+
+
+class TriggerOut(Schema):
+    """A trigger; `source` says whether it is a row or stands in the settings."""
+
+    name: str
+    namespace: str
+    engine: str
+    on: str
+    condition: str
+    target: str
+    payload: Any = None
+    options: dict[str, Any]
+    enabled: bool
+    source: str
+
+
+class Triggers(Schema):
+    """Triggers by name."""
+
+    triggers: list[TriggerOut]
+
+
+class WebhookOut(Schema):
+    """A webhook and what it got; never its secret."""
+
+    namespace: str
+    name: str
+    path: str
+    engine: str
+    verifier: str
+    enabled: bool
+    source: str
+    trouble: str
+    accepted_total: int = 0
+    repeated_total: int = 0
+    refused_total: int = 0
+
+
+class Webhooks(Schema):
+    """Webhooks by namespace and name."""
+
+    webhooks: list[WebhookOut]
+
+
+class RotateIn(Asked):
+    """Seconds for which the old secret stays good."""
+
+    keep: Number = 24 * 3600.0
+
+
+class SecretOut(Schema):
+    """A new secret, shown this once."""
+
+    name: str
+    secret: str
+
+
+class TargetOut(Schema):
+    """Who is called when items end or wait, and what became of it; never the address's path, nor the secret."""
+
+    name: str
+    server: str
+    events: list[str]
+    namespace: str
+    engine: str
+    enabled: bool
+    delivered_total: int
+    failed_total: int
+    trouble: str
+
+
+class Targets(Schema):
+    """Webhook targets by name."""
+
+    targets: list[TargetOut]
+
+
+class Count(Schema):
+    """How many items are in a state: exact, about, or at least that many."""
+
+    state: str
+    count: int
+    kind: str
+
+
+class Stats(Schema):
+    """Items by state, in a namespace or in all."""
+
+    namespace: str
+    states: list[Count]

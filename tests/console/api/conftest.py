@@ -1,0 +1,85 @@
+"""Callers of the API in tests, and how they call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from runtime import tokens
+from runtime.operations import token_use
+from runtime.operations.tokens import create_token
+
+ROOT = "/roost/api/v1"
+ALL = sorted(tokens.PERMISSIONS)
+
+
+class Api:
+    """Somebody who calls with a token, or without one."""
+
+    def __init__(self, token: str = "") -> None:
+        self.client = Client(raise_request_exception=False)
+        self.token = token
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Send a request, its body as JSON unless it is bytes; headers as `if_match="…"`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        kind = sent.pop("content-type", "application/json")
+        return self.client.generic(method, f"{ROOT}{path}", content, content_type=kind, headers=sent)
+
+    def get(self, path: str, **headers: str) -> Any:
+        """GET."""
+        return self.call("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        """POST."""
+        return self.call("POST", path, body, **headers)
+
+
+Caller = Callable[..., Api]
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """Have nobody counted or noted yet."""
+    cache.clear()
+    token_use.forget()
+
+
+@pytest.fixture
+def caller(db: None) -> Caller:
+    """Make callers: `caller("read", "enqueue", namespaces=["ours"])`; without scopes they may do everything."""
+    made: list[str] = []
+
+    def make(*scopes: str, namespaces: tuple[str, ...] = ("*",)) -> Api:
+        made.append(f"caller-{len(made)}")
+        return Api(create_token(made[-1], scopes=scopes or ALL, namespaces=namespaces).text)
+
+    return make
+
+
+@pytest.fixture
+def api(caller: Caller) -> Api:
+    """Give a caller who may do everything everywhere."""
+    return caller()
+
+
+def problem(response: Any, status: int, code: str = "") -> dict[str, Any]:
+    """Return the problem that an answer must be."""
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    told: dict[str, Any] = response.json()
+    assert told["status"] == status
+    assert told["type"] == f"urn:roost:problem:{told['code']}"
+    assert told["title"]
+    assert told["detail"]
+    if code:
+        assert told["code"] == code
+    return told

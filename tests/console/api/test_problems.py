@@ -1,0 +1,156 @@
+"""Whatever is refused is told as a problem, and nothing from inside."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from runtime.models import WorkItem
+from runtime.queries import items
+from tests.console.api.conftest import ROOT, Api, problem
+
+pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
+ITEM = {"engine": "counter", "payload": {"count_to": 1}}
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/work-items/", "/work-items/not-an-id", "/work-items/1/cancel"])
+def test_an_address_that_is_none_is_a_problem(path: str, api: Api) -> None:
+    problem(api.get(path), 404, "not_found")
+
+
+def test_an_item_that_is_not_there_is_a_problem(api: Api) -> None:
+    problem(api.get(f"/work-items/{uuid.uuid4()}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "OPTIONS", "TRACE"])
+def test_a_method_that_is_none_is_a_problem(method: str, api: Api) -> None:
+    answer = api.call(method, "/work-items")
+    problem(answer, 405, "method_not_allowed")
+    assert set(answer["Allow"].split(", ")) == {"GET", "POST"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff",
+        b'{"engine": "counter", "payload": NaN}',
+        b'{"engine": "counter", "payload": "\\u0000"}',
+        b'{"engine": "counter", "payload": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"engine": "counter", "payload": ' + b"[" * 500 + b"]" * 500 + b"}",
+        b"1" * 5000,
+    ],
+    ids=["cut", "no text", "nan", "nul", "surrogate", "deepest", "deep", "number"],
+)
+def test_what_is_no_plain_json_is_a_problem(body: bytes, api: Api) -> None:
+    problem(api.post("/work-items", body), 400, "bad_json")
+    assert not WorkItem.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_another_kind_of_body_is_a_problem(kind: str, api: Api) -> None:
+    problem(api.call("POST", "/work-items", b"a=b", content_type=kind), 415, "unsupported_media_type")
+
+
+def test_a_body_that_is_too_large_is_not_read(api: Api, settings: Any) -> None:
+    settings.ROOST_API_MAX_BODY_BYTES = 1000
+    problem(api.post("/work-items", {**ITEM, "relation": "x" * 1000}), 413, "too_large")
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10  # is about forms
+    assert api.post("/work-items", ITEM).status_code == 201
+
+
+def test_a_payload_that_is_too_large_is_a_problem(api: Api, settings: Any) -> None:
+    settings.ROOST_MAX_PAYLOAD_BYTES = 1000
+    problem(api.post("/work-items", {"engine": "counter", "payload": "x" * 1001}), 413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("body", None),
+        ("body", []),
+        ("body.engine", {"payload": 1}),
+        ("body.engine", {"engine": 1}),
+        ("body.engine", {"engine": "unheard"}),
+        ("body.payload.count_to", {"engine": "counter", "payload": {}}),
+        ("body.priority", {**ITEM, "priority": "5"}),
+        ("body.priority", {**ITEM, "priority": True}),
+        ("body.priority", {**ITEM, "priority": 10**6}),
+        ("body.run_at", {**ITEM, "run_at": 5}),
+        ("body.run_at", {**ITEM, "run_at": "2030-01-01T00:00:00"}),
+        ("body.colour", {**ITEM, "colour": "red"}),
+        ("body.resources[0]", {**ITEM, "resources": [{}]}),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_told_at_its_field(field: str, body: Any, api: Api) -> None:
+    told = problem(api.post("/work-items", body), 422)
+    assert any(error["field"].startswith(field) for error in told["errors"]), told
+    assert not WorkItem.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "query"),
+    [
+        ("query.limit", "limit=0"),
+        ("query.limit", "limit=201"),
+        ("query.limit", "limit=x"),
+        ("query.stat", "stat=failed"),
+        ("cursor", "cursor=nonsense"),
+        ("cursor", "cursor=é"),
+        ("state", "state=lost"),
+        ("query.parent", "parent=1"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_told(field: str, query: str, api: Api) -> None:
+    told = problem(api.get(f"/work-items?{query}"), 422)
+    assert any(field in error["field"] for error in told["errors"]), told
+
+
+def test_what_fails_inside_is_not_told(api: Api, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(items, "page", fail)
+    answer = api.get("/work-items")
+    problem(answer, 500, "internal")
+    assert "hunter2" not in answer.content.decode()
+    assert "hunter2" in caplog.text
+
+
+def test_a_database_that_is_gone_is_a_problem_to_come_again_with(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise OperationalError("the server at 10.0.0.1 is gone")
+
+    monkeypatch.setattr(items, "page", fail)
+    answer = api.get("/work-items")
+    assert "10.0.0.1" not in problem(answer, 503, "unavailable")["detail"]
+    assert answer["Retry-After"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no time limit of a statement")
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_that_takes_too_long_is_ended(api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(*args: Any, **options: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+
+    monkeypatch.setattr(items, "page", sleep)
+    settings.ROOST_API_STATEMENT_MS = 50
+    problem(api.get("/work-items"), 503, "too_slow")
+
+
+def test_no_answer_is_kept_or_taken_for_something_else(api: Api) -> None:
+    for answer in (api.get("/work-items"), api.get("/nowhere"), api.post("/work-items", ITEM)):
+        assert answer["Cache-Control"] == "no-store"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_description_is_for_everybody_and_names_where_it_is_served(db: None) -> None:
+    answer = Api().get("/openapi.json")
+    assert answer.status_code == 200
+    assert json.loads(answer.content)["servers"] == [{"url": ROOT}]
