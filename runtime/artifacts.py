@@ -1,6 +1,7 @@
 """Keep bytes under the name of their own hash in the Django storage `STORAGES[ROOST_ARTIFACT_STORAGE]`.
 
-Content with sha256 `abcd…` lives at `ab/cd/abcd…` and is never changed, so writing it twice is the same as once.
+Content with sha256 `abcd…` lives at `ab/cd/abcd…` and is never changed, so writing it twice is the same as once. Where
+it is stored again while its removal is under way, it lives at `ab/cd/abcd…-0123abcd`, a name of its own.
 A storage (a folder, a bucket with its prefix) belongs to one work database: what that database does not know is
 swept. This module knows files only; `runtime.store.blobs` keeps the rows that say who needs them.
 
@@ -16,6 +17,7 @@ import hashlib
 import mimetypes
 import os
 import re
+import secrets
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +46,10 @@ OF_KIND = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """Content that was checked and hashed, and the description of the artifact it shall become."""
+    """Content that was checked and hashed, and the description of the artifact it shall become.
+
+    `copy` tells a copy of it from an earlier one of which nobody knows when it will be gone; mostly there is none.
+    """
 
     content: bytes
     sha256: str
@@ -52,6 +57,7 @@ class Prepared:
     kind: str
     content_type: str
     metadata: str
+    copy: str = ""
 
     @property
     def size(self) -> int:
@@ -61,12 +67,22 @@ class Prepared:
     @property
     def path(self) -> str:
         """Name in the storage."""
-        return path_of(self.sha256)
+        return path_of(self.sha256, self.copy)
 
 
-def path_of(sha256: str) -> str:
+def path_of(sha256: str, copy: str = "") -> str:
     """Return the storage's name for content with that hash."""
-    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}{copy and f'-{copy}'}"
+
+
+def copy_of(path: str) -> str:
+    """Return which copy of its content a name in the storage is."""
+    return path.partition("-")[2]
+
+
+def new_copy() -> str:
+    """Return what no copy has been called."""
+    return secrets.token_hex(4)
 
 
 def prepare(

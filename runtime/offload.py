@@ -27,6 +27,7 @@ PREFIX = f'{{"{KEY}"'
 """How the text of every reference begins, in our spelling and in either database's."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+COPY = re.compile(r"(?:[0-9a-f]{8})?")
 
 LEAST = 64 * 1024
 """Characters below which nothing is moved, whatever the setting: a row is cheaper, and results that children hand to
@@ -35,15 +36,17 @@ their parents are whole up to this size."""
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Which content a value is; `size` in bytes of JSON."""
+    """Which content a value is; `size` in bytes of JSON, `copy` as in `runtime.artifacts.Prepared`."""
 
     sha256: str
     size: int
+    copy: str = ""
 
     @property
     def text(self) -> str:
         """The JSON text that stands for the value."""
-        return f'{PREFIX}:{{"sha256":"{self.sha256}","size":{self.size}}}}}'
+        copy = f',"copy":"{self.copy}"' if self.copy else ""
+        return f'{PREFIX}:{{"sha256":"{self.sha256}","size":{self.size}{copy}}}}}'
 
 
 def is_large(text: str | None) -> bool:
@@ -76,10 +79,10 @@ def in_value(value: Any) -> Reference | None:
     """Return the reference that a JSON value is, None for any other."""
     if type(value) is not dict or len(value) != 1 or type(told := value.get(KEY)) is not dict:
         return None
-    sha256, size = told.get("sha256"), told.get("size")
+    sha256, size, copy = told.get("sha256"), told.get("size"), told.get("copy", "")
     if type(sha256) is not str or not SHA256.fullmatch(sha256) or type(size) is not int:
         return None
-    return Reference(sha256, size)
+    return Reference(sha256, size, copy) if type(copy) is str and COPY.fullmatch(copy) else None
 
 
 def refuse_reference(text: str, what: str) -> None:
@@ -94,7 +97,7 @@ def load(reference: Reference, owner: str) -> str:
     Raises `CorruptArtifact` when the content is gone or was changed, or `StorageUnavailable`.
     """
     try:
-        return artifacts.read_verified(artifacts.path_of(reference.sha256), reference.sha256).decode()
+        return artifacts.read_verified(artifacts.path_of(reference.sha256, reference.copy), reference.sha256).decode()
     except CorruptArtifact as error:
         raise CorruptArtifact(
             f"The {owner} was moved to the artifact storage as content {reference.sha256} ({reference.size} bytes) "

@@ -12,6 +12,8 @@ from runtime.workspaces.git import GitFailed, agit
 
 LONGEST_PATH = 1_000
 LONGEST_TEXT = 100_000
+LONGEST_FILE = 4 * 1024 * 1024
+"""Bytes of a file that is edited: it is read whole."""
 MOST_EDITS = 200
 PLAIN_FILES = ("100644", "100755")
 
@@ -72,10 +74,17 @@ async def write_edited(folder: Path, base: str, path: str, edits: Sequence[Edit]
 
 
 async def original(folder: Path, base: str, path: str) -> str:
-    """Return what a file has in the base commit. Raises `InvalidData` unless it is a text file there."""
-    listed = await agit("--literal-pathspecs", "ls-tree", "-z", base, "--", path, folder=folder)
+    """Return what a file has in the base commit. Raises `InvalidData` unless it is a text file of a fair size there."""
+    listed = await agit("--literal-pathspecs", "ls-tree", "-z", "--long", base, "--", path, folder=folder)
     if not listed.startswith(PLAIN_FILES) or listed.count("\0") != 1:
         raise InvalidData(f"{path} is no file in {base[:12]}.", code="no_such_file", details={"path": path})
+    size = int(listed.split("\t", 1)[0].split()[3])
+    if size > LONGEST_FILE:
+        raise InvalidData(
+            f"{path} has {size} bytes; this engine edits files of at most {LONGEST_FILE}.",
+            code="too_large",
+            details={"path": path, "size": size},
+        )
     try:
         # What is no UTF-8 came with surrogates, which no UTF-8 can be made of.
         text = await agit("cat-file", "blob", f"{base}:{path}", folder=folder)
@@ -101,11 +110,13 @@ def apply(text: str, path: str, edits: Sequence[Edit]) -> str:
 
 async def at_base(folder: Path, base: str) -> None:
     """See to it that the checkout is that of the base commit: a workspace that was made anew may be a later one's."""
+    if (await head(folder)) == base:
+        return
     try:
-        if (await head(folder)) != base:
-            await agit("checkout", "--detach", "--force", "--quiet", base, folder=folder)
+        await agit("cat-file", "-e", f"{base}^{{commit}}", folder=folder)
     except GitFailed as error:
         raise InvalidData(f"The workspace has no commit {base[:12]} any more: {error}", code="base_gone") from error
+    await agit("checkout", "--detach", "--force", "--quiet", base, folder=folder)
 
 
 async def head(folder: Path) -> str:

@@ -102,7 +102,9 @@ async def make_patch(folder: Path, base: str, edits: Sequence[Edit]) -> dict[str
     for path in paths:
         # Also those that were written before: the workspace may have been lost in between.
         await write_edited(folder, base, path, [edit for edit in edits if edit["path"] == path])
-    text = await agit("--literal-pathspecs", *_DIFF, *_AS_PATCH, base, "--", *paths, folder=folder)
+    most: int = roost.MAX_RESULT_BYTES
+    shown = ("--literal-pathspecs", *_DIFF, *_AS_PATCH, base, "--", *paths)
+    text = await agit(*shown, folder=folder, most=most, what="The patch")
     counts = (await agit("--literal-pathspecs", *_DIFF, "--numstat", base, "--", *paths, folder=folder)).splitlines()
     added, removed = (sum(int(line.split("\t")[column]) for line in counts) for column in (0, 1))
     return {"text": text, "files": len(counts), "insertions": added, "deletions": removed}

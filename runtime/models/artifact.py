@@ -13,9 +13,10 @@ from runtime.models.workitem import WorkItem, new_id
 class Blob(models.Model):
     """Bytes in the artifact storage, once per content. The row exists before the bytes do.
 
-    Whoever stores content touches the row first, in a transaction of its own; whoever sweeps locks the row, makes
-    sure that no artifact and no value refers to it, and removes the bytes before the row. So a crash leaves at worst an
-    untouched row, and content is never removed under somebody who has just found it there.
+    Whoever stores content touches the row first, in a transaction of its own; whoever sweeps makes sure that no
+    artifact and no value refers to it, and puts a tombstone in its place (its key begins with `gone`) until the bytes
+    are removed. So a crash leaves at worst an untouched row, and content is never removed under somebody who has just
+    found it there: see `runtime.store.blobs`.
     """
 
     sha256 = models.CharField(_("sha256"), primary_key=True, max_length=64)

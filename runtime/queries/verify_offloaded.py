@@ -22,17 +22,21 @@ def problems(found: Sequence[WorkItem], using: str) -> Iterator[Problem]:
     Earlier states are looked for by their rows alone. Raises `StorageUnavailable` when the storage cannot be asked.
     """
     ids = [one.pk for one in found]
-    rows = Offloaded.objects.using(using).filter(work_item__in=ids)
-    kept: dict[Place, str] = {(one.work_item_id, one.place, one.version): one.blob_id for one in rows}
+    rows = Offloaded.objects.using(using).filter(work_item__in=ids).select_related("blob")
+    kept: dict[Place, str] = {}
+    paths: dict[str, str] = {}
+    for one in rows:
+        kept[one.work_item_id, one.place, one.version] = one.blob_id
+        paths[one.blob_id] = one.blob.path
     for (item, place, version), value in _moved(ids, using):
         reference = offload.in_value(value)
-        if reference is not None and kept.get((item, place, version)) != reference.sha256:
+        if reference is not None and not _is_kept(reference, kept.get((item, place, version)), paths):
             text = f"Its {place} is the content {reference.sha256}, which nothing keeps from being swept."
             yield Problem(item=item, code="unkept_value", text=text)
     there: dict[str, bool] = {}
     for (item, place, version), sha256 in sorted(kept.items()):
         if sha256 not in there:
-            there[sha256] = _is_there(sha256)
+            there[sha256] = _is_there(paths[sha256])
         if not there[sha256]:
             at = f" of version {version}" if place == OffloadPlace.STATE else ""
             text = f"The bytes of its {place}{at} ({sha256}) are not in the storage."
@@ -52,7 +56,10 @@ def _moved(ids: list[uuid.UUID], using: str) -> Iterator[tuple[Place, Any]]:
         yield (item, OffloadPlace.STATE.value, version), value
 
 
-def _is_there(sha256: str) -> bool:
-    path = artifacts.path_of(sha256)
+def _is_kept(reference: offload.Reference, kept: str | None, paths: dict[str, str]) -> bool:
+    return kept == reference.sha256 and paths[kept] == artifacts.path_of(reference.sha256, reference.copy)
+
+
+def _is_there(path: str) -> bool:
     with artifacts.storage_errors(f"looking for {path}"):
         return artifacts.storage().exists(path)

@@ -1,10 +1,13 @@
 """Keep the rows that say which content the artifact storage holds, and sweep what nobody needs.
 
 Whoever stores content touches its row first, committed at once, and looks for the bytes after that. Whoever sweeps
-locks a row that was not touched for `ROOST_ARTIFACT_ORPHAN_SECONDS`, makes sure in a later statement that nothing in
-`REFERRING` needs it, and removes the bytes before the row. So content that somebody has just found is never removed,
-and a crash leaves at worst a row that the next sweep takes. An atomic step on SQLite holds the only write lock, so its
-touch is part of its transaction; bytes it leaves behind when it fails have no row until `adopt_strays` finds them.
+takes a row that was not touched for `ROOST_ARTIFACT_ORPHAN_SECONDS` and that nothing in `REFERRING` needs, and puts a
+tombstone in its place, committed before the bytes are removed. Whoever finds the tombstone of the content that he
+stores takes another name for it, since nobody knows when a removal that was sent will arrive. So content that somebody
+has just found is never removed, however long a storage hangs, and a crash leaves at worst a row that a later sweep
+takes. An atomic step on SQLite holds the only write lock, so its touch is part of its transaction, as is that of a
+caller under REPEATABLE READ, whose commit would not see any other; bytes left behind when they fail have no row until
+`adopt_strays` finds them.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
@@ -34,7 +37,8 @@ from runtime.store.values import NewArtifact
 
 logger = logging.getLogger("roost.artifacts")
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
+CONTENT = re.compile(r"([0-9a-f]{64})(?:-[0-9a-f]{8})?")
+"""The last part of a content's name in the storage: its hash, and which copy it is after the first was removed."""
 FOLDER = re.compile(r"[0-9a-f]{2}")
 
 REFERRING: tuple[type[Model], ...] = (Artifact, Offloaded)
@@ -61,7 +65,12 @@ TOUCH = """
     INSERT INTO roost_blob (sha256, size, path, touched_at)
     VALUES (%s, %s, %s, {now})
     ON CONFLICT (sha256) DO UPDATE SET touched_at = excluded.touched_at
+    RETURNING path
 """
+PATH = "SELECT path FROM roost_blob WHERE sha256 = %s"
+RENAME = "UPDATE roost_blob SET path = %s WHERE sha256 = %s AND path = %s"
+
+GONE = "gone"
 
 SESSION_TIMEOUTS = "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)"
 
@@ -84,45 +93,68 @@ def store(using: str, prepared: Prepared) -> NewArtifact:
     )
 
 
-def put(using: str, prepared: Prepared) -> None:
-    """Keep content for whoever refers to it before `ROOST_ARTIFACT_ORPHAN_SECONDS` are over. As safe as `store()`."""
+def put(using: str, prepared: Prepared) -> Prepared:
+    """Keep content for whoever refers to it before `ROOST_ARTIFACT_ORPHAN_SECONDS` are over. As safe as `store()`.
+
+    Returns it with the name under which it is kept.
+    """
     with faults.around("content"):
-        retried(using, partial(_touch, using, prepared))
+        path = retried(using, partial(_touch, using, prepared))
+    kept = replace(prepared, copy=artifacts.copy_of(path))
     with faults.around("artifact"):
-        artifacts.write(prepared)
+        artifacts.write(kept)
+    return kept
 
 
-def _touch(using: str, prepared: Prepared) -> None:
+def _touch(using: str, prepared: Prepared) -> str:
+    """Write that the content is needed; return the name for its bytes."""
     values: list[str | int] = [prepared.sha256, prepared.size, prepared.path]
-    with _committing(using) as connection, connection.cursor() as cursor:
+    with _committing(using) as (connection, fresh), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(clock.sql(TOUCH.format(now=clock.NOW_SQL)), values)
         else:
             moment = connection.ops.adapt_datetimefield_value(clock.now(using))
             cursor.execute(TOUCH.format(now="%s"), [*values, moment])
+        path: str = cursor.fetchone()[0]
+        # In a statement of its own: whoever made it may have been waited for.
+        with fresh.cursor() as looking:
+            looking.execute(PATH, [tombstone_key(prepared.sha256)])
+            if looking.fetchone() != (path,):
+                return path
+        cursor.execute(RENAME, [replace(prepared, copy=artifacts.new_copy()).path, prepared.sha256, path])
+        # Another may have been quicker, and its name is as good.
+        cursor.execute(PATH, [prepared.sha256])
+        return str(cursor.fetchone()[0])
 
 
 @contextmanager
-def _committing(using: str) -> Iterator[BaseDatabaseWrapper]:
-    """Give a connection on which a write commits at once, where the database allows one beside a transaction.
+def _committing(using: str) -> Iterator[tuple[BaseDatabaseWrapper, BaseDatabaseWrapper]]:
+    """Give a connection on which a write commits at once, where the database allows one, and one that sees the latest.
 
-    The write is bounded by the store's timeouts: a sweeper may hold the row while its storage hangs. A connection that
-    was opened for this (in a thread of a pool, say) is closed again.
+    The write is bounded by the store's timeouts. Under REPEATABLE READ it joins the caller's transaction, which would
+    not see a row that was committed beside it. A connection that was opened for this (in a thread of a pool, say) is
+    closed again.
     """
     connection: BaseDatabaseWrapper = connections[using]
     if connection.in_atomic_block and connection.vendor == "postgresql" and not _in_test_case(connection):
         with closing(connection.copy()) as beside:
             with beside.cursor() as cursor:
                 cursor.execute(SESSION_TIMEOUTS, [f"{roost.LOCK_TIMEOUT_MS}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"])
-            yield beside
+            yield connection if _sees_the_past(connection) else beside, beside
         return
     was_closed = connection.connection is None
     try:
         with begin(using):
-            yield connection
+            yield connection, connection
     finally:
         if was_closed:
             connection.close()
+
+
+def _sees_the_past(connection: BaseDatabaseWrapper) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_isolation")
+        return cursor.fetchone() not in (("read committed",), ("read uncommitted",))
 
 
 def _in_test_case(connection: BaseDatabaseWrapper) -> bool:
@@ -156,8 +188,8 @@ def sweep_orphans(using: str, *, limit: int) -> int:
 def sweep(using: str, *, limit: int, after: Place | None = None) -> Swept:
     """Look at the next `LOOK` contents behind a place, and try to remove up to `limit` that no row refers to.
 
-    One short transaction each. Content that the storage would not delete is tried again a period later. Safe with any
-    number of sweepers.
+    Two short transactions each. The storage is called between them, so nothing is locked while it hangs. Content that
+    it would not delete is tried again a period later. Safe with any number of sweepers.
     """
     page = _page(using, after)
     unused = Blob.objects.using(using).filter(pk__in=[sha256 for _at, sha256 in page])
@@ -167,8 +199,7 @@ def sweep(using: str, *, limit: int, after: Place | None = None) -> Swept:
     removed = tried = 0
     for place in page:
         if place[1] in orphans:
-            with faults.around("orphans"):
-                removed += transacted(using, partial(_sweep_one, using, place[1]))
+            removed += _sweep_one(using, place[1])
             tried += 1
         if tried >= limit:
             return Swept(removed=removed, tried=tried, place=place)
@@ -184,6 +215,11 @@ def _page(using: str, after: Place | None) -> list[Place]:
     return list(rows.values_list("touched_at", "pk")[:LOOK])
 
 
+def tombstone_key(sha256: str) -> str:
+    """Return the key of the row that says that content is being removed: it is no hash. 60 digits tell them apart."""
+    return sha256 if sha256.startswith(GONE) else f"{GONE}{sha256[:60]}"
+
+
 def _cutoff(using: str) -> dt.datetime:
     return clock.now(using) - dt.timedelta(seconds=roost.ARTIFACT_ORPHAN_SECONDS)
 
@@ -193,18 +229,41 @@ def _old(using: str, cutoff: dt.datetime) -> QuerySet[Blob]:
 
 
 def _sweep_one(using: str, sha256: str) -> bool:
-    rows = _old(using, _cutoff(using)).filter(pk=sha256)
-    blob = rows.select_for_update(skip_locked=True).first()
-    if blob is None or any(model._default_manager.using(using).filter(blob_id=sha256).exists() for model in REFERRING):
+    with faults.around("orphans"):
+        tombstone = transacted(using, partial(_bury, using, sha256))
+    if tombstone is None:
         return False
     try:
-        artifacts.delete(blob.path)
+        artifacts.delete(tombstone.path)
     except StorageUnavailable:
         logger.warning("content %s could not be swept, to be tried again later", sha256, exc_info=True)
-        rows.update(touched_at=clock.now(using))
         return False
-    blob.delete(using=using)
+    # A later sweeper may have taken the tombstone over meanwhile: then its removal is to be heard of as well.
+    ours = Blob.objects.using(using).filter(pk=tombstone.pk, touched_at=tombstone.touched_at)
+    with faults.around("orphans"):
+        transacted(using, ours.delete)
     return True
+
+
+def _bury(using: str, sha256: str) -> Blob | None:
+    """Put a tombstone in the place of a row that nobody needs, or take over one that was left; None for any other.
+
+    A commit that refers to the content waits for this transaction, and then finds no row to refer to.
+    """
+    blob = _old(using, _cutoff(using)).filter(pk=sha256).select_for_update(skip_locked=True).first()
+    if blob is None or any(model._default_manager.using(using).filter(blob_id=sha256).exists() for model in REFERRING):
+        return None
+    key, moment = tombstone_key(sha256), clock.now(using)
+    if key == sha256:
+        Blob.objects.using(using).filter(pk=key).update(touched_at=moment)
+    elif Blob.objects.using(using).filter(pk=key).exists():
+        # An earlier copy is still to be removed; this one's turn comes with a later sweep.
+        return None
+    else:
+        Blob.objects.using(using).filter(pk=sha256).delete()
+        Blob.objects.using(using).create(sha256=key, size=blob.size, path=blob.path, touched_at=moment)
+    blob.sha256, blob.touched_at = key, moment
+    return blob
 
 
 def adopt_strays(using: str, *, limit: int, folders: Iterable[str] | None = None) -> int:
@@ -226,15 +285,23 @@ def adopt_strays(using: str, *, limit: int, folders: Iterable[str] | None = None
 
 
 def _adopt(using: str, place: Storage, folder: str, moment: dt.datetime, limit: int) -> int:
-    found = [name for name in _list(place, folder)[1] if SHA256.fullmatch(name)]
-    known = set(Blob.objects.using(using).filter(pk__in=found).values_list("pk", flat=True))
-    strays = sorted(set(found) - known)[:limit]
+    found = {f"{folder}/{name}": match[1] for name in _list(place, folder)[1] if (match := CONTENT.fullmatch(name))}
+    keys = {key for sha256 in found.values() for key in (sha256, tombstone_key(sha256))}
+    known = dict(Blob.objects.using(using).filter(pk__in=keys).values_list("pk", "path"))
+    strays = sorted(set(found) - set(known.values()))[:limit]
+    old = moment - dt.timedelta(seconds=roost.ARTIFACT_ORPHAN_SECONDS)
+    rows = []
     with artifacts.storage_errors(f"looking at {folder}"):
-        rows = [
-            Blob(sha256=name, path=path, size=place.size(path), touched_at=moment)
-            for name in strays
-            if place.exists(path := artifacts.path_of(name))
-        ]
+        for path in strays:
+            sha256 = found[path]
+            if not path.startswith(artifacts.path_of(sha256)) or not place.exists(path):
+                continue
+            if sha256 in known:
+                # Beside the copy in use another can only be removed, unless it is somebody's who has just begun.
+                if place.get_modified_time(path) >= old:
+                    continue
+                sha256 = tombstone_key(sha256)
+            rows.append(Blob(sha256=sha256, path=path, size=place.size(path), touched_at=moment))
     with faults.around("orphans"):
         Blob.objects.using(using).bulk_create(rows, ignore_conflicts=True)
     return len(rows)

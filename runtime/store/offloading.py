@@ -73,9 +73,8 @@ def _moved(using: str, item: NewItem) -> NewItem:
 
 
 def _put(using: str, text: str) -> Reference:
-    prepared = offload.prepared(text)
-    blobs.put(using, prepared)
-    return Reference(prepared.sha256, prepared.size)
+    kept = blobs.put(using, offload.prepared(text))
+    return Reference(kept.sha256, kept.size, kept.copy)
 
 
 # Rows ---------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -85,7 +86,7 @@ def clean_leftovers(*, older: float = LEFTOVER_SECONDS) -> int:
 
 def _age(left: Path) -> float:
     try:
-        return time.time() - left.stat().st_mtime
+        return time.time() - left.lstat().st_mtime
     except FileNotFoundError:
         return 0.0
 
@@ -106,4 +107,4 @@ def _remove(left: Path) -> bool:
             place.lock.unlink(missing_ok=True)
     finally:
         lock.close()
-    return not left.exists()
+    return not os.path.lexists(left)

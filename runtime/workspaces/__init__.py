@@ -16,6 +16,7 @@ its workspace holds the lock until it ends or its process does, so that the next
 one that has lost it; and one that has lost it is refused (`Fenced`) by the epoch in the record.
 
     git       runs git: no prompts, hooks, odd protocols or submodules, and a time limit
+    leash     lets it die with its worker
     places    paths, locks and records
     making    makes the checkout and hands it over
     clearing  removes it
@@ -39,6 +40,7 @@ MAX_REF = 250
 SCHEMES = ("https", "ssh")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*\Z")
 _HOST = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:\[\]-]*\Z")
+_HIDDEN = re.compile(r"%(?:2e|2f|5c|25)", re.IGNORECASE)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
@@ -113,6 +115,8 @@ def _trouble_with_url(source: str) -> str:
         parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         return "the source is no URL."
+    if _HIDDEN.search(source) or "\\" in source:
+        return "the source must not hold dots, slashes or percent signs in an encoded form, nor backslashes."
     if parts.scheme not in SCHEMES:
         return f"the source must be an absolute path, or a URL with {' or '.join(SCHEMES)}."
     if parts.password is not None or (user is not None and (parts.scheme != "ssh" or not _USER.match(user))):

@@ -47,11 +47,38 @@ def remove_leftovers(place: Place) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder and what is in it, also what is read-only; what cannot be removed stays."""
+    """Remove a folder and what is in it, also what is read-only; what cannot be removed stays. Follows no link."""
+    if folder.is_symlink():
+        with contextlib.suppress(OSError):
+            folder.unlink()
+        return
     for inner, _folders, _files in os.walk(folder):
         with contextlib.suppress(OSError):
             Path(inner).chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_locks(place: Place, record: Record) -> None:
+    """Remove what git, killed, has left locked of a workspace's own. The workspace's lock is held, so no git is at it.
+
+    A branch's name cannot end in `.lock`, so nothing else does in these folders.
+    """
+    own = _own_metadata(place, record)
+    if own is None:
+        return
+    found = [*own.glob("*.lock"), *(path for part in ("refs", "logs") for path in (own / part).rglob("*.lock"))]
+    for left in found:
+        with contextlib.suppress(OSError):
+            left.unlink()
+
+
+def _own_metadata(place: Place, record: Record) -> Path | None:
+    """Return the folder in which git keeps what is this workspace's alone."""
+    if not record.metadata:
+        own = place.path / ".git"
+        return own if own.is_dir() and not own.is_symlink() else None
+    own = Path(record.metadata)
+    return own if _is_of(own, place.path) else None
 
 
 def _forget_worktree(place: Place, record: Record) -> None:
@@ -69,7 +96,14 @@ def _forget_draft(draft: Path) -> None:
 
 
 def _forget(metadata: Path, checkout: Path) -> None:
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    if _is_of(metadata, checkout):
+        shutil.rmtree(metadata, ignore_errors=True)
+
+
+def _is_of(metadata: Path, checkout: Path) -> bool:
+    """Say whether a folder is what a source has of this worktree."""
+    try:
         ours = (metadata / "gitdir").read_text().strip() == str(checkout / ".git")
-        if ours and metadata.parent.name == "worktrees":
-            shutil.rmtree(metadata, ignore_errors=True)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return ours and metadata.parent.name == "worktrees"

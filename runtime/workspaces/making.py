@@ -11,7 +11,7 @@ from pathlib import Path
 from runtime import faults
 from runtime.exceptions import Fenced, WorkspaceRefused, WorkspaceUnavailable
 from runtime.workspaces import Workspace
-from runtime.workspaces.clearing import remove_leftovers
+from runtime.workspaces.clearing import remove_leftovers, remove_locks
 from runtime.workspaces.git import GitFailed, git
 from runtime.workspaces.places import Lock, Place, Record, read, write
 
@@ -52,6 +52,7 @@ def enter(wanted: Workspace, place: Place, *, epoch: int, home: str, patience: f
             raise
     except OSError as error:
         raise WorkspaceUnavailable(f"The workspace {place.path} cannot be made: {error}.") from error
+    lock.hold(place.path)
     return Holding(place.path, lock)
 
 
@@ -59,6 +60,9 @@ def _take_over(wanted: Workspace, place: Place, lock: Lock, epoch: int, home: st
     record = read(place.record)
     if record is not None and record.epoch > epoch:
         raise Fenced(f"Item {place.item} was taken away: a later owner has been in its workspace {place.path}.")
+    if place.path.is_symlink():
+        # A step put it there: what it leads to is none of this item's.
+        place.path.unlink()
     if not place.path.is_dir():
         _make(wanted, place, lock, epoch, home)
         return
@@ -66,9 +70,10 @@ def _take_over(wanted: Workspace, place: Place, lock: Lock, epoch: int, home: st
         # The path is there, so it was made to its end; what said from what is lost.
         record = _record(wanted, place, epoch, home)
         write(place.record, record)
-    if (record.epoch, record.keep) != (epoch, wanted.keep):
-        write(place.record, replace(record, epoch=epoch, keep=wanted.keep))
+    if (record.epoch, record.keep, record.home) != (epoch, wanted.keep, home):
+        write(place.record, replace(record, epoch=epoch, keep=wanted.keep, home=home))
     _mend(place, record)
+    remove_locks(place, record)
 
 
 def _make(wanted: Workspace, place: Place, lock: Lock, epoch: int, home: str) -> None:

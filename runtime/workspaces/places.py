@@ -6,13 +6,17 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Min
 
 from runtime.conf import settings as roost
 from runtime.exceptions import WorkspaceUnavailable
@@ -85,6 +89,13 @@ class Lock:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._around = ""
+
+    def hold(self, path: Path) -> None:
+        """Let programs that are started in this folder inherit the lock, until it is closed."""
+        with _sharing:
+            self._around = os.path.realpath(path)
+            _shared[self._around] = self
 
     @classmethod
     def take(cls, path: Path, *, patience: float = 0.0) -> Lock | None:
@@ -104,9 +115,31 @@ class Lock:
 
     def close(self) -> None:
         """Let go."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        with _sharing:
+            if _shared.get(self._around) is self:
+                del _shared[self._around]
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
+                self.descriptor = -1
+
+
+_sharing = threading.Lock()
+_shared: dict[str, Lock] = {}
+"""The locks that steps of this process hold, by the paths of their workspaces."""
+
+
+@contextmanager
+def shared_locks(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Give descriptors of the lock that this process holds on a folder, or on one around it, to hand them over."""
+    here = os.path.realpath(folder)
+    with _sharing:
+        found = [lock for path, lock in _shared.items() if here == path or here.startswith(f"{path}{os.sep}")]
+        copies = tuple(os.dup(lock.descriptor) for lock in found)
+    try:
+        yield copies
+    finally:
+        for copy in copies:
+            os.close(copy)
 
 
 def _locked(descriptor: int, path: Path) -> bool:
@@ -170,8 +203,31 @@ def records(base: Path, *, after: str = "") -> Iterator[tuple[str, Record]]:
             yield name, record
 
 
+_births: dict[str, str] = {}
+"""When Roost's first migration was applied, by what a database is reached by."""
+
+
 def home(using: str) -> str:
-    """Return what stands for a database, the same for all that reach it by the same address."""
+    """Return what stands for a database, the same for all that reach it by the same address.
+
+    Two with one address, as behind two networks on one host, differ by the moment at which Roost's tables were made.
+    """
     values = connections[using].settings_dict
-    told = [str(values.get(name, "")) for name in ("ENGINE", "HOST", "PORT", "NAME")]
-    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    told = "\0".join(str(values.get(name, "")) for name in ("ENGINE", "HOST", "PORT", "NAME"))
+    if told not in _births:
+        _births[told] = _birth(using)
+    return hashlib.sha256(f"{told}\0{_births[told]}".encode()).hexdigest()[:16]
+
+
+def _birth(using: str) -> str:
+    connection = connections[using]
+    was_closed = connection.connection is None
+    try:
+        recorder = MigrationRecorder(connection)
+        if not recorder.has_table():
+            return ""
+        first = recorder.migration_qs.filter(app="roost").aggregate(first=Min("applied"))["first"]
+        return "" if first is None else str(first.timestamp())
+    finally:
+        if was_closed:
+            connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import pytest
 
 from engines.patch import Patch
-from engines.patch.edits import path_trouble
+from engines.patch.edits import LONGEST_FILE, at_base, path_trouble
 from runtime.choices import State
-from runtime.exceptions import InvalidInput
+from runtime.exceptions import InvalidData, InvalidInput
 from runtime.models import Artifact, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store.blobs import read_artifact
 from runtime.testing import drain
 from runtime.worker.replay.dry import replay
 from runtime.workspaces import places
+from runtime.workspaces.git import GitFailed
 from tests.runtime.workspaces.repositories import commit, git, repository
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +119,7 @@ def test_a_run_is_replayed_without_its_workspace(source: Path) -> None:
         ({"path": "link"}, "no_such_file"),
         ({"path": ":(top)README.md"}, "no_such_file"),
         ({"path": "binary"}, "no_text"),
+        ({"path": "large"}, "too_large"),
         ({"find": "nowhere"}, "not_found"),
         ({"find": "e"}, "ambiguous"),
     ],
@@ -124,12 +127,36 @@ def test_a_run_is_replayed_without_its_workspace(source: Path) -> None:
 def test_an_edit_that_cannot_be_made_fails_for_good_and_says_why(source: Path, edit: Any, code: str) -> None:
     (source / "link").symlink_to("/etc")
     (source / "binary").write_bytes(b"\xff\x00x")
+    (source / "large").write_text("x" * (LONGEST_FILE + 1))
     commit(source, {})
     item = put(source, [{"path": "README.md", "find": "x", "replace": "y", **edit}])
     drain(skip_delays=True)
     found = read(item)
     assert (found.state, found.last_error["code"]) == (State.FAILED, code)
     assert found.attempt == 1
+
+
+def test_a_patch_that_is_too_large_fails_the_item_and_is_not_read_whole(source: Path, settings: Any) -> None:
+    settings.ROOST_MAX_RESULT_BYTES = 300
+    item = put(source, [{"path": "README.md", "find": "Read me.", "replace": "x" * 300}])
+    drain(skip_delays=True)
+    found = read(item)
+    assert (found.state, found.last_error["code"]) == (State.FAILED, "too_large")
+    assert "The patch has more than 300 bytes" in found.last_error["message"]
+
+
+def test_a_checkout_that_fails_is_tried_again_and_one_whose_base_is_gone_is_not(source: Path) -> None:
+    items = [put(source), put(source)]
+    drain(skip_delays=True, until=lambda: all(read(item).version for item in items))
+    first = git(source, "rev-parse", "HEAD")
+    locked, gone = (places.place("default", item.pk).path for item in items)
+    git(locked, "commit", "--allow-empty", "--quiet", "--message", "elsewhere")
+    own = Path(git(locked, "rev-parse", "--absolute-git-dir"))
+    (own / "index.lock").touch()
+    with pytest.raises(GitFailed, match=r"index\.lock"):
+        asyncio.run(at_base(locked, first))
+    with pytest.raises(InvalidData, match="has no commit 000000000000 any more"):
+        asyncio.run(at_base(gone, "0" * 40))
 
 
 def test_a_folder_that_was_replaced_by_a_link_is_not_followed(source: Path, tmp_path: Path) -> None:

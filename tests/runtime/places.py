@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import InMemoryStorage, Storage
@@ -77,3 +77,22 @@ class ForgetfulStorage(InMemoryStorage):
 
     def size(self, name: str) -> int:
         return super().size(name) // 2
+
+
+class LateStorage(InMemoryStorage):
+    """Removes only when it is told to: what was sent is on its way. `answers` says whether the sender hears of that."""
+
+    sent: ClassVar[list[tuple[LateStorage, str]]] = []
+    answers: ClassVar[bool] = False
+
+    def delete(self, name: str) -> None:
+        self.sent.append((self, name))
+        if not self.answers:
+            raise TimeoutError("no answer")
+
+    @classmethod
+    def arrive(cls) -> None:
+        """Carry out what was sent."""
+        while cls.sent:
+            place, name = cls.sent.pop()
+            InMemoryStorage.delete(place, name)

@@ -12,7 +12,7 @@ from runtime.engine import Engine
 from runtime.models import Snapshot, WorkItem
 from runtime.queries.jsondiff import compare
 from runtime.store.values import Outcome
-from runtime.worker.replay.surroundings import Watch
+from runtime.worker.replay.watch import Watch
 
 FROM_STEPS = frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.PERMANENT_ERROR})
 """Reasons for which a run failed by what its step raised."""

@@ -23,7 +23,8 @@ from runtime.worker.atomic import step_transaction
 from runtime.worker.replay import compare, record
 from runtime.worker.replay.compare import Divergence
 from runtime.worker.replay.record import History
-from runtime.worker.replay.surroundings import RecordedJournal, ReplayContext, Unreplayable, Watch, watching
+from runtime.worker.replay.surroundings import RecordedJournal, ReplayContext
+from runtime.worker.replay.watch import Unreplayable, Watch, watching
 from runtime.worker.run import Run
 
 NOBODY = uuid.UUID(int=0)
@@ -191,7 +192,7 @@ class _Replaying:
         self.divergence = compare.divergence(base + 1, watch)
         if self.divergence is None and before is not None and run.initial is not None:
             self.divergence = compare.first_state(run.initial, before, self.engine)
-        return None if self.divergence is not None else outcome
+        return None if self.divergence is not None or outcome is None else context.as_recorded(outcome)
 
     def _async(self, run: Run, context: ReplayContext) -> Outcome | None:
         try:

@@ -2,109 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from django.db import connections
-from django.db.backends.signals import connection_created
 
 from runtime import artifacts, jsondata
 from runtime.choices import JournalState
 from runtime.exceptions import RetryableError
+from runtime.journal import CallPolicy
+from runtime.journal.call import Scope
 from runtime.journal.entries import WRITTEN, Answer, Begin, Entry, Found, Write
-from runtime.store.guard import reads_only
-from runtime.store.values import Held
+from runtime.store.values import Held, Outcome
 from runtime.worker.context import Context
 from runtime.worker.replay.record import Child
+from runtime.worker.replay.stand_in import StandIn
+from runtime.worker.replay.watch import Watch
 from runtime.worker.run import Run
-from runtime.workspaces import places
-
-OUTSIDE = frozenset(
-    {"socket.connect", "socket.sendto", "socket.sendmsg", "subprocess.Popen"}
-    | {"os.system", "os.posix_spawn", "os.exec", "os.fork"}
-)
-"""What Python's audit tells of when code reaches for something outside the process."""
-
-
-class Unreplayable(BaseException):
-    """Ends a step that is made again: it needs what is not in the record.
-
-    Not an `Exception`, so that a step's own `except Exception` does not swallow it.
-    """
-
-
-class Watch:
-    """Notes the first thing that a step asked for and that is not in the record: its `kind`, and `text` for people."""
-
-    def __init__(self) -> None:
-        self.kind = ""
-        self.text = ""
-
-    def refuse(self, kind: str, text: str) -> Unreplayable:
-        """Note it, and return what is to be raised."""
-        if not self.kind:
-            self.kind, self.text = kind, text
-        return Unreplayable(text)
-
-
-_watch: ContextVar[Watch | None] = ContextVar("roost_replay", default=None)
-_hooked = False
-
-
-@contextmanager
-def watching(using: str, watch: Watch, *, writes: bool) -> Iterator[None]:
-    """Refuse what leaves the process while the block runs, here and in what it starts in other threads.
-
-    On the work database reads pass everywhere, writes (if `writes`) on this thread's connection alone: its caller rolls
-    them back. Code that starts a thread without its context is not seen.
-    """
-    _hook()
-    own = connections[using]
-    guarded: list[Any] = []
-
-    def guard(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if _watch.get() is watch and not reads_only(sql, own.vendor):
-            raise watch.refuse("write", f"The step writes to the work database outside its own transaction: {sql:.80}")
-        return execute(sql, params, many, context)
-
-    def opened(connection: Any, **_more: Any) -> None:
-        if connection.alias == using and connection is not own and _watch.get() is watch:
-            connection.execute_wrappers.append(guard)
-            guarded.append(connection)
-
-    if not writes:
-        own.execute_wrappers.insert(0, guard)
-        guarded.append(own)
-    connection_created.connect(opened, weak=False)
-    token = _watch.set(watch)
-    try:
-        yield
-    finally:
-        _watch.reset(token)
-        connection_created.disconnect(opened)
-        for connection in guarded:
-            connection.execute_wrappers.remove(guard)
-
-
-def _hook() -> None:
-    """Listen to Python's audit, from the first replay on: a hook cannot be taken off again."""
-    global _hooked
-    if not _hooked:
-        _hooked = True
-        sys.addaudithook(_audit)
-
-
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in OUTSIDE:
-        watch = _watch.get()
-        if watch is not None:
-            told = ", ".join(repr(argument)[:80] for argument in arguments[-1 if "socket" in event else 0 :][:2])
-            raise watch.refuse("outside", f"The step reaches outside without ctx.run: {event} {told}")
 
 
 class RecordedJournal:
@@ -156,14 +70,37 @@ def _failed(key: str, entry: Entry) -> RetryableError:
 
 
 class ReplayContext(Context):
-    """Stages nothing: files are measured and not stored, children are those that are recorded."""
+    """Stages nothing: files are measured and not stored, children are those that are recorded.
 
-    __slots__ = ("_kids", "_watch")
+    An empty folder stands in for the workspace. In what the step makes of its path, the real one is put back.
+    """
+
+    __slots__ = ("_kids", "_stand_in", "_watch")
 
     def __init__(self, run: Run, using: str, watch: Watch, children: Sequence[Child]) -> None:
         super().__init__(run, using)
         self._watch = watch
         self._kids = children
+        self._stand_in = StandIn(run.claimed.namespace, run.id)
+
+    def run(
+        self,
+        key: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        policy: CallPolicy | None = None,
+        scope: Scope = "step",
+        input: Any = None,  # noqa: A002 - as in a step
+        name: str = "",
+        **kwargs: Any,
+    ) -> Any:
+        """Look the call up in the record, by what it was given when the workspace was the real one."""
+        given = self._stand_in.named_in([list(args), dict(kwargs)] if input is None else input)
+        return super().run(key, fn, *args, policy=policy, scope=scope, input=given, name=name, **kwargs)
+
+    def as_recorded(self, outcome: Outcome) -> Outcome:
+        """Return what the step came to as it would have with the real workspace."""
+        return self._stand_in.named_by(outcome)
 
     def artifact(self, name: str, content: bytes | str | Any, **more: Any) -> str:
         """Check the file and return its sha256."""
@@ -174,12 +111,16 @@ class ReplayContext(Context):
         return self.artifact(name, content, **more)
 
     def workspace(self) -> Path:
-        """Return where the workspace is or would be: it is not made, nor is what recorded calls did there."""
-        return places.place(self._run.claimed.namespace, self._run.id).path
+        """Return an empty folder: the workspace is not made, nor is what recorded calls did there."""
+        return self._stand_in.folder()
 
     async def aworkspace(self) -> Path:
         """Do what `workspace()` does."""
         return self.workspace()
+
+    def leave(self) -> None:
+        """Remove the folder with what the step has put there."""
+        self._stand_in.remove()
 
     def log(self, message: str, *, level: str = "info", **data: Any) -> None:
         """Do nothing."""
