@@ -27,6 +27,8 @@ from runtime.store import work_database
 
 STEPS = 25
 """Steps that a page tells."""
+EVENTS = 500
+"""Events that a page reads; a step that left more goes on on the next one."""
 LATEST = 150
 """Events from whose number on the latest page begins."""
 VERSIONS = 500
@@ -74,7 +76,7 @@ class StoryPages(ReadOnlyAdmin):
     def story_view(self, request: HttpRequest, item: Any) -> HttpResponse:
         """Tell the item's steps from the event `?after=` on. Reads only."""
         found = self._item(request, item, Event)
-        run = explain(found, after=_number(request, "after") or 0, limit=STEPS, using=work_database())
+        run = explain(found, after=_number(request, "after") or 0, limit=STEPS, most=EVENTS, using=work_database())
         reads = may_read_payload(request)
         context = {
             "title": _("Story"),

@@ -101,10 +101,12 @@ class WaitAdmin(VerbAdmin):
         return rows.select_related("work_item").defer(*(f"work_item__{column}" for column in HEAVY))
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Add the buttons that the user may press."""
-        shown = tuple(super().get_list_display(request))
+        """Add the buttons that the user may press, next to the question."""
+        shown = list(super().get_list_display(request))
         allowed = [action for action in WAIT_ACTIONS if action.allowed(request.user)]
-        return (*shown, _buttons_column(allowed)) if allowed else shown
+        if allowed:
+            shown.insert(shown.index("prompt") + 1, _buttons_column(allowed))
+        return shown
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
         """Give the page its buttons."""

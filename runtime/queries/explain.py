@@ -54,16 +54,18 @@ class Run:
     next: int | None
 
 
-def explain(item: WorkItem, *, after: int = 0, limit: int = 50, using: str | None = None) -> Run:
-    """Return a page of the run's story: up to `limit` steps from the event `after` on. Changes nothing.
+def explain(
+    item: WorkItem, *, after: int = 0, limit: int = 50, most: int | None = None, using: str | None = None
+) -> Run:
+    """Return a page of the run's story: up to `limit` steps, and `most` events, from the event `after` on.
 
-    Raises `InvalidInput` for a limit out of bounds.
+    Changes nothing. Raises `InvalidInput` for a limit out of bounds.
     """
-    using = using or work_database()
+    using, most = using or work_database(), most or MOST_EVENTS
     events = Event.objects.using(using).filter(work_item_id=item.pk)
-    found = list(events.filter(seq__gt=after).order_by("seq")[:MOST_EVENTS])
+    found = list(events.filter(seq__gt=after).order_by("seq")[:most])
     chapters, last = gather(found, limit=checked_limit(limit))
-    more = bool(found) and (last < found[-1].seq or len(found) == MOST_EVENTS)
+    more = bool(found) and (last < found[-1].seq or len(found) == most)
     opens = after == 0
     calls = belongings.calls(item, [WHOLE_RUN], using) if opens else {}
     return Run(

@@ -15,10 +15,12 @@ from django.urls import reverse
 
 from console.actions import Confirmation
 from console.admin.verbs import VerbAdmin
+from runtime import faults
 from runtime.models import Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
 from runtime.operations.schedules import set_schedule
 from runtime.operations.targets import set_target
 from runtime.operations.webhooks import set_webhook
+from runtime.store.horizon import delete_events
 from tests.console.roles import ASKED, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, STARTS, VIEWER
 from tests.console.test_lists import FACTORIES, address
 from tests.factories import ArtifactFactory, EventFactory, ResourceClaimFactory, WaitFactory, WorkItemFactory, now
@@ -64,7 +66,10 @@ def made(name: str) -> Any:
 
 
 def _event_horizon() -> EventHorizon:
-    return EventHorizon.objects.get_or_create(defaults={"event": 0, "tx": 0})[0]
+    with faults.around("prune"):
+        delete_events("default", [EventFactory().work_item_id])
+    found: EventHorizon = EventHorizon.objects.get()
+    return found
 
 
 MADE: dict[str, Callable[[], Model]] = {

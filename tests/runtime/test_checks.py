@@ -22,6 +22,7 @@ from runtime import checks
 from runtime.checks import configuration, databases, surroundings
 from runtime.management.commands.runworker import Command as RunWorker
 from tests.factories import WorkerFactory
+from tests.runtime.redaction_checks import test_redact_not_found  # noqa: F401 - run among the others
 from tests.runtime.target_checks import test_webhook_target_not_told  # noqa: F401 - run among the others
 
 HERE = "tests.runtime.operations.sample"
@@ -336,15 +337,6 @@ def test_offload_makes_no_sense(settings: Any) -> None:
     settings.ROOST_OFFLOAD_BYTES = 65_536
     settings.STORAGES = {name: one for name, one in settings.STORAGES.items() if name != "roost_artifacts"}
     only(configuration.offload_makes_no_sense(), "roost.E021", "roost_artifacts", "STORAGES")
-
-
-def test_redact_not_found(settings: Any) -> None:
-    for path in (None, "", "tests.console.test_redaction.shout"):
-        settings.ROOST_REDACT = path
-        assert configuration.redact_not_found() == []
-    for path in ("nowhere.redact", "tests.console.test_redaction.nothing", "tests.console.test_redaction.SECRET", "x"):
-        settings.ROOST_REDACT = path
-        only(configuration.redact_not_found(), "roost.E025", path, "dotted path")
 
 
 def test_workspaces_root_not_absolute(settings: Any) -> None:
