@@ -29,7 +29,7 @@ VARIABLE = "ROOST_TEST_DATABASE_URL"
 FAILED = re.compile(r"^FAILED \S*?::(\w+)", re.MULTILINE)
 PYTEST = ["-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--reuse-db"]
 SOME_FAILED = 1
-SECONDS = 180
+SECONDS = 600
 
 
 class Unusable(Exception):
@@ -47,9 +47,12 @@ class Laboratory:
         """Run these tests; return the first that failed, None when all passed. Raises `Unusable`."""
         environment = {**os.environ, VARIABLE: self.url if database == POSTGRES else "", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, *PYTEST, *tests]
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise Unusable(f"pytest did not end within {SECONDS} s.") from None
         if done.returncode == 0:
             return None
         failed = FAILED.search(done.stdout)
@@ -97,7 +100,7 @@ def verdict(place: Laboratory, mutant: Mutant) -> tuple[bool, str]:
     try:
         with place.broken(mutant):
             failed = place.run(mutant.database, mutant.tests)
-    except (Unusable, subprocess.TimeoutExpired) as error:
+    except Unusable as error:
         return False, f"NOT RUN: {error}"
     return (True, f"killed by {failed}") if failed else (False, "SURVIVED")
 

@@ -72,6 +72,7 @@ class Soak:
         self.injuries = Injuries(server, self.victims)
         self.scales = Scales()
         self.seen: list[Wrong] = []
+        self.threads: list[Repeated] = []
 
     def run(self, seconds: float) -> Came:
         """Let load and faults come for so many seconds, wait for the end, and judge."""
@@ -102,18 +103,18 @@ class Soak:
     @contextmanager
     def _beside(self, load: Load, service: Service) -> Iterator[None]:
         """Let the load, the people and the meters work while the block runs."""
-        threads = [
+        self.threads = [
             Repeated("load", WAVE_SECONDS, lambda: load.wave(WAVE)),
             Repeated("people", BOT_SECONDS, lambda: answer_all(service)),
             Repeated("scales", WEIGH_SECONDS, lambda: self.scales.weigh(self._spared_workers())),
             Repeated("verify", VERIFY_SECONDS, self._verify),
         ]
-        for thread in threads:
+        for thread in self.threads:
             thread.start()
         try:
             yield
         finally:
-            for thread in threads:
+            for thread in self.threads:
                 thread.end()
 
     def _suffer(self, seconds: float) -> None:
@@ -124,12 +125,21 @@ class Soak:
             # The server ends with the thread that started it: restarts are for this one.
             self._carry_out(began, [one for one in self.plan if one.kind == RESTART])
             other.result()
-        time.sleep(max(0.0, began + seconds - time.monotonic()))
+        self._sleep_until(began + seconds)
 
     def _carry_out(self, began: float, plan: Sequence[Fault]) -> None:
         for fault in plan:
-            time.sleep(max(0.0, began + fault.at - time.monotonic()))
+            if not self._sleep_until(began + fault.at):
+                break
             self.injuries.carry_out(fault)
+
+    def _sleep_until(self, moment: float) -> bool:
+        """Sleep; return False, early, when something beside has failed: the run is for nothing then."""
+        while (left := moment - time.monotonic()) > 0:
+            if not all(thread.is_alive() for thread in self.threads):
+                return False
+            time.sleep(min(left, 1.0))
+        return True
 
     def _drain(self, load: Load, service: Service) -> float:
         """Enqueue no more, answer what is asked, and wait; return how long it took, `PATIENCE` if it never ended."""
