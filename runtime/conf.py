@@ -132,6 +132,11 @@ class Settings:
     # Days after which events and snapshots of items that stay are removed, but for the latest; None for never.
     RETENTION_HISTORY_DAYS: float | None = 90.0
 
+    # Bearer token with which roost/metrics may be read without a login, None for none; whether roost/health/ready asks
+    # for a live worker too.
+    METRICS_TOKEN: str | None = None
+    READY_NEEDS_WORKER: bool = False
+
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000
     STATEMENT_TIMEOUT_MS: int = 30_000
