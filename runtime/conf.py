@@ -136,6 +136,8 @@ class Settings:
     # for a live worker too.
     METRICS_TOKEN: str | None = None
     READY_NEEDS_WORKER: bool = False
+    # Share of items whose steps OpenTelemetry is told of, 0.0 for none, 1.0 for all; read as Django starts.
+    TRACE_SHARE: float = 0.0
 
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000
