@@ -14,10 +14,11 @@ class RuntimeConfig(AppConfig):
     verbose_name = "Roost"
 
     def ready(self) -> None:
-        """Register the system checks, and let triggers and webhook targets follow what becomes of items."""
-        from runtime import checks
+        """Register the system checks, let triggers and webhook targets follow items, and begin to tell of them."""
+        from runtime import checks, tracing
         from runtime.operations import notifying, triggering
         from runtime.store import triggered
 
         checks.register_all()
         triggered.connect(triggering, notifying)
+        tracing.start()

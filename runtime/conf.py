@@ -146,6 +146,12 @@ class Settings:
     # Dotted path of a callable that takes a JSON value, what looks like a secret taken out of it already, and returns
     # what the admin shows of it.
     REDACT: str | None = None
+    # Bearer token with which roost/metrics may be read without a login, None for none; whether roost/health/ready asks
+    # for a live worker too.
+    METRICS_TOKEN: str | None = None
+    READY_NEEDS_WORKER: bool = False
+    # Share of items whose steps OpenTelemetry is told of, 0.0 for none, 1.0 for all; read as Django starts.
+    TRACE_SHARE: float = 0.0
 
     # Milliseconds an internal statement may wait for a lock, and run.
     LOCK_TIMEOUT_MS: int = 5_000

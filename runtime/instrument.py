@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from runtime import wake
+from runtime import tracing, wake
 from runtime.signals import item_moved, items_enqueued
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def enqueued(using: str, ids: Iterable[uuid.UUID], *, due: bool = True) -> None:
     found = list(ids)
     if due:
         wake.hint(using)
+    if tracing.active is not None:
+        tracing.active.enqueued(found)
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug("enqueued %d items", len(found), extra={"work_items": [str(item) for item in found]})
     _send(items_enqueued, ids=found, using=using)

@@ -36,6 +36,7 @@ ALWAYS: tuple[Check, ...] = (
     surroundings.runworker_hidden,
     surroundings.storage_alias_missing,
     surroundings.artifacts_publicly_served,
+    surroundings.tracing_without_opentelemetry,
 )
 WITH_DATABASE: tuple[Check, ...] = (databases.sqlite_shared_by_hosts, databases.webhook_target_not_told)
 AT_DEPLOYMENT: tuple[Check, ...] = (

@@ -24,6 +24,7 @@ from runtime.queries import redaction
 from runtime.signatures import read_secret, secret_to_keep
 
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
+SHARES = frozenset({"BACKOFF_JITTER", "TRACE_SHARE"})
 BEATS_IN_A_LEASE = 3
 
 
@@ -42,7 +43,7 @@ def setting_out_of_range(**_options: Any) -> Found:
     """Find numbers that make no sense."""
     for name in sorted(Settings.__annotations__):
         value = getattr(roost, name)
-        if name == "BACKOFF_JITTER":
+        if name in SHARES:
             if not 0 <= value <= 1:
                 yield _out_of_range(name, value, "a share between 0 and 1")
         elif isinstance(value, int | float) and not isinstance(value, bool):

@@ -12,6 +12,7 @@ from django.core.checks import Error, Info, Warning  # noqa: A004 - Django's nam
 from django.core.management import get_commands, load_command_class
 
 import runtime
+from runtime import tracing
 from runtime.checks.check import Found, check
 from runtime.conf import settings as roost
 
@@ -114,6 +115,17 @@ def _bucket_open(options: dict[str, Any]) -> str:
     if str(options.get("default_acl") or "").startswith("public"):
         return f"its default_acl is {options['default_acl']!r}"
     return "its addresses need no signature" if options.get("querystring_auth") is False else ""
+
+
+@check
+def tracing_without_opentelemetry(**_options: Any) -> Found:
+    """Find that traces are wished for and cannot be made."""
+    if roost.TRACE_SHARE > 0 and not tracing.is_there():
+        yield Warning(
+            f"ROOST_TRACE_SHARE is {roost.TRACE_SHARE:g}, and OpenTelemetry is not installed: nothing is traced.",
+            hint="pip install roost-django[otel], or set ROOST_TRACE_SHARE to 0.",
+            id="roost.W030",
+        )
 
 
 @check

@@ -9,8 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, connections
@@ -19,39 +17,33 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from runtime import artifacts, clock
-from runtime.choices import PARKED, State
+from runtime.choices import PARKED, SUSPECT_DEATHS, State, WaitState
 from runtime.conf import settings as roost
-from runtime.models import Lease, WorkItem
-from runtime.queries import growth, vacuum, workers
+from runtime.models import Lease, Schedule, Wait, WorkItem
+from runtime.queries import attention, doctor_postgres, growth, workers
+from runtime.queries.finding import Finding
 from runtime.queries.words import span
 from runtime.store import work_database
 
 SKEW_SECONDS = 2.0
 OVERDUE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What one check found; `hint` says what to do about it."""
-
-    check: str
-    level: Literal["ok", "warning", "problem"]
-    text: str
-    hint: str = ""
+SHOWN = 5
 
 
 def findings(*, using: str | None = None) -> list[Finding]:
     """Run all checks. Writes and removes one small file in the artifact storage, nothing else."""
     using = using or work_database()
-    found = [_database(using)]
+    found = [database(using)]
     if found[0].level != "problem":
-        found.append(_migrations(using))
+        found.append(migrations(using))
     if all(finding.level != "problem" for finding in found):
         found += [finding for check in _TABLES for finding in check(using)]
+        found += doctor_postgres.findings(using)
     return [*found, _storage()]
 
 
-def _database(using: str) -> Finding:
+def database(using: str) -> Finding:
+    """Look whether the database answers."""
     try:
         connections[using].ensure_connection()
     except DatabaseError as error:
@@ -65,7 +57,8 @@ def _database(using: str) -> Finding:
     return Finding(check="database", level="ok", text=f"The database {using!r} ({connections[using].vendor}) answers.")
 
 
-def _migrations(using: str) -> Finding:
+def migrations(using: str) -> Finding:
+    """Look whether Roost's tables are as this code wants them."""
     executor = MigrationExecutor(connections[using])
     leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "roost"]
     missing = [migration.name for migration, _ in executor.migration_plan(leaves) if migration.app_label == "roost"]
@@ -102,16 +95,6 @@ def _journal_mode(using: str) -> Iterator[Finding]:
     else:
         hint = 'Set OPTIONS["init_command"] = "PRAGMA journal_mode=WAL" so that readers do not block workers.'
         yield Finding(check="sqlite", level="warning", text=f"SQLite's journal mode is {mode}, not wal.", hint=hint)
-
-
-def _vacuum(using: str) -> Iterator[Finding]:
-    if connections[using].vendor != "postgresql":
-        return
-    found = vacuum.holders(using)
-    for holder in found:
-        yield Finding(check="vacuum", level="warning", text=holder.text, hint=holder.ending)
-    if not found:
-        yield Finding(check="vacuum", level="ok", text="Nobody holds back vacuum.")
 
 
 def _workers(using: str) -> Iterator[Finding]:
@@ -172,6 +155,65 @@ def _dead(using: str) -> Iterator[Finding]:
         yield Finding(check="dead", level="ok", text="No dead letter waits for anybody.")
 
 
+def _failing(using: str) -> Iterator[Finding]:
+    groups = attention.failing(using=using)
+    for group in groups:
+        text = f"{group.count} items of engine {group.engine!r} have failed and will be tried again."
+        yield Finding(
+            check="failing", level="ok", text=text, hint=f"`roost list --engine {group.engine} --reason retry`."
+        )
+    if not groups:
+        yield Finding(check="failing", level="ok", text="No item is being tried again.")
+
+
+def _held(using: str) -> Iterator[Finding]:
+    groups = attention.held(using=using)
+    for group in groups:
+        yield Finding(
+            check="held",
+            level="warning",
+            text=f"{group.count} items of engine {group.engine!r}, version {group.version}, wait for code that goes on "
+            f"with them.",
+            hint="`roost why ID` says what the code objects to; `roost preflight` asks the code that is here.",
+        )
+    if not groups:
+        yield Finding(check="held", level="ok", text="No item waits for other code.")
+
+
+def _suspects(using: str) -> Iterator[Finding]:
+    rows = WorkItem.objects.using(using).filter(deaths__gte=SUSPECT_DEATHS, state__in=[State.QUEUED, State.RUNNING])
+    count = rows.count()
+    if count:
+        hint = "They run alone, and are quarantined if that goes on. `roost attempts ID` tells which workers died."
+        text = f"{count} items have lost their worker twice or more without a step."
+        yield Finding(check="suspects", level="warning", text=text, hint=hint)
+    else:
+        yield Finding(check="suspects", level="ok", text="No item is suspected of killing its workers.")
+
+
+def _waits(using: str) -> Iterator[Finding]:
+    late = clock.now(using) - dt.timedelta(seconds=OVERDUE_SECONDS)
+    count = Wait.objects.using(using).filter(state=WaitState.OPEN, expires_at__lt=late).count()
+    if count:
+        hint = "Any live worker settles them within a second, but for those of paused items: see `roost waits list`."
+        yield Finding(check="waits", level="warning", text=f"{count} waits are over and not settled.", hint=hint)
+    else:
+        yield Finding(check="waits", level="ok", text="No wait is overdue.")
+
+
+def _schedules(using: str) -> Iterator[Finding]:
+    late = clock.now(using) - dt.timedelta(seconds=OVERDUE_SECONDS)
+    on = Schedule.objects.using(using).filter(enabled=True)
+    failing, late_ones = on.exclude(error="").order_by("name"), on.filter(error="", fire_at__lt=late)
+    wrong = [*failing[:SHOWN], *late_ones.order_by("fire_at")[:SHOWN]]
+    for one in wrong:
+        text = f"The schedule {one.name!r} of {one.namespace!r} {'could not fire' if one.error else 'is overdue'}."
+        hint = one.error or "Any live worker fires schedules: start one, or see what keeps it with `roost doctor`."
+        yield Finding(check="schedules", level="warning", text=text, hint=hint)
+    if not wrong:
+        yield Finding(check="schedules", level="ok", text="No schedule is overdue.")
+
+
 def _retention(using: str) -> Iterator[Finding]:
     found = growth.forecast(using=using)
     text = growth.summary(found)
@@ -203,11 +245,15 @@ def _storage() -> Finding:
 _TABLES: tuple[Callable[[str], Iterator[Finding]], ...] = (
     _clock,
     _journal_mode,
-    _vacuum,
     _workers,
     _leases,
     _due,
     _parked,
     _dead,
+    _failing,
+    _held,
+    _suspects,
+    _waits,
+    _schedules,
     _retention,
 )

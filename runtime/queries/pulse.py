@@ -72,8 +72,8 @@ class Minute:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Span:
-    """A minute and the ids of its events; of `low` to `high`, those before `end` are read."""
+class Span:
+    """A stretch of time and the ids of its events; of `low` to `high`, those before `end` are read."""
 
     number: int
     since: dt.datetime
@@ -83,10 +83,12 @@ class _Span:
 
     @property
     def end(self) -> int:
+        """The first id that is not read."""
         return min(self.high, self.low + SAMPLE)
 
     @property
     def factor(self) -> float:
+        """How many events there are for one that is read."""
         return (self.high - self.low) / (self.end - self.low)
 
 
@@ -96,9 +98,14 @@ def last_hour(*, using: str | None = None) -> list[Minute]:
     now = clock.now(using)
     first = now.replace(second=0, microsecond=0) - dt.timedelta(minutes=MINUTES - 1)
     marks = [first + dt.timedelta(minutes=number) for number in range(MINUTES)] + [now + dt.timedelta(minutes=1)]
-    spans = _spans(marks, _cuts(marks, using))
+    spans = spans_between(marks, using)
     found = _read(spans, using)
     return [_minute(at, found.get(number, ()), spans.get(number)) for number, at in enumerate(marks[:-1])]
+
+
+def spans_between(marks: Sequence[dt.datetime], using: str) -> dict[int, Span]:
+    """Return the stretches between these moments in which events were written, by their number. One query."""
+    return _spans(marks, _cuts(marks, using))
 
 
 def _cuts(marks: Sequence[dt.datetime], using: str) -> list[int]:
@@ -110,20 +117,20 @@ def _cuts(marks: Sequence[dt.datetime], using: str) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _spans(marks: Sequence[dt.datetime], cuts: Sequence[int]) -> dict[int, _Span]:
+def _spans(marks: Sequence[dt.datetime], cuts: Sequence[int]) -> dict[int, Span]:
     ends = zip(pairwise(marks), pairwise(cuts), strict=True)
     return {
-        number: _Span(number=number, since=since, until=until, low=low, high=high)
+        number: Span(number=number, since=since, until=until, low=low, high=high)
         for number, ((since, until), (low, high)) in enumerate(ends)
         if low < high
     }
 
 
-def _read(spans: dict[int, _Span], using: str) -> dict[int, list[Sequence[Any]]]:
+def _read(spans: dict[int, Span], using: str) -> dict[int, list[Sequence[Any]]]:
     """Return the rows of each minute: kind, number, sum, number and longest of the durations."""
     if not spans:
         return {}
-    params = [value for span in spans.values() for value in _params(span, using)]
+    params = [value for span in spans.values() for value in bounds(span, using)]
     found: dict[int, list[Sequence[Any]]] = {number: [] for number in spans}
     with connections[using].cursor() as cursor:
         cursor.execute(" UNION ALL ".join([MINUTE_SQL] * len(spans)), params)
@@ -132,11 +139,12 @@ def _read(spans: dict[int, _Span], using: str) -> dict[int, list[Sequence[Any]]]
     return found
 
 
-def _params(span: _Span, using: str) -> tuple[Any, ...]:
+def bounds(span: Span, using: str) -> tuple[Any, ...]:
+    """Return what bounds the reading of a stretch: its number, ids and times."""
     return span.number, span.low, span.end, _stored(span.since, using), _stored(span.until, using)
 
 
-def _minute(at: dt.datetime, rows: Iterable[Sequence[Any]], span: _Span | None) -> Minute:
+def _minute(at: dt.datetime, rows: Iterable[Sequence[Any]], span: Span | None) -> Minute:
     if span is None:
         return Minute(at=at)
     by_kind: dict[str, Sequence[Any]] = {row[0]: row[1:] for row in rows}

@@ -22,7 +22,7 @@ from runtime.exceptions import Fenced, RoostError
 from runtime.store.base import Store
 from runtime.store.transactions import is_retryable, lock_not_available
 from runtime.store.values import Outcome
-from runtime.worker import execute
+from runtime.worker import execute, traced
 from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.worker")
@@ -84,7 +84,7 @@ def _run_once(
     try:
         with _keeping_calls(run), step_transaction(store.using):
             transaction.on_commit(commit.mark, using=store.using)
-            outcome = shape(run, execute.move(store.using, execute.run_sync(worker, run, store.using)))
+            outcome = shape(run, execute.move(store.using, traced.step()(worker, run, store.using)))
             state = _commit(store, outcome).get(run.id)
             if state is None:
                 raise Fenced(f"Item {run.id} was taken away while its step ran.")

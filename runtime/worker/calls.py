@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from runtime import tracing
 from runtime.asks import Input
 from runtime.exceptions import InvalidInput, RoostError
 from runtime.journal import drive
@@ -23,6 +24,7 @@ from runtime.store.values import NewEvent
 from runtime.worker.run import Recorder, Run
 
 MOST_TOLD = 50
+_UNTRACED: AbstractContextManager[None] = nullcontext()
 
 
 class CallEvents:
@@ -74,12 +76,12 @@ class StepCalls(Surroundings):
         """Make the call: return its result, in an async step what is to be awaited for it."""
         if self._run.is_async:
             return self._amake(call)
-        with self._alone(call):
+        with self._alone(call), _span(call):
             return drive.run(call, self)
 
     async def _amake(self, call: Call) -> Any:
         """Make the call in a task of its own: the step may end by another error while it is made."""
-        with self._alone(call):
+        with self._alone(call), _span(call):
             task = asyncio.ensure_future(drive.arun(call, self))
             self._run.in_flight.add(task)
             task.add_done_callback(self._run.in_flight.discard)
@@ -119,6 +121,8 @@ class StepCalls(Surroundings):
         if self._run.calls is None:
             self._run.calls = CallEvents()
         self._run.calls.tell(kind, data)
+        if tracing.active is not None:
+            tracing.active.note(kind, data)
 
     def ask(self, ask: Input) -> Any:
         asking = getattr(self._context, "ask", None)
@@ -130,3 +134,8 @@ class StepCalls(Surroundings):
 
     def guard(self) -> AbstractContextManager[None]:
         return refusing_writes(self._using)
+
+
+def _span(call: Call) -> AbstractContextManager[Any]:
+    """Return the span of a call, where steps are traced."""
+    return _UNTRACED if tracing.active is None else tracing.active.call(call.key, call.name)

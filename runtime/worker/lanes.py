@@ -20,7 +20,7 @@ from django.db import DatabaseError, connections
 from runtime.conf import settings as roost
 from runtime.store.base import Store
 from runtime.store.values import Outcome
-from runtime.worker import atomic, execute, outcomes
+from runtime.worker import atomic, execute, outcomes, traced
 from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.worker")
@@ -63,6 +63,7 @@ class AsyncLane:
         self._post = post
         self._loop = asyncio.new_event_loop()
         self._ending = False
+        self._step = traced.async_step()
         self._thread = threading.Thread(target=self._serve, name="roost-async", daemon=True)
 
     def start(self) -> None:
@@ -125,7 +126,7 @@ class AsyncLane:
         outcome: Outcome | None = None
         try:
             if not run.lost:
-                made = await execute.run_async(self._worker, run, self._using)
+                made = await self._step(self._worker, run, self._using)
                 outcome = await execute.amoved_or_failed(self._worker, run, self._using, made)
         except asyncio.CancelledError:
             logger.debug("step of %s cancelled", run.id)

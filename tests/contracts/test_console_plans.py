@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from console.admin.base import COUNTED
 from runtime.models import WorkItem
-from runtime.queries import attention, overview, pulse, windows, workers
+from runtime.queries import attention, metrics, overview, pulse, windows, workers
 from runtime.queries.windows import WINDOW
 from tests.contracts.plans import ITEMS, Plans, blocks, fill, looked_at, watched_reads
 
@@ -90,3 +90,15 @@ def test_the_overview_reads_its_windows_and_the_events_of_an_hour_by_their_ids()
         minutes = pulse.last_hour()
     assert any(minute.estimated for minute in minutes)
     check(plans, SHARE * WINDOW + 1000)
+
+
+@pytest.mark.usefixtures("mixed")
+def test_a_scrape_reads_windows_of_live_items_and_no_finished_ones_but_the_newest_dead_letters() -> None:
+    with watched_reads() as plans:
+        found = {one.name: one.values for one in metrics.collect()}
+    queued = {dict(labels)["engine"]: n for labels, n in found["roost_items"].items() if ("state", "queued") in labels}
+    assert sum(queued.values()) == pytest.approx(ITEMS / 3, rel=0.1)
+    assert queued["counter"] == pytest.approx(ITEMS / 6, rel=0.2)
+    assert found["roost_items_estimated"][("state", "queued"),] == 1
+    assert found["roost_recent_estimated"][()] == 1
+    check(plans, 2 * SHARE * WINDOW + 1000)

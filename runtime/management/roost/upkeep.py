@@ -17,7 +17,7 @@ from runtime.management.roost.call import CONFLICT, Call, Commands
 from runtime.queries import doctor as doctor_queries
 from runtime.queries import items
 from runtime.queries import verify as verify_queries
-from runtime.queries.doctor import Finding
+from runtime.queries.finding import Finding
 from runtime.store import get_store
 from runtime.store.values import SweepReport
 from runtime.worker import takeover

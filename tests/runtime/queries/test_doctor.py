@@ -7,8 +7,10 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 
 from runtime.choices import Reason, State
+from runtime.models import Schedule
+from runtime.operations.schedules import set_schedule
 from runtime.queries import doctor
-from runtime.queries.doctor import Finding
+from runtime.queries.finding import Finding
 from tests.runtime.queries import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L14")]
@@ -112,3 +114,29 @@ def test_the_checks_leave_no_file_behind() -> None:
 
     doctor.findings()
     assert artifacts.storage().listdir(artifacts.ASIDE)[1] == []
+
+
+def test_items_that_fail_wait_for_code_or_lose_their_workers_are_told() -> None:
+    rows.item(attempt=2, reason=Reason.RETRY)
+    rows.item(State.PAUSED, reason=Reason.HELD, engine_version="7")
+    rows.item(deaths=2)
+    assert "1 items of engine 'counter' have failed" in found("failing")[0].text
+    [held], [suspects] = found("held"), found("suspects")
+    assert (held.level, suspects.level) == ("warning", "warning")
+    assert "version 7" in held.text
+    assert "roost why" in held.hint
+
+
+def test_waits_and_schedules_that_nobody_settles_or_fires_are_told() -> None:
+    waiting = rows.item(State.WAITING)
+    rows.wait(waiting, "soon", expires_at=rows.now(60))
+    assert found("waits")[0].level == "ok"
+    rows.wait(waiting, "late", expires_at=rows.now(-120))
+    assert "1 waits are over" in found("waits")[0].text
+    made = set_schedule("nightly", engine="counter", payload={"count_to": 1}, every=60)
+    assert found("schedules")[0].level == "ok"
+    Schedule.objects.filter(pk=made.pk).update(fire_at=rows.now(-120))
+    assert "'nightly' of 'default' is overdue" in found("schedules")[0].text
+    Schedule.objects.filter(pk=made.pk).update(error="the engine is gone")
+    [finding] = found("schedules")
+    assert ("could not fire" in finding.text, finding.hint) == (True, "the engine is gone")

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime.queries import doctor, vacuum
-from runtime.queries.doctor import Finding
+from runtime.queries.finding import Finding
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L14")]
 
