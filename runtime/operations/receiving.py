@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime import clock, conditions, faults, jsondata
+from runtime.choices import Verifier
 from runtime.conf import settings as roost
 from runtime.exceptions import (
     Conflict,
@@ -40,7 +41,9 @@ from runtime.store.transactions import transacted
 
 logger = logging.getLogger("roost.webhooks")
 
-LONGEST_DELIVERY = 100
+LONGEST_DELIVERY = 75
+BOUND = 32
+"""Letters of the body's hash that are kept beside an id which is not signed."""
 LONGEST_CHALLENGE = 500
 NOT_SHOWN = frozenset({AUTHORIZATION, "cookie", "proxy-authorization", "x-hub-signature"})
 """Headers that no payload map sees, beside the signature's own."""
@@ -109,7 +112,7 @@ def _received(webhook: Webhook, headers: Mapping[str, str], body: bytes, using: 
         with faults.around("deliver"):
             hook_counters.count(using, webhook, "ignored_total")
         return Receipt(outcome="ignored")
-    key = _key(webhook, scope, headers.get(scheme.timestamp_header, ""), body)
+    key = _key(webhook, scope, body)
     with faults.around("deliver"):
         return transacted(using, lambda: _place(webhook, scope, key, using))
 
@@ -142,20 +145,25 @@ def read_body(body: bytes) -> Any:
     return data
 
 
-def _key(webhook: Webhook, scope: Mapping[str, Any], timestamp: str, body: bytes) -> str | None:
-    """Return the idempotency key of the delivery, None if each request is a new one."""
+def _key(webhook: Webhook, scope: Mapping[str, Any], body: bytes) -> str | None:
+    """Return the idempotency key of the delivery, None if each request is a new one.
+
+    No timestamp is in it: a sender that tries again signs anew. An id that stands in a header is not signed where the
+    body is, so it counts together with the body: nobody can use up the id of a delivery that is still to come.
+    """
     if webhook.delivery_from == NEVER:
         return None
     if webhook.delivery_from == BY_BODY:
-        found: Any = _hash(timestamp.encode() + b"." + body)
-    else:
-        found = conditions.path(webhook.delivery_from, ROOTS, "delivery_from").value(scope)
+        return f"webhook:{webhook.name}:{_hash(body)}"
+    path = conditions.path(webhook.delivery_from, ROOTS, "delivery_from")
+    found = path.value(scope)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
         raise DeliveryRefused("no_delivery_id", f"The delivery has no id at {webhook.delivery_from}.")
     text = str(found)
     if len(text) > LONGEST_DELIVERY or not text.isprintable() or text != text.strip():
         text = _hash(text.encode(errors="surrogatepass"))
-    return f"webhook:{webhook.name}:{text}"
+    unsigned = "headers" in path.roots and webhook.verifier != Verifier.BEARER
+    return f"webhook:{webhook.name}:{text}" + (f":{hashlib.sha256(body).hexdigest()[:BOUND]}" if unsigned else "")
 
 
 def _hash(data: bytes) -> str:
