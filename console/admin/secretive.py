@@ -9,12 +9,31 @@ from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
 from console.admin.configuration import ConfigurationAdmin
+from console.admin.operated import OperatedForm
+
+EDITED = ("enabled", "note")
+"""What may be changed here; everything else, and the secrets, by commands and operations."""
+
+
+class SecretiveForm(OperatedForm):
+    """What may be changed of such a row. Turning it off is always possible; that its engine is gone stands there."""
+
+    aliases: ClassVar[dict[str, str]] = {"engine": "enabled"}
+
+    def edits(self) -> dict[str, Any]:
+        """Return what the operation is to be given."""
+        return {"row_version": self.shown, **{field: self.cleaned_data[field] for field in EDITED}}
 
 
 class SecretiveAdmin(ConfigurationAdmin):
     """Rows that may be edited in part and removed, whose columns `never_shown` stay in the database."""
 
+    edited = EDITED
     never_shown: ClassVar[tuple[str, ...]] = ()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Do what the form says."""
+        form.operation(by=request.user).execute()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave the secrets in the database."""

@@ -8,22 +8,25 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.configuration import VersionedForm
-from console.admin.secretive import SecretiveAdmin
+from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
 from runtime.models import Webhook
 from runtime.operations.webhooks import SetWebhook, remove_webhook
 from runtime.store import work_database
 
-EDITED = ("enabled", "note")
 SECRETS = ("secret", "previous_secret")
 
 
-class WebhookForm(VersionedForm):
-    """What may be changed of a webhook beside its secret's commands."""
+class WebhookForm(SecretiveForm):
+    """What may be changed of a webhook beside its commands."""
 
     class Meta:
         model = Webhook
         fields = EDITED
+
+    def operation(self, by: Any = None) -> SetWebhook:
+        """Return the operation that does what the form says."""
+        row = self.instance
+        return SetWebhook(row.name, namespace=row.namespace, by=by, using=work_database(), **self.edits())
 
 
 @admin.register(Webhook)
@@ -31,7 +34,6 @@ class WebhookAdmin(SecretiveAdmin):
     """Endpoints that enqueue work when somebody calls, with what they got; refusals are counted at least."""
 
     form = WebhookForm
-    edited = EDITED
     never_shown = SECRETS
     list_display = (
         *("name", "namespace", "enabled", "verifier", "engine", "accepted_total", "repeated_total"),
@@ -47,20 +49,6 @@ class WebhookAdmin(SecretiveAdmin):
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Set what was edited."""
-        said = form.cleaned_data
-        operation = SetWebhook(
-            obj.name,
-            namespace=obj.namespace,
-            by=request.user,
-            row_version=said.get("shown_version"),
-            using=work_database(),
-            enabled=said["enabled"],
-            note=said["note"],
-        )
-        operation.execute()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the webhook."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ LONGEST_CHALLENGE = 500
 NOT_SHOWN = frozenset({AUTHORIZATION, "cookie", "proxy-authorization", "x-hub-signature"})
 """Headers that no payload map sees, beside the signature's own."""
 
+_PLACE = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}", re.ASCII)
 _NOBODY = Webhook(verifier="github", secret=secrets.token_urlsafe())
 
 
@@ -198,6 +200,14 @@ def _holder(webhook: Webhook, key: str | None, using: str) -> uuid.UUID | None:
     return rows.values_list("pk", flat=True).first()
 
 
+def _not_taken(webhook: Webhook, error: InvalidInput) -> DeliveryRefused:
+    """Say where the payload is wrong. The error's own words may quote it, and this is answered, shown and kept."""
+    where = f": see {error.field}" if _PLACE.fullmatch(error.field) else ""
+    if isinstance(error, TooLarge):
+        return DeliveryRefused("too_large", f"The item would be larger than may be stored{where}.")
+    return DeliveryRefused("invalid", f"The engine {webhook.engine!r} does not take such an item{where}.")
+
+
 def _enqueue(webhook: Webhook, scope: Mapping[str, Any], key: str | None, new: uuid.UUID, using: str) -> uuid.UUID:
     """Return the id of the item that stands for the delivery. Raises `DeliveryRefused`, `IdempotencyConflict`."""
     try:
@@ -215,7 +225,7 @@ def _enqueue(webhook: Webhook, scope: Mapping[str, Any], key: str | None, new: u
         logger.error("webhook %s: %s", webhook.name, error)
         raise DeliveryRefused("unavailable", f"The engine {webhook.engine!r} is not here.") from error
     except InvalidInput as error:
-        raise DeliveryRefused("too_large" if isinstance(error, TooLarge) else "invalid", str(error)) from error
+        raise _not_taken(webhook, error) from None
     except IdempotencyConflict:
         raise
     except Conflict as error:

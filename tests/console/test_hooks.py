@@ -319,10 +319,24 @@ def test_a_delivery_id_of_any_length_makes_one_key(github: Webhook) -> None:
 
 
 def test_what_the_engine_does_not_take_is_refused_with_its_reason(github: Webhook) -> None:
-    answer = send(json.dumps({"n": "many"}).encode())
+    answer = send(json.dumps({"n": "a card's number"}).encode())
     assert answer.status_code == 422
-    assert "count_to" in answer.json()["detail"]
-    assert "invalid" in Webhook.objects.get().error
+    for told in (answer.json()["detail"], Webhook.objects.get().error):
+        assert "payload.count_to" in told
+        assert "card" not in told
+    assert Webhook.objects.get().error.startswith("invalid: ")
+
+
+def test_a_field_of_which_nobody_knows_what_it_holds_is_not_named(github: Webhook) -> None:
+    set_webhook("pushes", payload="$body")
+    answer = send(json.dumps({"count_to": 1, "a card's number": 1}).encode())
+    assert (answer.status_code, "card" in answer.json()["detail"]) == (422, False)
+
+
+def test_what_is_larger_than_an_item_may_be_is_refused_without_being_quoted(github: Webhook, settings: Any) -> None:
+    settings.ROOST_MAX_PAYLOAD_BYTES = 100
+    answer = send(json.dumps({"n": "card " * 50}).encode())
+    assert (answer.status_code, "card" in answer.json()["detail"]) == (413, False)
 
 
 def test_an_engine_that_is_gone_makes_the_sender_try_again(github: Webhook) -> None:

@@ -53,7 +53,9 @@ def test_a_target_is_turned_off_noted_and_removed(made: WebhookTarget, boss: Cli
     assert WebhookTarget.objects.get().note == "x"
     settings.ROOST_ENGINES = {**settings.ROOST_ENGINES, "webhook_delivery": "nowhere.Nothing"}
     refused = boss.post(address("change", made.pk), {"enabled": "on", "shown_version": "2"})
-    assert "nowhere.Nothing" in refused.content.decode()
+    assert "nowhere.Nothing" in str(refused.context["adminform"].form.errors["enabled"])
+    noted = boss.post(address("change", made.pk), {"note": "gone", "shown_version": "2"})
+    assert (noted.status_code, WebhookTarget.objects.get().note) == (302, "gone")
     assert boss.post(address("delete", made.pk), {"post": "yes"}).status_code == 302
     assert not WebhookTarget.objects.exists()
 
