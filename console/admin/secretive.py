@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from console.admin.configuration import ConfigurationAdmin
 from console.admin.operated import OperatedForm
@@ -30,6 +32,11 @@ class SecretiveAdmin(ConfigurationAdmin):
 
     edited = EDITED
     never_shown: ClassVar[tuple[str, ...]] = ()
+
+    @method_decorator([sensitive_post_parameters(), sensitive_variables()])
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Keep what is posted, and the row with its secrets, out of error reports."""
+        return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Do what the form says."""

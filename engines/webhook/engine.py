@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.views.decorators.debug import sensitive_variables
 
 from engines.payload import check_fields, check_text
 from runtime.deliveries import ENGINE, signed_headers
@@ -80,6 +81,7 @@ async def deliver(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, Any
         raise
 
 
+@sensitive_variables()
 async def _attempt(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, Any]:
     to = await _in_database(partial(delivering.destination, payload["target"]))
     content = payload["body"].encode()

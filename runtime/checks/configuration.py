@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
+from django.views.decorators.debug import sensitive_variables
 
 from runtime import keeping, offload, registry
 from runtime.checks.check import Found, check
@@ -221,6 +222,7 @@ def webhook_makes_no_sense(**_options: Any) -> Found:
             yield Error(wrong, hint=f"Correct or remove ROOST_WEBHOOKS[{name!r}].", id="roost.E018")
 
 
+@sensitive_variables()
 def _wrong_with_webhook(name: str, given: Any) -> str:
     try:
         values = hook_values.checked(DEFAULT_NAMESPACE, name, given)

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Warning  # noqa: A004 - Django's names
 from django.db import connections, router
+from django.views.decorators.debug import sensitive_variables
 
 from runtime import registry
 from runtime.checks.check import Found, check
@@ -117,6 +118,7 @@ def webhook_target_not_told(*, databases: Sequence[str] | None = None, **_option
             yield Warning(f"The webhook target {name!r} {wrong}", hint=hint, id="roost.W022")
 
 
+@sensitive_variables()
 def _wrong_with_target(url: str) -> str:
     if ENGINE not in registry.paths():
         return f"waits for the engine {ENGINE!r}, which is not registered: add it to ROOST_ENGINES."

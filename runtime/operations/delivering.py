@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import DatabaseError
 from django.db.models import F
+from django.views.decorators.debug import sensitive_variables
 
 from runtime import clock, faults
 from runtime.exceptions import AccessDenied, Declined
@@ -40,6 +41,7 @@ class Destination:
     now: float
 
 
+@sensitive_variables()
 def destination(target: int) -> Destination:
     """Return the target as it is now. Raises `Declined` if it is removed or disabled, `AccessDenied` without a secret.
 
@@ -76,6 +78,7 @@ def not_delivered(target: int, error: Exception) -> None:
     _count(using, target, lambda: {"failed_at": clock.now(using), **told})
 
 
+@sensitive_variables()
 def gone(target: int, url: str) -> None:
     """Disable a target whose server says that it is gone for good, unless it was given another address meanwhile."""
     using = work_database()

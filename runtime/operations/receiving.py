@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from runtime import clock, conditions, faults, jsondata
 from runtime.choices import Verifier
 from runtime.conf import settings as roost
@@ -62,6 +64,7 @@ class Receipt:
     challenge: str = ""
 
 
+@sensitive_variables()
 def receive(
     name: str, headers: Mapping[str, str], body: bytes, *, namespace: str = DEFAULT_NAMESPACE, using: str | None = None
 ) -> Receipt:

@@ -149,6 +149,7 @@ def _chosen(given: Any, known: Sequence[str], field_: str, *, some: bool = True)
     return [one for one in known if one in given]
 
 
+@sensitive_variables()
 def set_target(
     name: str, *, by: Any = None, actor: str = "", using: str | None = None, **options: Unpack[TargetOptions]
 ) -> IssuedTarget:

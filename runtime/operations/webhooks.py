@@ -89,6 +89,7 @@ class RotateSecret:
     The secret before the old one is no longer good. `keep` 0 ends the old one at once.
     """
 
+    @sensitive_variables()
     def __init__(
         self,
         name: str,
@@ -108,6 +109,7 @@ class RotateSecret:
         self.actor = actor_name(by, actor)
         self.using = using or work_database()
 
+    @sensitive_variables()
     def execute(self) -> Issued:
         """Do it. One transaction; joins the caller's. Raises `NotFound`, `Forbidden`, `InvalidInput`, `Conflict`."""
         check_permission(self.by, "change_webhook", "rotate secrets of webhooks")
@@ -132,6 +134,7 @@ class RotateSecret:
         return Issued(webhook=webhook, secret=self.secret if self.made else "")
 
 
+@sensitive_variables()
 def set_webhook(
     name: str,
     *,
@@ -145,6 +148,7 @@ def set_webhook(
     return SetWebhook(name, namespace=namespace, by=by, actor=actor, using=using, **options).execute()
 
 
+@sensitive_variables()
 def rotate_secret(
     name: str,
     *,

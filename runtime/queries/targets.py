@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.views.decorators.debug import sensitive_variables
+
 from runtime.models import WebhookTarget
 from runtime.signatures import ENV, read_secret
 from runtime.store import work_database
@@ -31,6 +33,7 @@ class TargetView:
     trouble: str
 
 
+@sensitive_variables()
 def views(*, using: str | None = None) -> list[TargetView]:
     """Return all targets by name."""
     rows = WebhookTarget.objects.using(using or work_database()).order_by("name").values(*SHOWN, "url", "secret")

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.models import Webhook
@@ -39,6 +41,7 @@ class WebhookView:
         return f"hooks/{self.values['namespace']}/{self.values['name']}"
 
 
+@sensitive_variables()
 def views(*, using: str | None = None) -> list[WebhookView]:
     """Return all webhooks by namespace and name; what is wrong in the settings is left out, and told by a check."""
     rows = Webhook.objects.using(using or work_database()).values(*COLUMNS, *COUNTED, "secret")
