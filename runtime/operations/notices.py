@@ -37,8 +37,11 @@ def body_of(using: str, item: WorkItem, contents: Collection[str], now: dt.datet
     told: dict[str, Any] = {"event": event_of(item), "at": _iso(now), "item": _item(item)}
     parts = {name: value for name, value in _parts(using, item).items() if name in contents and value is not None}
     # What was moved to the artifact storage is large, and reading it would hold up the transaction.
-    left_out = [name for name, value in parts.items() if offload.in_value(value) is not None]
-    parts = {name: value for name, value in parts.items() if name not in left_out}
+    references = {name: offload.in_value(value) for name, value in parts.items()}
+    moved = {name: _moved(found, redact=redact) for name, found in references.items() if found is not None}
+    left_out = list(moved)
+    told |= {"moved": moved} if moved else {}
+    parts = {name: value for name, value in parts.items() if name not in moved}
     shown = redacted(parts) if redact else parts
     most = min(MAX_BODY, roost.MAX_PAYLOAD_BYTES // 2)
     while True:
@@ -51,6 +54,14 @@ def body_of(using: str, item: WorkItem, contents: Collection[str], now: dt.datet
                 raise
             left_out.append(largest)
             shown = {name: value for name, value in shown.items() if name != largest}
+
+
+def _moved(found: offload.Reference, *, redact: bool) -> dict[str, Any]:
+    """Return what is told of a value that was moved: enough to fetch it by the item's id, and to know it is the one.
+
+    Where secrets are to be taken out the hash is too: whoever knows all of a value but a short secret could find that.
+    """
+    return {"bytes": found.size} if redact else {"bytes": found.size, "sha256": found.sha256}
 
 
 def _item(item: WorkItem) -> dict[str, Any]:

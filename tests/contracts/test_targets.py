@@ -129,13 +129,15 @@ def test_what_is_too_large_or_too_deep_for_a_notice_is_left_out_and_named(hand: 
     assert (body["left_out"], "payload" in body, "result" in body) == (["result"], True, False)
 
 
-def test_what_was_moved_to_the_artifact_storage_is_left_out_unread(hand: Hand) -> None:
-    tell(contents=["result", "payload"])
+@pytest.mark.parametrize("redact", [True, False])
+def test_what_was_moved_to_the_artifact_storage_is_left_out_unread_and_referred_to(hand: Hand, redact: bool) -> None:
+    tell(contents=["result", "payload"], redact=redact)
     put()
     moved_out = offload.Reference("0" * 64, 100_000)
     assert hand.commit(hand.take(), State.DONE, result=moved_out.text) == State.DONE
     [body] = bodies()
     assert (body["left_out"], "payload" in body, "offloaded" in json.dumps(body)) == (["result"], True, False)
+    assert body["moved"] == {"result": {"bytes": 100_000} | ({} if redact else {"sha256": "0" * 64})}
 
 
 def test_an_item_that_waits_is_told_with_what_it_waits_for(hand: Hand) -> None:
