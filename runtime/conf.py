@@ -124,6 +124,8 @@ class Settings:
     # of a request's body that are read before its signature is known.
     WEBHOOKS: dict[str, dict[str, Any]] = {}
     MAX_WEBHOOK_BYTES: int = 1024 * 1024
+    # Webhook targets of the product's code: name → {"url", "events", "secret"} and what else `set_target` takes.
+    WEBHOOK_TARGETS: dict[str, dict[str, Any]] = {}
 
     # Days after which what has ended is removed with all that belongs to it, None for never: done and cancelled items,
     # and dead letters.

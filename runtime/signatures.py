@@ -174,6 +174,11 @@ def token_hash(token: str) -> str:
     return HASHED + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
+def is_env(text: str) -> bool:
+    """Say whether a text is the name of a variable that holds the real one."""
+    return text.startswith(ENV) and bool(_ENV_NAME.match(text.removeprefix(ENV)))
+
+
 @sensitive_variables()
 def read_secret(kept: str) -> str:
     """Return the secret that is kept so; nothing if its variable is not set, or is too short to be one."""
@@ -189,7 +194,7 @@ def secret_to_keep(secret: Any, verifier: str) -> str:
     if not isinstance(secret, str) or not secret.isprintable() or secret != secret.strip():
         raise InvalidInput("secret must be text of printable characters, without blanks around it.", field="secret")
     if secret.startswith(ENV):
-        if not _ENV_NAME.match(secret.removeprefix(ENV)):
+        if not is_env(secret):
             raise InvalidInput("secret begins with env: and must go on with a variable's name.", field="secret")
         return secret
     if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db.models import Model, QuerySet
@@ -12,6 +14,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from console.admin.configuration import ConfigurationAdmin
 from console.admin.operated import OperatedForm
+from runtime.queries.targets import TargetView
+from runtime.queries.webhooks import WebhookView
 
 EDITED = ("enabled", "note")
 """What may be changed here; everything else, and the secrets, by commands and operations."""
@@ -28,10 +32,24 @@ class SecretiveForm(OperatedForm):
 
 
 class SecretiveAdmin(ConfigurationAdmin):
-    """Rows that may be edited in part and removed, whose columns `never_shown` stay in the database."""
+    """Rows that may be edited in part and removed, whose columns `never_shown` stay in the database.
+
+    The list shows what `setting` declares below them.
+    """
 
     edited = EDITED
     never_shown: ClassVar[tuple[str, ...]] = ()
+    setting: ClassVar[str]
+    change_list_template = "admin/roost/change_list_declared.html"
+
+    @abstractmethod
+    def declared(self) -> Sequence[WebhookView | TargetView]:
+        """Return what the setting declares."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """List the rows, and what the setting declares."""
+        context = {"declared": self.declared(), "setting": self.setting}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @method_decorator([sensitive_post_parameters(), sensitive_variables()])
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
 from runtime.models import WebhookTarget
 from runtime.operations.targets import SetTarget, remove_target
+from runtime.queries import targets
+from runtime.queries.targets import TargetView
 from runtime.store import work_database
 
 SECRETS = ("secret", "url")
@@ -35,6 +37,7 @@ class WebhookTargetAdmin(SecretiveAdmin):
 
     form = WebhookTargetForm
     never_shown = SECRETS
+    setting = "ROOST_WEBHOOK_TARGETS"
     list_display = (
         *("name", "enabled", "events", "engine", "namespace", "delivered_total", "failed_total"),
         *("last_at", "failed_at", "error"),
@@ -48,6 +51,10 @@ class WebhookTargetAdmin(SecretiveAdmin):
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
+
+    def declared(self) -> list[TargetView]:
+        """Return the targets of the settings."""
+        return targets.of_settings()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the target."""

@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
 from runtime.models import Webhook
 from runtime.operations.webhooks import SetWebhook, remove_webhook
+from runtime.queries import webhooks
+from runtime.queries.webhooks import WebhookView
 from runtime.store import work_database
 
 SECRETS = ("secret", "previous_secret")
@@ -35,6 +37,7 @@ class WebhookAdmin(SecretiveAdmin):
 
     form = WebhookForm
     never_shown = SECRETS
+    setting = "ROOST_WEBHOOKS"
     list_display = (
         *("name", "namespace", "enabled", "verifier", "engine", "accepted_total", "repeated_total"),
         *("refused_total", "last_at", "error"),
@@ -49,6 +52,10 @@ class WebhookAdmin(SecretiveAdmin):
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
+
+    def declared(self) -> list[WebhookView]:
+        """Return the webhooks of the settings."""
+        return webhooks.of_settings()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the webhook."""

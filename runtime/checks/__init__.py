@@ -26,6 +26,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.offload_makes_no_sense,
     configuration.trigger_makes_no_sense,
     configuration.webhook_makes_no_sense,
+    configuration.webhook_target_makes_no_sense,
     databases.database_alias_missing,
     databases.tables_split_over_databases,
     databases.sqlite_without_wal,

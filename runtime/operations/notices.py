@@ -100,15 +100,21 @@ def _iso(moment: dt.datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(dt.UTC).isoformat(timespec="milliseconds")
 
 
-def sealed(target: int, event: str, body: str) -> dict[str, Any]:
+def sealed(target: int | str, event: str, body: str) -> dict[str, Any]:
     """Return the payload of a delivery: an item of any other payload is signed for nobody."""
-    return {"target": target, "event": event, "body": body, "seal": _signer().signature(f"{target}:{event}:{body}")}
+    told = {"target": target, "event": event, "body": body}
+    return {**told, "seal": _signer().signature(_text(told))}
 
 
 def is_sealed(payload: Any) -> bool:
     """Say whether Roost itself wrote this payload, and nobody changed it: not who may enqueue items, or fork them."""
-    text = f"{payload['target']}:{payload['event']}:{payload['body']}"
+    text = _text(payload)
     return any(constant_time_compare(_signer(key).signature(text), payload["seal"]) for key in _keys())
+
+
+def _text(payload: Any) -> str:
+    # A number is a row, a text a name in the settings: 7 and "7" are not the same target.
+    return f"{payload['target']!r}:{payload['event']}:{payload['body']}"
 
 
 def _signer(key: str | bytes | None = None) -> Signer:

@@ -5,46 +5,26 @@ set_target("ops", url="https://ops.example/roost", events=["failed", "waiting"],
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.views.decorators.debug import sensitive_variables
 
-from runtime import conditions, faults, jsondata
-from runtime.choices import TargetEvent
+from runtime import faults
+from runtime.conf import settings as roost
 from runtime.deliveries import ENGINE
-from runtime.exceptions import InvalidInput, NotFound
+from runtime.exceptions import NotFound
 from runtime.models import WebhookTarget
-from runtime.operations import fields, item_options, notifying
+from runtime.operations import notifying
 from runtime.operations.base import check_permission
-from runtime.operations.hook_values import MAX_NAME, MAX_NOTE
-from runtime.operations.notices import CONTENTS, DEFAULT_CONTENTS
 from runtime.operations.secretive import SetSecretive
+from runtime.operations.target_values import COLUMNS, TargetOptions, checked
 from runtime.store import work_database
 from runtime.store.transactions import transacted
-from runtime.weblinks import url_trouble
-
-KEPT = ("url", "events", "namespace", "engine", "condition", "contents", "redact", "options", "enabled", "note")
-
-
-class TargetOptions(TypedDict, total=False):
-    """What a target has; what is left out stays as it is, or is the default of a new target."""
-
-    url: str
-    events: Sequence[str]
-    namespace: str
-    engine: str
-    condition: str
-    contents: Sequence[str]
-    redact: bool
-    options: Mapping[str, Any]
-    secret: str
-    enabled: bool
-    note: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +41,7 @@ class SetTarget(SetSecretive[WebhookTarget, IssuedTarget]):
     What is delivered after its secret changed is signed with the new one. See `SetSecretive` for the rest.
     """
 
-    noun, permission, setting, kept = "webhook target", "webhooktarget", "WEBHOOK_TARGETS", KEPT
+    noun, permission, setting, kept = "webhook target", "webhooktarget", "WEBHOOK_TARGETS", COLUMNS
 
     @sensitive_variables()
     def __init__(
@@ -89,8 +69,8 @@ class SetTarget(SetSecretive[WebhookTarget, IssuedTarget]):
         return named(self.using, self.name)
 
     def in_settings(self) -> bool:
-        """Say whether the settings have one of that name: not yet."""
-        return False
+        """Say whether the settings have one of that name."""
+        return self.name in roost.WEBHOOK_TARGETS
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all columns, the secret apart. Raises `InvalidInput`."""
@@ -103,50 +83,6 @@ class SetTarget(SetSecretive[WebhookTarget, IssuedTarget]):
     def issued(self, row: WebhookTarget, secret: str) -> IssuedTarget:
         """Return the target, and its secret if it was made here."""
         return IssuedTarget(target=row, secret=secret)
-
-
-def checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a target's columns, its secret apart. Raises `InvalidInput`; touches no database."""
-    if unknown := [repr(key) for key in given if key not in TargetOptions.__annotations__]:
-        allowed = ", ".join(TargetOptions.__annotations__)
-        raise InvalidInput(f"The target {name!r} has {', '.join(unknown)}; it takes {allowed}.", field="name")
-    condition = given.get("condition") or ""
-    if condition:
-        conditions.condition(condition)
-    options = item_options.checked(given.get("options") or {})
-    item_options.for_enqueue(options)
-    contents = given.get("contents")
-    return {
-        "name": fields.name(name, "name", limit=MAX_NAME),
-        "url": _url(given.get("url", "")),
-        "events": _chosen(given.get("events") or (), TargetEvent.values, "events"),
-        "namespace": fields.name(given["namespace"], "namespace") if given.get("namespace") else "",
-        "engine": fields.text(given["engine"], "engine", limit=100) if given.get("engine") else "",
-        "condition": condition,
-        "contents": _chosen(DEFAULT_CONTENTS if contents is None else contents, CONTENTS, "contents", some=False),
-        "redact": bool(given.get("redact", True)),
-        "options": options,
-        "enabled": bool(given.get("enabled", True)),
-        "note": fields.text(given["note"], "note", limit=MAX_NOTE) if given.get("note") else "",
-    }
-
-
-def _url(url: Any) -> str:
-    trouble = url_trouble(url) if isinstance(url, str) else "it is no text"
-    if trouble:
-        # Not shown: what somebody takes for an address may hold a token.
-        raise InvalidInput(f"The url cannot be called: {trouble}. Give an http or https URL.", field="url")
-    jsondata.check(url, "url")
-    return str(url)
-
-
-def _chosen(given: Any, known: Sequence[str], field_: str, *, some: bool = True) -> list[str]:
-    """Return what was chosen, in our order, each once."""
-    wrong = isinstance(given, str) or not isinstance(given, Sequence) or any(one not in known for one in given)
-    if wrong or (some and not given):
-        least = "one or more" if some else "any"
-        raise InvalidInput(f"{field_} must be a list of {least} of {', '.join(known)}.", field=field_)
-    return [one for one in known if one in given]
 
 
 @sensitive_variables()

@@ -60,6 +60,28 @@ def test_a_target_is_turned_off_noted_and_removed(made: WebhookTarget, boss: Cli
     assert not WebhookTarget.objects.exists()
 
 
+def test_what_the_settings_declare_is_shown_without_its_secret(boss: Client, settings: Any) -> None:
+    assert "In the setting" not in Page(boss.get(address("changelist"))).text
+    given = {"url": "https://ops.example/hidden", "events": ["done"], "secret": SECRET}
+    settings.ROOST_WEBHOOK_TARGETS = {
+        "coded": given,
+        "off": {**given, "secret": "env:ROOST_UNSET"},
+        "odd": {},
+    }
+    page = Page(boss.get(address("changelist")))
+    for part in (
+        "In the setting ROOST_WEBHOOK_TARGETS",
+        "coded",
+        "in the setting",
+        "env:ROOST_UNSET",
+        "is not set here",
+    ):
+        assert part in page.text
+    assert page.refused == []
+    for hidden in (SECRET, "hidden", "odd"):
+        assert hidden not in page.text
+
+
 def test_none_is_made_here(boss: Client) -> None:
     assert boss.get(address("add")).status_code == 403
 

@@ -15,7 +15,7 @@ from runtime import faults, offload
 from runtime.choices import EventKind, Reason, State
 from runtime.deliveries import ENGINE
 from runtime.faults import InjectedFault, Plan
-from runtime.models import Event, WorkItem
+from runtime.models import Event, WebhookTarget, WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.cancel import cancel
 from runtime.operations.pause import pause
@@ -294,3 +294,21 @@ def test_an_item_paused_while_it_waits_is_told_again_when_it_waits_on(hand: Hand
     assert deliveries() == []
     resume(pk)
     assert told() == [("item.waiting", str(pk))]
+
+
+def test_a_target_of_the_settings_is_told_by_its_name_and_before_a_row_of_the_same(hand: Hand, settings: Any) -> None:
+    tell()
+    tell("row")
+    # Neither variable is set here: who moves an item need not know where its deliveries go.
+    good = {"url": "env:OPS_HOOK_URL", "events": ["done"], "secret": "env:OPS_HOOK_SECRET"}
+    settings.ROOST_WEBHOOK_TARGETS = {"ops": good, "odd": {"url": 7}, "off": {**good, "enabled": False}}
+    pk = put()
+    hand.commit(hand.take(), State.DONE, result="1")
+    row = WebhookTarget.objects.get(name="row").pk
+    assert {one.payload["target"] for one in deliveries()} == {"ops", row}
+    assert kinds(pk).count(EventKind.NOTIFIED) == 2
+    assert "OPS_HOOK_SECRET" not in repr([one.payload for one in deliveries()])
+    settings.ROOST_WEBHOOK_TARGETS = {"ops": {**good, "events": ["failed"]}}
+    put()
+    hand.commit(hand.take(engines=("counter",)), State.DONE, result="1")
+    assert sorted(str(one.payload["target"]) for one in deliveries()) == sorted(["ops", str(row), str(row)])
