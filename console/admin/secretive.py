@@ -6,12 +6,17 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from console.admin import display
+from console.admin.base import moment_column
 from console.admin.configuration import ConfigurationAdmin
 from console.admin.operated import OperatedForm
 from runtime.queries.targets import TargetView
@@ -41,6 +46,13 @@ class SecretiveAdmin(ConfigurationAdmin):
     never_shown: ClassVar[tuple[str, ...]] = ()
     setting: ClassVar[str]
     change_list_template = "admin/roost/change_list_declared.html"
+
+    changed = moment_column("changed_at", _("last changed at"))
+
+    @admin.display(description=_("last work item"))
+    def item(self, row: Any) -> SafeString | str:
+        """Link the last item."""
+        return display.item_link(row.last_item)
 
     @abstractmethod
     def declared(self) -> Sequence[WebhookView | TargetView]:

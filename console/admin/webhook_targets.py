@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from console.admin.base import list_column, moment_column
 from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
 from runtime.models import WebhookTarget
 from runtime.operations.targets import SetTarget, remove_target
@@ -39,18 +40,22 @@ class WebhookTargetAdmin(SecretiveAdmin):
     never_shown = SECRETS
     setting = "ROOST_WEBHOOK_TARGETS"
     list_display = (
-        *("name", "enabled", "events", "engine", "namespace", "delivered_total", "failed_total"),
-        *("last_at", "failed_at", "error"),
+        *("name", "enabled", "told_of", "engine", "delivered_total", "failed_total", "last", "error"),
+        *("namespace", "failed"),
     )
     list_filter = ("enabled",)
     search_help_text = _("A target's whole name.")
     find_by = ("name",)
     shown = (
-        *("name", "events", "namespace", "engine", "condition", "contents", "redact", "options"),
-        *("delivered_total", "failed_total", "last_at", "last_item", "failed_at", "error", "changed_by", "changed_at"),
+        *("name", "told_of", "namespace", "engine", "condition", "parts", "redact", "options"),
+        *("delivered_total", "failed_total", "last", "item", "failed", "error", "changed_by", "changed"),
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
+    told_of = list_column("events", _("events"))
+    parts = list_column("contents", _("contents"))
+    last = moment_column("last_at", _("last delivery"))
+    failed = moment_column("failed_at", _("last failed attempt"))
 
     def declared(self) -> list[TargetView]:
         """Return the targets of the settings."""

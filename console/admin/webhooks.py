@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from console.admin.base import moment_column
 from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
 from runtime.models import Webhook
 from runtime.operations.webhooks import SetWebhook, remove_webhook
@@ -39,19 +40,22 @@ class WebhookAdmin(SecretiveAdmin):
     never_shown = SECRETS
     setting = "ROOST_WEBHOOKS"
     list_display = (
-        *("name", "namespace", "enabled", "verifier", "engine", "accepted_total", "repeated_total"),
-        *("refused_total", "last_at", "error"),
+        *("name", "enabled", "engine", "accepted_total", "refused_total", "last", "error"),
+        *("verifier", "namespace", "repeated_total"),
     )
     list_filter = ("enabled", "verifier")
     search_help_text = _("A webhook's whole name.")
     find_by = ("name",)
     shown = (
         *("name", "namespace", "engine", "verifier", "verifier_options", "condition", "payload", "options"),
-        *("delivery_from", "max_bytes", "previous_until", "accepted_total", "repeated_total", "ignored_total"),
-        *("refused_total", "last_at", "last_item", "refused_at", "error", "changed_by", "changed_at"),
+        *("delivery_from", "max_bytes", "good_until", "accepted_total", "repeated_total", "ignored_total"),
+        *("refused_total", "last", "item", "refused", "error", "changed_by", "changed"),
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
+    last = moment_column("last_at", _("last delivery"))
+    refused = moment_column("refused_at", _("last refusal"))
+    good_until = moment_column("previous_until", _("previous secret is good until"))
 
     def declared(self) -> list[WebhookView]:
         """Return the webhooks of the settings."""

@@ -17,6 +17,7 @@ from runtime.models import WebhookTarget, WorkItem
 from runtime.operations.targets import set_target
 from runtime.operations.webhooks import set_webhook
 from tests.console.conftest import Page
+from tests.factories import WorkItemFactory
 
 SECRET = "a secret of some length"
 
@@ -42,6 +43,16 @@ def test_no_page_shows_a_secret_or_lets_it_be_guessed_by_a_filter(made: WebhookT
             assert not any(hidden in value for value in page.fields.values())
     for column in ("secret", "url"):
         assert boss.get(address("changelist"), {f"{column}__startswith": "a"}).status_code in (302, 400)
+
+
+def test_events_times_and_the_last_item_are_shown_as_on_other_pages(made: WebhookTarget, boss: Client) -> None:
+    item = WorkItemFactory()
+    WebhookTarget.objects.update(last_item=item.pk, last_at=made.changed_at)
+    form = boss.get(address("change", made.pk)).content.decode()
+    for page in (form, boss.get(address("changelist")).content.decode()):
+        assert f'<time datetime="{made.changed_at.isoformat()}">' in page
+        assert '["done"]' not in page.replace("&quot;", '"')
+    assert reverse("admin:roost_workitem_change", args=[item.pk]) in form
 
 
 def test_a_target_is_turned_off_noted_and_removed(made: WebhookTarget, boss: Client, settings: Any) -> None:
