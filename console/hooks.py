@@ -13,6 +13,7 @@ from django.http.request import UnreadablePostError
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
 
 from runtime.conf import settings as roost
 from runtime.exceptions import DeliveryRefused
@@ -46,6 +47,7 @@ class WebhookView(View):
 
     http_method_names = ["post"]
 
+    @sensitive_variables()
     def post(self, request: HttpRequest, namespace: str, name: str) -> HttpResponse:
         """Answer one delivery."""
         try:

@@ -124,6 +124,8 @@ class Settings:
     # of a request's body that are read before its signature is known.
     WEBHOOKS: dict[str, dict[str, Any]] = {}
     MAX_WEBHOOK_BYTES: int = 1024 * 1024
+    # Webhook targets of the product's code: name → {"url", "events", "secret"} and what else `set_target` takes.
+    WEBHOOK_TARGETS: dict[str, dict[str, Any]] = {}
 
     # The API: bytes of a request's body; items of one bulk request; requests of one caller in a minute (None: any
     # number), counted in this one of Django's caches; milliseconds a statement may read (PostgreSQL); seconds that a

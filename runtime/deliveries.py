@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from runtime import jsondata
 from runtime.choices import Verifier
 from runtime.exceptions import DeliveryRefused
@@ -41,6 +43,7 @@ class Delivery:
     body: Any
 
 
+@sensitive_variables()
 def signed_headers(secret: str, *, event: str, delivery: str, content: bytes, now: float) -> dict[str, str]:
     """Return the headers of a delivery. `now` is seconds since 1970."""
     timestamp = str(int(now))
@@ -53,6 +56,7 @@ def signed_headers(secret: str, *, event: str, delivery: str, content: bytes, no
     }
 
 
+@sensitive_variables()
 def receive(
     headers: Mapping[str, str], content: bytes, secrets: str | Iterable[str], *, now: float | None = None
 ) -> Delivery:

@@ -53,6 +53,7 @@ class EngineLoadError(RoostError):
     """A registered engine cannot be imported or is not an engine."""
 
     code = "engine_load_error"
+    field = "engine"
 
 
 class NotFound(RoostError, LookupError):

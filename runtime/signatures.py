@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from runtime.choices import Verifier
 from runtime.exceptions import InvalidInput
 
@@ -108,6 +110,7 @@ def _wrong(what: str) -> None:
     raise InvalidInput(f"verifier_options {what}.", field="verifier_options")
 
 
+@sensitive_variables()
 def refusal(
     verifier: str, scheme: Scheme, headers: Mapping[str, str], body: bytes, secrets: Iterable[str], now: float
 ) -> str:
@@ -138,6 +141,7 @@ def _is_stale(scheme: Scheme, headers: Mapping[str, str], now: float) -> bool:
     return not _TIMESTAMP.match(timestamp) or abs(now - int(timestamp)) > scheme.window
 
 
+@sensitive_variables()
 def digest(scheme: Scheme, secret: str, timestamp: str, body: bytes) -> bytes:
     """Return the HMAC of a request."""
     lead = scheme.signed.removesuffix("{body}").replace("{timestamp}", timestamp)
@@ -155,6 +159,7 @@ def given_digest(scheme: Scheme, header: str) -> bytes:
         return b""
 
 
+@sensitive_variables()
 def _knows_token(header: str, known: list[str]) -> bool:
     kind, _, token = header.partition(" ")
     given = token_hash(token.strip())
@@ -163,11 +168,18 @@ def _knows_token(header: str, known: list[str]) -> bool:
     return kind.lower() == "bearer" and any(found)
 
 
+@sensitive_variables()
 def token_hash(token: str) -> str:
     """Return what is kept of a bearer token."""
     return HASHED + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
+def is_env(text: str) -> bool:
+    """Say whether a text is the name of a variable that holds the real one."""
+    return text.startswith(ENV) and bool(_ENV_NAME.match(text.removeprefix(ENV)))
+
+
+@sensitive_variables()
 def read_secret(kept: str) -> str:
     """Return the secret that is kept so; nothing if its variable is not set, or is too short to be one."""
     if not kept.startswith(ENV):
@@ -176,12 +188,13 @@ def read_secret(kept: str) -> str:
     return found if len(found) >= SHORTEST_SECRET else ""
 
 
+@sensitive_variables()
 def secret_to_keep(secret: Any, verifier: str) -> str:
     """Return a secret in the form in which it is kept. Raises `InvalidInput`, which never shows it."""
     if not isinstance(secret, str) or not secret.isprintable() or secret != secret.strip():
         raise InvalidInput("secret must be text of printable characters, without blanks around it.", field="secret")
     if secret.startswith(ENV):
-        if not _ENV_NAME.match(secret.removeprefix(ENV)):
+        if not is_env(secret):
             raise InvalidInput("secret begins with env: and must go on with a variable's name.", field="secret")
         return secret
     if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:

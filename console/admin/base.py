@@ -224,6 +224,16 @@ def moment_column(column: str, description: Any) -> Callable[[Any, Model], SafeS
     return shown
 
 
+def list_column(column: str, description: Any) -> Callable[[Any, Model], str]:
+    """Return an admin method that shows a list of words as people write one."""
+
+    @admin.display(description=description, empty_value="-")
+    def shown(self: Any, row: Model) -> str:
+        return ", ".join(map(str, getattr(row, column)))
+
+    return shown
+
+
 def may_read_payload(request: HttpRequest) -> bool:
     """Say whether the user may read what products and agents put in."""
     return request.user.has_perm(display.VIEW_PAYLOAD)

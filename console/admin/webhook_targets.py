@@ -8,41 +8,28 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.configuration import VersionedForm
-from console.admin.secretive import SecretiveAdmin
-from runtime.exceptions import RoostError
+from console.admin.base import list_column, moment_column
+from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
 from runtime.models import WebhookTarget
 from runtime.operations.targets import SetTarget, remove_target
+from runtime.queries import targets
+from runtime.queries.targets import TargetView
 from runtime.store import work_database
 
-EDITED = ("enabled", "note")
 SECRETS = ("secret", "url")
 """Never shown: a path or a query may be as good as a password."""
 
 
-class WebhookTargetForm(VersionedForm):
+class WebhookTargetForm(SecretiveForm):
     """What may be changed of a target beside its commands."""
 
     class Meta:
         model = WebhookTarget
         fields = EDITED
 
-    def clean(self) -> dict[str, Any]:
-        """Refuse what the operation refuses."""
-        cleaned = super().clean()
-        if self.errors:
-            return cleaned
-        try:
-            self.operation().check()
-        except RoostError as error:
-            self.add_error(None, str(error))
-        return cleaned
-
     def operation(self, by: Any = None) -> SetTarget:
         """Return the operation that does what the form says."""
-        said = self.cleaned_data
-        shown, changes = said.get("shown_version"), {field: said[field] for field in EDITED}
-        return SetTarget(self.instance.name, by=by, row_version=shown, using=work_database(), **changes)
+        return SetTarget(self.instance.name, by=by, using=work_database(), **self.edits())
 
 
 @admin.register(WebhookTarget)
@@ -50,26 +37,30 @@ class WebhookTargetAdmin(SecretiveAdmin):
     """Who is told when work ends or waits, with what was delivered; counts may be one off after a crash."""
 
     form = WebhookTargetForm
-    edited = EDITED
     never_shown = SECRETS
     secret_fields = ("error",)
+    setting = "ROOST_WEBHOOK_TARGETS"
     list_display = (
-        *("name", "enabled", "events", "engine", "namespace", "delivered_total", "failed_total"),
-        *("last_at", "failed_at", "error"),
+        *("name", "enabled", "told_of", "engine", "delivered_total", "failed_total", "last", "error"),
+        *("namespace", "failed"),
     )
     list_filter = ("enabled",)
     search_help_text = _("A target's whole name.")
     find_by = ("name",)
     shown = (
-        *("name", "events", "namespace", "engine", "condition", "contents", "redact", "options"),
-        *("delivered_total", "failed_total", "last_at", "last_item", "failed_at", "error", "changed_by", "changed_at"),
+        *("name", "told_of", "namespace", "engine", "condition", "parts", "redact", "options"),
+        *("delivered_total", "failed_total", "last", "item", "failed", "error", "changed_by", "changed"),
     )
     fields = (*EDITED, *shown, "shown_version")
     readonly_fields = shown
+    told_of = list_column("events", _("events"))
+    parts = list_column("contents", _("contents"))
+    last = moment_column("last_at", _("last delivery"))
+    failed = moment_column("failed_at", _("last failed attempt"))
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Set what was edited."""
-        form.operation(by=request.user).execute()
+    def declared(self) -> list[TargetView]:
+        """Return the targets of the settings."""
+        return targets.of_settings()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the target."""

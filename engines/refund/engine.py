@@ -7,23 +7,22 @@ Whatever leaves the process goes through `ctx.run`: made once, or shown as in do
 
 from __future__ import annotations
 
+import json
 from typing import Any
-
-import httpx
 
 from engines.payload import check_fields, check_integer, check_text, check_url
 from runtime.asks import Approval, AwaitChildren, AwaitSignal
 from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot, WaitFor
 from runtime.journal import CallPolicy
+from runtime.outgoing import afetch
 from runtime.step import StepContext
 
 
 async def post(url: str, body: dict[str, Any], *, idempotency_key: str) -> Any:
     """Send JSON and return the JSON that comes back."""
-    async with httpx.AsyncClient(timeout=10) as client:
-        answer = await client.post(url, json=body, headers={"Idempotency-Key": idempotency_key})
-    answer.raise_for_status()
-    return answer.json()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+    answer = await afetch("POST", url, headers=headers, content=json.dumps(body).encode())
+    return json.loads(answer.check().content)
 
 
 class Refund(Engine):

@@ -2,9 +2,10 @@
 
     {"target": 7, "event": "item.done", "body": "…", "seal": "…"}
 
-Roost enqueues these items by itself, see `runtime.operations.notifying`; one that anybody else wrote is refused. One
-step is one recorded call: tried again with back-off while that may help, made once when its success is recorded, and
-repeated under the same id when a crash leaves it in doubt.
+A target is a row's number, or a name in `ROOST_WEBHOOK_TARGETS`. Roost enqueues these items by itself, see
+`runtime.operations.notifying`; one that anybody else wrote is refused. One step is one recorded call: tried again with
+back-off while that may help, made once when its success is recorded, and repeated under the same id when a crash leaves
+it in doubt.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.views.decorators.debug import sensitive_variables
 
 from engines.payload import check_fields, check_text
 from runtime.deliveries import ENGINE, signed_headers
@@ -50,7 +52,7 @@ class WebhookDelivery(Engine):
         fields = check_fields(payload, required=["target", "event", "body", "seal"])
         for name, longest in (("event", 50), ("body", MAX_BODY), ("seal", 200)):
             check_text(fields, name, longest=longest)
-        if type(fields["target"]) is not int or not is_sealed(fields):
+        if type(fields["target"]) not in (int, str) or not is_sealed(fields):
             raise InvalidInput("Deliveries are enqueued by webhook targets, and by nobody else.", field="payload.seal")
 
     def init_snapshot(self, item: Item) -> dict[str, Any]:
@@ -80,6 +82,7 @@ async def deliver(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, Any
         raise
 
 
+@sensitive_variables()
 async def _attempt(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, Any]:
     to = await _in_database(partial(delivering.destination, payload["target"]))
     content = payload["body"].encode()
@@ -90,7 +93,7 @@ async def _attempt(delivery: uuid.UUID, payload: dict[str, Any]) -> dict[str, An
         reply = Reply(status=answer.status_code, headers=dict(answer.headers), content=b"", url=to.url)
     if reply.status == GONE:
         await _in_database(partial(delivering.gone, payload["target"], to.url))
-        raise Declined("The receiver is gone for good (410): its target is disabled.", code="gone")
+        raise Declined("The receiver is gone for good (410). Nothing is to be sent there.", code="gone")
     if 300 <= reply.status < 400:
         raise Declined(f"The receiver redirects ({reply.status}). Give its target the new address.", code="redirected")
     reply.check()

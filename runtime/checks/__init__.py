@@ -27,6 +27,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.redact_not_found,
     configuration.trigger_makes_no_sense,
     configuration.webhook_makes_no_sense,
+    configuration.webhook_target_makes_no_sense,
     databases.database_alias_missing,
     databases.tables_split_over_databases,
     databases.sqlite_without_wal,

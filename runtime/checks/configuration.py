@@ -11,13 +11,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
+from django.views.decorators.debug import sensitive_variables
 
 from runtime import keeping, offload, registry
 from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
+from runtime.deliveries import ENGINE
 from runtime.exceptions import InvalidInput, RoostError
-from runtime.operations import hook_values, triggers
+from runtime.operations import hook_values, target_values, triggers
 from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.outgoing.addresses import read_allowed
 from runtime.queries import redaction
@@ -238,6 +240,7 @@ def webhook_makes_no_sense(**_options: Any) -> Found:
             yield Error(wrong, hint=f"Correct or remove ROOST_WEBHOOKS[{name!r}].", id="roost.E018")
 
 
+@sensitive_variables()
 def _wrong_with_webhook(name: str, given: Any) -> str:
     try:
         values = hook_values.checked(DEFAULT_NAMESPACE, name, given)
@@ -248,6 +251,33 @@ def _wrong_with_webhook(name: str, given: Any) -> str:
         return f"ROOST_WEBHOOKS[{name!r}] names the engine {values['engine']!r}, which is not registered."
     if not read_secret(kept):
         return f"ROOST_WEBHOOKS[{name!r}] has its secret in {kept}, which is not set here, or shorter than it may be."
+    return ""
+
+
+@check
+def webhook_target_makes_no_sense(**_options: Any) -> Found:
+    """Find webhook targets of the settings that could be told nothing."""
+    for name, given in sorted(roost.WEBHOOK_TARGETS.items()):
+        if wrong := _wrong_with_webhook_target(name, given):
+            yield Error(
+                f"ROOST_WEBHOOK_TARGETS[{name!r}]: {wrong}",
+                hint=f"Correct or remove ROOST_WEBHOOK_TARGETS[{name!r}].",
+                id="roost.E022",
+            )
+
+
+@sensitive_variables()
+def _wrong_with_webhook_target(name: str, given: Any) -> str:
+    try:
+        values = target_values.declared(name, given)
+        target_values.address(values["url"])
+    except RoostError as error:
+        return str(error)
+    missing = [one for one in (values["engine"], ENGINE) if one and one not in registry.paths()]
+    if missing and values["enabled"]:
+        return f"it needs the engine {missing[0]!r}, which is not registered."
+    if not read_secret(values["secret"]):
+        return f"its secret is in {values['secret']}, which is not set here, or shorter than it may be."
     return ""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Warning  # noqa: A004 - Django's names
 from django.db import connections, router
+from django.views.decorators.debug import sensitive_variables
 
 from runtime import registry
 from runtime.checks.check import Found, check
@@ -18,7 +20,9 @@ from runtime.choices import WorkerState
 from runtime.conf import PREFIX
 from runtime.conf import settings as roost
 from runtime.deliveries import ENGINE
+from runtime.exceptions import InvalidInput
 from runtime.models import WebhookTarget, Worker, WorkItem
+from runtime.operations import target_values
 from runtime.outgoing.addresses import plain_host
 from runtime.outgoing.resolving import DEFAULT_PORTS, allowed
 from runtime.store import work_database
@@ -104,19 +108,35 @@ def sqlite_shared_by_hosts(*, databases: Sequence[str] | None = None, **_options
 
 @check
 def webhook_target_not_told(*, databases: Sequence[str] | None = None, **_options: Any) -> Found:
-    """Find targets that nothing can be delivered to, or only in the open. Asks the database, as the one above."""
+    """Find targets that nothing can be delivered to, or only in the open. Asks the database, as the one above.
+
+    Those of the settings are looked at too.
+    """
     alias = _work_alias()
     if alias is None or alias not in (databases or ()):
         return
     if WebhookTarget._meta.db_table not in connections[alias].introspection.table_names():
         return
     rows = WebhookTarget.objects.using(alias).filter(enabled=True).order_by("name").values_list("name", "url")
-    for name, url in rows:
+    ways_out = {name: f"run: manage.py roost webhook-targets set {name} --no-enabled" for name, _ in rows}
+    declared = list(_declared_targets())
+    ways_out |= {name: f"correct ROOST_WEBHOOK_TARGETS[{name!r}]" for name, _ in declared}
+    for name, url in (dict(rows) | dict(declared)).items():
         if wrong := _wrong_with_target(url):
-            hint = f"Mend that, or run: manage.py roost webhook-targets set {name} --no-enabled"
+            hint = f"Mend that, or {ways_out[name]}"
             yield Warning(f"The webhook target {name!r} {wrong}", hint=hint, id="roost.W022")
 
 
+def _declared_targets() -> Iterator[tuple[str, str]]:
+    """Give name and address of the settings' targets; what is wrong with others another check tells."""
+    for name, given in roost.WEBHOOK_TARGETS.items():
+        with suppress(InvalidInput):
+            values = target_values.declared(name, given)
+            if values["enabled"]:
+                yield name, target_values.address(values["url"])
+
+
+@sensitive_variables()
 def _wrong_with_target(url: str) -> str:
     if ENGINE not in registry.paths():
         return f"waits for the engine {ENGINE!r}, which is not registered: add it to ROOST_ENGINES."

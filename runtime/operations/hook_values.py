@@ -28,8 +28,8 @@ class WebhookOptions(TypedDict, total=False):
     """What a webhook has; what is left out stays as it is, or is the default of a new webhook.
 
     `delivery_from` says by what a delivery is known when it comes again: a path such as `headers["x-request-id"]` or
-    `body.id`; "body" for the whole body, with its signed timestamp where there is one; "none" for nothing at all, each
-    request being a new one. GitHub's and Slack's have a default, and so has what signs a timestamp ("body").
+    `body.id`; "body" for the whole body, whenever it was signed; "none" for nothing at all, each request being a new
+    one. GitHub's and Slack's have a default, and so has what signs a timestamp ("body").
     """
 
     engine: str

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import connections
+
+from runtime.conf import PREFIX
+from runtime.conf import settings as roost
+
+logger = logging.getLogger("roost.rules")
 
 Rule = TypeVar("Rule")
 
@@ -37,3 +44,37 @@ class KeptRules(Generic[Rule]):
         if not found or not connections[using].in_atomic_block:
             self._kept[using] = (time.monotonic() + KEPT_SECONDS, found)
         return found
+
+
+class DeclaredRules(Generic[Rule]):
+    """Rules that a setting declares, as `read` makes them of a name and what stands there; None for one that is off.
+
+    The setting is read anew when it is another. What is no rule is left out, and told by a system check: an item's
+    move must not fail for it.
+    """
+
+    def __init__(self, setting: str, read: Callable[[str, Any], Rule | None]) -> None:
+        self.setting = setting
+        self._read = read
+        self._kept: tuple[str, tuple[Rule, ...]] = ("", ())
+
+    def of(self) -> tuple[Rule, ...]:
+        """Return the rules."""
+        given = getattr(roost, self.setting)
+        if not given:
+            return ()
+        text = json.dumps(given, default=str, skipkeys=True)
+        if text != self._kept[0]:
+            self._kept = (text, tuple(self._rules(json.loads(text))))
+        return self._kept[1]
+
+    def _rules(self, given: dict[str, Any]) -> list[Rule]:
+        found = [self._rule(name, one) for name, one in given.items()]
+        return [rule for rule in found if rule is not None]
+
+    def _rule(self, name: str, given: Any) -> Rule | None:
+        try:
+            return self._read(name, given)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is left out
+            logger.error("%s%s[%r]: %s", PREFIX, self.setting, name, error)
+            return None

@@ -37,8 +37,11 @@ def body_of(using: str, item: WorkItem, contents: Collection[str], now: dt.datet
     told: dict[str, Any] = {"event": event_of(item), "at": _iso(now), "item": _item(item)}
     parts = {name: value for name, value in _parts(using, item).items() if name in contents and value is not None}
     # What was moved to the artifact storage is large, and reading it would hold up the transaction.
-    left_out = [name for name, value in parts.items() if offload.in_value(value) is not None]
-    parts = {name: value for name, value in parts.items() if name not in left_out}
+    references = {name: offload.in_value(value) for name, value in parts.items()}
+    moved = {name: _moved(found, redact=redact) for name, found in references.items() if found is not None}
+    left_out = list(moved)
+    told |= {"moved": moved} if moved else {}
+    parts = {name: value for name, value in parts.items() if name not in moved}
     shown = redacted(parts) if redact else parts
     most = min(MAX_BODY, roost.MAX_PAYLOAD_BYTES // 2)
     while True:
@@ -51,6 +54,14 @@ def body_of(using: str, item: WorkItem, contents: Collection[str], now: dt.datet
                 raise
             left_out.append(largest)
             shown = {name: value for name, value in shown.items() if name != largest}
+
+
+def _moved(found: offload.Reference, *, redact: bool) -> dict[str, Any]:
+    """Return what is told of a value that was moved: enough to fetch it by the item's id, and to know it is the one.
+
+    Where secrets are to be taken out the hash is too: whoever knows all of a value but a short secret could find that.
+    """
+    return {"bytes": found.size} if redact else {"bytes": found.size, "sha256": found.sha256}
 
 
 def _item(item: WorkItem) -> dict[str, Any]:
@@ -89,15 +100,21 @@ def _iso(moment: dt.datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(dt.UTC).isoformat(timespec="milliseconds")
 
 
-def sealed(target: int, event: str, body: str) -> dict[str, Any]:
+def sealed(target: int | str, event: str, body: str) -> dict[str, Any]:
     """Return the payload of a delivery: an item of any other payload is signed for nobody."""
-    return {"target": target, "event": event, "body": body, "seal": _signer().signature(f"{target}:{event}:{body}")}
+    told = {"target": target, "event": event, "body": body}
+    return {**told, "seal": _signer().signature(_text(told))}
 
 
 def is_sealed(payload: Any) -> bool:
     """Say whether Roost itself wrote this payload, and nobody changed it: not who may enqueue items, or fork them."""
-    text = f"{payload['target']}:{payload['event']}:{payload['body']}"
+    text = _text(payload)
     return any(constant_time_compare(_signer(key).signature(text), payload["seal"]) for key in _keys())
+
+
+def _text(payload: Any) -> str:
+    # A number is a row, a text a name in the settings: 7 and "7" are not the same target.
+    return f"{payload['target']!r}:{payload['event']}:{payload['body']}"
 
 
 def _signer(key: str | bytes | None = None) -> Signer:

@@ -1,6 +1,7 @@
 """Know the webhook targets, and enqueue what they are told, in the transaction that it tells of.
 
-Targets are rows, read at most once a second in each process: without any, a commit costs no query more. A delivery is
+Targets are rows and the setting ROOST_WEBHOOK_TARGETS; of two with one name the setting's counts. Rows are read at most
+once a second in each process: without any, a commit costs no query more. A delivery is
 an item of the engine `webhook_delivery`, in the namespace of the item that it tells of and no child of it: whoever
 waits for children, or cancels them, does not mean deliveries. What becomes of a delivery is told to nobody.
 """
@@ -18,12 +19,14 @@ from django.db import transaction
 
 from runtime import clock, conditions, instrument
 from runtime.choices import EventKind
+from runtime.conf import settings as roost
 from runtime.deliveries import ENGINE
 from runtime.models import WebhookTarget, WorkItem
 from runtime.operations import item_options
-from runtime.operations.kept_rules import KeptRules
+from runtime.operations.kept_rules import DeclaredRules, KeptRules
 from runtime.operations.notices import body_of, event_of, sealed
 from runtime.operations.spec import build
+from runtime.operations.target_values import declared
 from runtime.operations.triggering import in_words, scope_of
 from runtime.store.triggered import FOLLOWED, Triggered
 
@@ -31,14 +34,14 @@ logger = logging.getLogger("roost.webhooks")
 
 STATES = FOLLOWED
 KINDS = (EventKind.NOTIFIED, EventKind.NOTIFY_FAILED)
-COLUMNS = ("id", "name", "events", "namespace", "engine", "condition", "contents", "redact", "options")
+COLUMNS = ("name", "events", "namespace", "engine", "condition", "contents", "redact", "options")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """A target, read, without its address and secret."""
+    """A target, read, without its address and secret. `target` is a row's number, or the name in the settings."""
 
-    id: int
+    target: int | str
     name: str
     events: Sequence[str]
     namespace: str
@@ -55,11 +58,17 @@ class Rule:
 
 
 def _read_rows(using: str) -> tuple[Rule, ...]:
-    rows = WebhookTarget.objects.using(using).filter(enabled=True).order_by("name").values(*COLUMNS)
-    return tuple(Rule(**row) for row in rows)
+    rows = WebhookTarget.objects.using(using).filter(enabled=True).order_by("name").values("id", *COLUMNS)
+    return tuple(Rule(target=row.pop("id"), **row) for row in rows)
+
+
+def _declared(name: str, given: Any) -> Rule | None:
+    values = declared(name, given)
+    return Rule(target=name, **{column: values[column] for column in COLUMNS}) if values["enabled"] else None
 
 
 _rows = KeptRules(_read_rows)
+_of_settings = DeclaredRules("WEBHOOK_TARGETS", _declared)
 
 
 def forget() -> None:
@@ -69,7 +78,13 @@ def forget() -> None:
 
 def active(using: str) -> bool:
     """Say whether there are any targets."""
-    return bool(_rows.of(using))
+    return bool(roost.WEBHOOK_TARGETS or _rows.of(using))
+
+
+def rules(using: str) -> tuple[Rule, ...]:
+    """Return all targets that are enabled: those of the settings, then the rows of other names."""
+    rows = (rule for rule in _rows.of(using) if rule.name not in roost.WEBHOOK_TARGETS)
+    return (*_of_settings.of(), *rows)
 
 
 def fire(using: str, items: Sequence[WorkItem]) -> list[Triggered]:
@@ -77,7 +92,8 @@ def fire(using: str, items: Sequence[WorkItem]) -> list[Triggered]:
 
     What is wrong with one of them is told in the answer and in the log: an item's move is never undone for it.
     """
-    pairs = [(item, rule) for item in items for rule in _rows.of(using) if rule.covers(item)]
+    known = rules(using)
+    pairs = [(item, rule) for item in items for rule in known if rule.covers(item)]
     if not pairs:
         return []
     now = clock.now(using)
@@ -98,7 +114,7 @@ def _fired(using: str, rule: Rule, item: WorkItem, now: dt.datetime) -> list[Tri
             body = body_of(using, item, rule.contents, now, redact=rule.redact)
             delivery = build(
                 ENGINE,
-                sealed(rule.id, data["event"], body),
+                sealed(rule.target, data["event"], body),
                 namespace=item.namespace,
                 actor=f"target:{rule.name}",
                 using=using,

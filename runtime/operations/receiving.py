@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.views.decorators.debug import sensitive_variables
+
 from runtime import clock, conditions, faults, jsondata
+from runtime.choices import Verifier
 from runtime.conf import settings as roost
 from runtime.exceptions import (
     Conflict,
@@ -40,11 +44,14 @@ from runtime.store.transactions import transacted
 
 logger = logging.getLogger("roost.webhooks")
 
-LONGEST_DELIVERY = 100
+LONGEST_DELIVERY = 75
+BOUND = 32
+"""Letters of the body's hash that are kept beside an id which is not signed."""
 LONGEST_CHALLENGE = 500
 NOT_SHOWN = frozenset({AUTHORIZATION, "cookie", "proxy-authorization", "x-hub-signature"})
 """Headers that no payload map sees, beside the signature's own."""
 
+_PLACE = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}", re.ASCII)
 _NOBODY = Webhook(verifier="github", secret=secrets.token_urlsafe())
 
 
@@ -57,6 +64,7 @@ class Receipt:
     challenge: str = ""
 
 
+@sensitive_variables()
 def receive(
     name: str, headers: Mapping[str, str], body: bytes, *, namespace: str = DEFAULT_NAMESPACE, using: str | None = None
 ) -> Receipt:
@@ -109,7 +117,7 @@ def _received(webhook: Webhook, headers: Mapping[str, str], body: bytes, using: 
         with faults.around("deliver"):
             hook_counters.count(using, webhook, "ignored_total")
         return Receipt(outcome="ignored")
-    key = _key(webhook, scope, headers.get(scheme.timestamp_header, ""), body)
+    key = _key(webhook, scope, body)
     with faults.around("deliver"):
         return transacted(using, lambda: _place(webhook, scope, key, using))
 
@@ -142,20 +150,25 @@ def read_body(body: bytes) -> Any:
     return data
 
 
-def _key(webhook: Webhook, scope: Mapping[str, Any], timestamp: str, body: bytes) -> str | None:
-    """Return the idempotency key of the delivery, None if each request is a new one."""
+def _key(webhook: Webhook, scope: Mapping[str, Any], body: bytes) -> str | None:
+    """Return the idempotency key of the delivery, None if each request is a new one.
+
+    No timestamp is in it: a sender that tries again signs anew. An id that stands in a header is not signed where the
+    body is, so it counts together with the body: nobody can use up the id of a delivery that is still to come.
+    """
     if webhook.delivery_from == NEVER:
         return None
     if webhook.delivery_from == BY_BODY:
-        found: Any = _hash(timestamp.encode() + b"." + body)
-    else:
-        found = conditions.path(webhook.delivery_from, ROOTS, "delivery_from").value(scope)
+        return f"webhook:{webhook.name}:{_hash(body)}"
+    path = conditions.path(webhook.delivery_from, ROOTS, "delivery_from")
+    found = path.value(scope)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
         raise DeliveryRefused("no_delivery_id", f"The delivery has no id at {webhook.delivery_from}.")
     text = str(found)
     if len(text) > LONGEST_DELIVERY or not text.isprintable() or text != text.strip():
         text = _hash(text.encode(errors="surrogatepass"))
-    return f"webhook:{webhook.name}:{text}"
+    unsigned = "headers" in path.roots and webhook.verifier != Verifier.BEARER
+    return f"webhook:{webhook.name}:{text}" + (f":{hashlib.sha256(body).hexdigest()[:BOUND]}" if unsigned else "")
 
 
 def _hash(data: bytes) -> str:
@@ -190,6 +203,14 @@ def _holder(webhook: Webhook, key: str | None, using: str) -> uuid.UUID | None:
     return rows.values_list("pk", flat=True).first()
 
 
+def _not_taken(webhook: Webhook, error: InvalidInput) -> DeliveryRefused:
+    """Say where the payload is wrong. The error's own words may quote it, and this is answered, shown and kept."""
+    where = f": see {error.field}" if _PLACE.fullmatch(error.field) else ""
+    if isinstance(error, TooLarge):
+        return DeliveryRefused("too_large", f"The item would be larger than may be stored{where}.")
+    return DeliveryRefused("invalid", f"The engine {webhook.engine!r} does not take such an item{where}.")
+
+
 def _enqueue(webhook: Webhook, scope: Mapping[str, Any], key: str | None, new: uuid.UUID, using: str) -> uuid.UUID:
     """Return the id of the item that stands for the delivery. Raises `DeliveryRefused`, `IdempotencyConflict`."""
     try:
@@ -207,7 +228,7 @@ def _enqueue(webhook: Webhook, scope: Mapping[str, Any], key: str | None, new: u
         logger.error("webhook %s: %s", webhook.name, error)
         raise DeliveryRefused("unavailable", f"The engine {webhook.engine!r} is not here.") from error
     except InvalidInput as error:
-        raise DeliveryRefused("too_large" if isinstance(error, TooLarge) else "invalid", str(error)) from error
+        raise _not_taken(webhook, error) from None
     except IdempotencyConflict:
         raise
     except Conflict as error:

@@ -6,11 +6,10 @@ that was set, changed or removed holds within a second everywhere, and an end wi
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +20,7 @@ from runtime.conf import settings as roost
 from runtime.exceptions import Conflict
 from runtime.models import Snapshot, Trigger, WorkItem
 from runtime.operations import item_options
-from runtime.operations.kept_rules import KeptRules
+from runtime.operations.kept_rules import DeclaredRules, KeptRules
 from runtime.operations.spec import build
 from runtime.store.ancestry import triggers_before
 from runtime.store.children import TRIGGERED
@@ -73,7 +72,7 @@ def active(using: str) -> bool:
 
 def rules(using: str) -> tuple[Rule, ...]:
     """Return all triggers that are enabled: those of the settings, then the rows."""
-    return (*_of_settings(), *_rows.of(using))
+    return (*_of_settings.of(), *_rows.of(using))
 
 
 def _read_rows(using: str) -> tuple[Rule, ...]:
@@ -84,26 +83,14 @@ def _read_rows(using: str) -> tuple[Rule, ...]:
 _rows = KeptRules(_read_rows)
 
 
-def _of_settings() -> tuple[Rule, ...]:
-    given = roost.TRIGGERS
-    return _read(json.dumps(given, default=str, skipkeys=True)) if given else ()
-
-
-@lru_cache(maxsize=8)
-def _read(text: str) -> tuple[Rule, ...]:
-    """Read the setting. What is no trigger is left out, and told by a system check: an end must not fail for it."""
+def _declared(name: str, given: Any) -> Rule | None:
     from runtime.operations.triggers import checked
 
-    found: list[Rule] = []
-    for name, one in json.loads(text).items():
-        try:
-            values = checked(name, one)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is left out
-            logger.error("ROOST_TRIGGERS[%r]: %s", name, error)
-            continue
-        if values["enabled"]:
-            found.append(_rule(values))
-    return tuple(found)
+    values = checked(name, given)
+    return _rule(values) if values["enabled"] else None
+
+
+_of_settings = DeclaredRules("TRIGGERS", _declared)
 
 
 def _rule(values: Mapping[str, Any]) -> Rule:

@@ -7,27 +7,27 @@ set_webhook("pushes", engine="build", verifier="github", secret="env:GITHUB_HOOK
 from __future__ import annotations
 
 import datetime as dt
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
-from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.views.decorators.debug import sensitive_variables
 
-from runtime import clock, faults, registry
+from runtime import clock, faults
 from runtime.conf import settings as roost
-from runtime.exceptions import Conflict, InvalidInput, NotFound, StaleVersion
+from runtime.exceptions import Conflict, NotFound
 from runtime.models import Webhook
 from runtime.operations import fields
 from runtime.operations.base import actor_name, check_permission
-from runtime.operations.hook_values import COLUMNS, MAX_NAME, WebhookOptions, checked
+from runtime.operations.hook_values import COLUMNS, WebhookOptions, checked
+from runtime.operations.secretive import SetSecretive, made_secret
 from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.signatures import secret_to_keep
 from runtime.store import work_database
 from runtime.store.transactions import transacted
 
 KEEP_SECONDS = 24 * 3600.0
-SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,14 +38,16 @@ class Issued:
     secret: str = field(default="", repr=False)
 
 
-class SetWebhook:
+class SetWebhook(SetSecretive[Webhook, Issued]):
     """Make a webhook of that name, or change the one there is; it holds at once.
 
-    `by` is a Django user whose permission is checked, or None for trusted code, which may give `actor`. With
-    `row_version` it is changed only if nobody edited it since that version was read. A new webhook without a secret is
-    given one. An existing one keeps its secret; `RotateSecret` is what changes it without losing a delivery.
+    `RotateSecret` is what changes a secret without losing a delivery. See `SetSecretive` for the rest.
     """
 
+    noun, permission, setting, kept = "webhook", "webhook", "WEBHOOKS", COLUMNS[2:]
+    with_secret: ClassVar[Mapping[str, Any]] = {"previous_secret": "", "previous_until": None}
+
+    @sensitive_variables()
     def __init__(
         self,
         name: str,
@@ -57,58 +59,28 @@ class SetWebhook:
         using: str | None = None,
         **options: Unpack[WebhookOptions],
     ) -> None:
-        self.name = fields.name(name, "name", limit=MAX_NAME)
+        super().__init__(name, options, by=by, actor=actor, row_version=row_version, using=using)
         self.namespace = fields.name(namespace, "namespace")
-        self.by = by
-        self.actor = actor_name(by, actor)
-        self.row_version = row_version
-        self.using = using or work_database()
-        self.options: dict[str, Any] = dict(options)
-        self._made = "" if options.get("secret") else secrets.token_urlsafe(SECRET_BYTES)
 
-    def check(self) -> None:
-        """Raise `Forbidden` or `InvalidInput` unless it would be done now. Changes nothing."""
-        self._prepare(named(self.using, self.namespace, self.name).first())
+    def rows(self) -> QuerySet[Webhook]:
+        """Return the row of that name, if there is one."""
+        return named(self.using, self.namespace, self.name)
 
-    def execute(self) -> Issued:
-        """Do it. One transaction; joins the caller's."""
-        with faults.around("rule"):
-            try:
-                return transacted(self.using, self._once)
-            except IntegrityError:  # somebody made one of that name at this instant: now there is one to change
-                return transacted(self.using, self._once)
+    def in_settings(self) -> bool:
+        """Say whether the settings have one of that name, which stands in the default namespace."""
+        return self.namespace == DEFAULT_NAMESPACE and self.name in roost.WEBHOOKS
 
-    def _once(self) -> Issued:
-        found = named(self.using, self.namespace, self.name).select_for_update(no_key=True).first()
-        values = self._prepare(found)
-        told = {"changed_by": self.actor, "changed_at": clock.now(self.using)}
-        if found is None:
-            made: Webhook = Webhook.objects.using(self.using).create(**values, **told)
-            return Issued(webhook=made, secret=self._made)
-        changes = {name: value for name, value in values.items() if getattr(found, name) != value}
-        if "secret" in changes:
-            changes |= {"previous_secret": "", "previous_until": None}
-        return Issued(webhook=found.compare_and_set(**changes, **told) if changes else found)
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all columns, the secret apart. Raises `InvalidInput`."""
+        return checked(self.namespace, self.name, given)
 
-    def _prepare(self, found: Webhook | None) -> dict[str, Any]:
-        """Return all columns as they would be."""
-        check_permission(self.by, "change_webhook" if found else "add_webhook", "set webhooks")
-        if found is not None and self.row_version not in (None, found.row_version):
-            raise StaleVersion(f"The webhook {self.name!r} changed since it was read. Look at it again.")
-        if self.namespace == DEFAULT_NAMESPACE and self.name in roost.WEBHOOKS:
-            raise InvalidInput(f"ROOST_WEBHOOKS has a webhook {self.name!r}: change it there.", field="name")
-        kept = {} if found is None else {name: getattr(found, name) for name in COLUMNS[2:]}
-        values = checked(self.namespace, self.name, kept | self.options)
-        registry.get(values["engine"])
-        return values | {"secret": self._secret(found, values["verifier"])}
+    def engines(self, values: Mapping[str, Any]) -> list[str]:
+        """Name the engine of its items."""
+        return [values["engine"]]
 
-    def _secret(self, found: Webhook | None, verifier: str) -> str:
-        given = self.options.get("secret")
-        if given is None and found is not None:
-            if found.verifier != verifier:
-                raise InvalidInput("Another verifier needs its secret said anew: give secret.", field="secret")
-            return str(found.secret)
-        return secret_to_keep(given or self._made, verifier)
+    def issued(self, row: Webhook, secret: str) -> Issued:
+        """Return the webhook, and its secret if it was made here."""
+        return Issued(webhook=row, secret=secret)
 
 
 class RotateSecret:
@@ -117,6 +89,7 @@ class RotateSecret:
     The secret before the old one is no longer good. `keep` 0 ends the old one at once.
     """
 
+    @sensitive_variables()
     def __init__(
         self,
         name: str,
@@ -129,13 +102,14 @@ class RotateSecret:
         using: str | None = None,
     ) -> None:
         self.name, self.namespace = name, namespace
-        self.secret = secret or secrets.token_urlsafe(SECRET_BYTES)
+        self.secret = secret or made_secret()
         self.made = not secret
         self.keep = fields.seconds(keep, "keep")
         self.by = by
         self.actor = actor_name(by, actor)
         self.using = using or work_database()
 
+    @sensitive_variables()
     def execute(self) -> Issued:
         """Do it. One transaction; joins the caller's. Raises `NotFound`, `Forbidden`, `InvalidInput`, `Conflict`."""
         check_permission(self.by, "change_webhook", "rotate secrets of webhooks")
@@ -160,6 +134,7 @@ class RotateSecret:
         return Issued(webhook=webhook, secret=self.secret if self.made else "")
 
 
+@sensitive_variables()
 def set_webhook(
     name: str,
     *,
@@ -173,6 +148,7 @@ def set_webhook(
     return SetWebhook(name, namespace=namespace, by=by, actor=actor, using=using, **options).execute()
 
 
+@sensitive_variables()
 def rotate_secret(
     name: str,
     *,

@@ -6,13 +6,15 @@ import asyncio
 import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypedDict, Unpack
 
 import httpx
+from django.views.decorators.debug import sensitive_variables
 
 from runtime.exceptions import RefusedAddress
-from runtime.outgoing.reply import Reply, read_reply, told
+from runtime.outgoing.reply import Reply, bare, read_reply, told
 from runtime.outgoing.resolving import addresses_of
 from runtime.weblinks import url_trouble
 
@@ -31,49 +33,39 @@ HARMLESS = frozenset({*OWN_HEADERS, "accept-language", "content-type", "content-
 """Headers that may follow a redirect to somebody else; any other could be a credential or a signature."""
 
 
-def fetch(
-    method: str,
-    url: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    content: bytes | None = None,
-    timeout: float = TIMEOUT_SECONDS,
-    max_bytes: int = MAX_BYTES,
-    redirects: int = REDIRECTS,
-) -> Reply:
+class CallOptions(TypedDict, total=False):
+    """What a call may be given; see `opened` for the defaults."""
+
+    headers: Mapping[str, str] | None
+    content: bytes | None
+    timeout: float
+    redirects: int
+
+
+@sensitive_variables()
+def fetch(method: str, url: str, *, max_bytes: int = MAX_BYTES, **options: Unpack[CallOptions]) -> Reply:
     """Do what `afetch` does, in code that is not async; the thread waits. Raises `RuntimeError` in an event loop."""
     if _in_event_loop():
         raise RuntimeError("fetch() would stop this event loop. Call: await afetch(…).")
-    call = afetch(
-        method, url, headers=headers, content=content, timeout=timeout, max_bytes=max_bytes, redirects=redirects
-    )
-    return asyncio.run(call)
+    return asyncio.run(afetch(method, url, max_bytes=max_bytes, **options))
 
 
-async def afetch(
-    method: str,
-    url: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    content: bytes | None = None,
-    timeout: float = TIMEOUT_SECONDS,
-    max_bytes: int = MAX_BYTES,
-    redirects: int = REDIRECTS,
-) -> Reply:
+@sensitive_variables()
+async def afetch(method: str, url: str, *, max_bytes: int = MAX_BYTES, **options: Unpack[CallOptions]) -> Reply:
     """Call out once and return the reply, whatever its status.
 
-    `timeout` seconds bound everything from resolving to the last byte, `max_bytes` the body, before and after it is
-    decompressed. `redirects` are followed at most; 0 returns a redirect as it is. Nothing is tried twice.
+    `max_bytes` bound the body, before and after it is decompressed; see `opened` for the other options. Nothing is
+    tried twice.
 
     Raises `RefusedAddress` and `ReplyRefused` (permanent), `TimeoutError` and `httpx.TransportError` (transient). After
-    the last two the other side may have acted.
+    the last two the other side may have acted. Neither messages nor error reports hold more of the URL than its server.
     """
-    async with opened(method, url, headers=headers, content=content, timeout=timeout, redirects=redirects) as response:
+    async with opened(method, url, **options) as response:
         return await read_reply(response, max_bytes)
 
 
-@asynccontextmanager
-async def opened(
+@sensitive_variables()
+def opened(
     method: str,
     url: str,
     *,
@@ -81,23 +73,30 @@ async def opened(
     content: bytes | None = None,
     timeout: float = TIMEOUT_SECONDS,
     redirects: int = REDIRECTS,
-) -> AsyncIterator[httpx.Response]:
-    """Yield the answer with its body unread; `timeout` bounds the block too. Read it with `aiter_raw` and a cap.
+) -> AbstractAsyncContextManager[httpx.Response]:
+    """Give the answer with its body unread, in an `async with` block. Read it with `aiter_raw` and a cap.
 
-    Raises what `afetch` raises. The answer's own decoding (`aread`, `aiter_bytes`) has no cap on what it unfolds to.
+    `timeout` seconds bound everything from resolving to the end of the block. `redirects` are followed at most; 0 gives
+    a redirect as it is. Raises what `afetch` raises. The answer's own decoding (`aread`, `aiter_bytes`) has no cap on
+    what it unfolds to.
     """
-    call = _first(method, url, headers, content)
+    return _opened(_first(method, url, headers, content), timeout, redirects)
+
+
+@asynccontextmanager
+async def _opened(call: _Call, timeout: float, redirects: int) -> AsyncIterator[httpx.Response]:
     try:
-        async with asyncio.timeout(timeout) as limit, _client(timeout) as client:
-            response = await _follow(client, call, redirects)
+        async with asyncio.timeout(timeout) as limit, _guarded() as transport:
+            response = await _follow(transport, call, timeout, redirects)
             try:
                 yield response
             finally:
                 await response.aclose()
-    except TimeoutError as error:
+    except TimeoutError:
         if not limit.expired():
             raise
-        raise TimeoutError(f"{told(call.url)} gave no complete answer within {timeout:g} s.") from error
+        # Without its cause, whose frames hold the whole URL.
+        raise TimeoutError(f"{told(call.url)} gave no complete answer within {timeout:g} s.") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,9 +104,9 @@ class _Call:
     """One request to make. `secret`: it began with a body or with headers that are not for everybody."""
 
     method: str
-    url: httpx.URL
-    headers: dict[str, str]
-    content: bytes | None
+    url: httpx.URL = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    content: bytes | None = field(repr=False)
     secret: bool
 
 
@@ -128,10 +127,10 @@ def _checked(url: str) -> httpx.URL:
     return found
 
 
-async def _follow(client: httpx.AsyncClient, call: _Call, redirects: int) -> httpx.Response:
+@sensitive_variables()
+async def _follow(transport: _Guarded, call: _Call, timeout: float, redirects: int) -> httpx.Response:
     for left in range(redirects, -1, -1):
-        request = client.build_request(call.method, call.url, headers=call.headers, content=call.content)
-        response = await client.send(request, stream=True)
+        response = await _sent(transport, call, timeout)
         target = response.headers.get("location")
         if response.status_code not in REDIRECTING or target is None or not redirects:
             return response
@@ -141,6 +140,28 @@ async def _follow(client: httpx.AsyncClient, call: _Call, redirects: int) -> htt
     raise RefusedAddress(f"{told(call.url)} redirected more than {redirects} times. It was not followed further.")
 
 
+@sensitive_variables()
+async def _sent(transport: _Guarded, call: _Call, timeout: float) -> httpx.Response:
+    """Make one request, without httpx's client: that one logs whole URLs, and keeps cookies."""
+    request = _request(call, timeout)
+    try:
+        response = await transport.handle_async_request(request)
+    except httpx.TransportError as error:
+        error.request = request
+        raise bare(error) from None
+    response.request = request
+    return response
+
+
+@sensitive_variables()
+def _request(call: _Call, timeout: float) -> httpx.Request:
+    seconds = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)).as_dict()
+    return httpx.Request(
+        call.method, call.url, headers=call.headers, content=call.content, extensions={"timeout": seconds}
+    )
+
+
+@sensitive_variables()
 def _redirected(call: _Call, status: int, target: str) -> _Call:
     """Return the call that a redirect asks for. Raises `RefusedAddress` where it must not be made."""
     try:
@@ -164,13 +185,8 @@ def _for_somebody_else(call: _Call) -> _Call:
     return replace(call, headers={name: value for name, value in call.headers.items() if name in HARMLESS})
 
 
-def _client(timeout: float) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=_Guarded(verify=_certificates(), limits=httpx.Limits(max_keepalive_connections=0)),
-        timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
-        follow_redirects=False,
-        trust_env=False,
-    )
+def _guarded() -> _Guarded:
+    return _Guarded(verify=_certificates(), limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
 
 @functools.cache
@@ -185,6 +201,7 @@ class _Guarded(httpx.AsyncHTTPTransport):
     Keeps no connection: one that was opened for another name at the same address must not be used.
     """
 
+    @sensitive_variables()
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         found = await addresses_of(request.url)
         for address in found[:-1]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import httpx
+from django.views.decorators.debug import sensitive_variables
 
 from runtime.exceptions import ReplyRefused
 
@@ -30,7 +31,7 @@ class Reply:
     """An answer. `headers` have small letters; `content` is decompressed; `url` is where redirects led."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     content: bytes = field(repr=False)
     url: str = field(default="", repr=False)
 
@@ -47,18 +48,27 @@ def told(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
+def bare(error: httpx.TransportError) -> httpx.TransportError:
+    """Return the error without its frames, whose variables hold the whole URL and every header: raise it from None."""
+    return error.with_traceback(None)
+
+
+@sensitive_variables()
 async def read_reply(response: httpx.Response, max_bytes: int) -> Reply:
     """Read the body, at most `max_bytes` of it on the wire and again decompressed. Raises `ReplyRefused`."""
     where = told(response.url)
     decompress = _Decompressor(response.headers.get("content-encoding", ""), where)
     parts, left, wire = [], max_bytes, max_bytes
-    async for chunk in response.aiter_raw():
-        wire -= len(chunk)
-        part = decompress.feed(chunk, left + 1)
-        left -= len(part)
-        if left < 0 or wire < 0:
-            raise ReplyRefused(f"{where} answered with more than {max_bytes} bytes. Allow more, or ask for less.")
-        parts.append(part)
+    try:
+        async for chunk in response.aiter_raw():
+            wire -= len(chunk)
+            part = decompress.feed(chunk, left + 1)
+            left -= len(part)
+            if left < 0 or wire < 0:
+                raise ReplyRefused(f"{where} answered with more than {max_bytes} bytes. Allow more, or ask for less.")
+            parts.append(part)
+    except httpx.TransportError as error:
+        raise bare(error) from None
     decompress.end()
     return Reply(
         status=response.status_code, headers=dict(response.headers), content=b"".join(parts), url=str(response.url)
@@ -76,6 +86,7 @@ class _Decompressor:
             raise ReplyRefused(f"{where} answered in the encoding {kind[:40]!r}, although none was asked for.")
         self.inner = None if kind == "identity" else zlib.decompressobj(GZIP_OR_ZLIB)
 
+    @sensitive_variables()
     def feed(self, chunk: bytes, most: int) -> bytes:
         if self.inner is None or not chunk:
             return chunk

@@ -9,6 +9,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+from django.views.decorators.debug import sensitive_variables
 
 from runtime.conf import BadSetting
 from runtime.conf import settings as roost
@@ -19,6 +20,7 @@ LOOKUPS_AT_ONCE = 16
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@sensitive_variables()
 async def addresses_of(url: httpx.URL) -> list[str]:
     """Return the addresses that may be dialled for the URL, in the resolver's order, at least one.
 

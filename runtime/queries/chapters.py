@@ -95,6 +95,8 @@ class Chapter:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def _tell(self, event: Event) -> None:
+        if event.kind == EventKind.IN_DOUBT and self._doubted(event.data):
+            return
         if len(self.happenings) >= MOST_LISTED:
             self.untold += 1
             return
@@ -107,6 +109,11 @@ class Chapter:
             data=event.data,
         )
         self.happenings.append(told)
+
+    def _doubted(self, data: Any) -> bool:
+        """Say whether this doubt was told: the step meets it again when it runs with the answer."""
+        told = (one.data for one in self.happenings if one.kind == EventKind.IN_DOUBT)
+        return any(all(one.get(name) == data.get(name) for name in ("key", "attempts")) for one in told)
 
 
 _TOLD = frozenset(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.views.decorators.debug import sensitive_variables
+
+from runtime.conf import settings as roost
+from runtime.exceptions import InvalidInput
 from runtime.models import WebhookTarget
+from runtime.operations.target_values import address, declared
 from runtime.signatures import ENV, read_secret
 from runtime.store import work_database
 
@@ -20,27 +26,54 @@ SHOWN = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetView:
-    """A target's columns, the server it is at, and where its secret is kept: "env:NAME", or "here" in the row.
+    """A target's columns, whether it stands in a "row" or in the "settings", and the server it is at.
 
-    `trouble` says why nothing can be signed in this process, empty if it can.
+    `secret_in` is "env:NAME" or, for one that is kept in the row or the settings, "here"; `trouble` says why nothing
+    can be signed or called in this process, empty if it can. One of the settings has no counters.
     """
 
     values: dict[str, Any]
+    source: str
     server: str
     secret_in: str
     trouble: str
 
+    @property
+    def about(self) -> str:
+        """What it is told, in words."""
+        values = self.values
+        where = f" in {values['namespace']}" if values["namespace"] else ""
+        condition = f", if {values['condition']}" if values["condition"] else ""
+        return f"{values['engine'] or 'any engine'}{where}: {', '.join(values['events'])}{condition}"
 
+
+@sensitive_variables()
 def views(*, using: str | None = None) -> list[TargetView]:
-    """Return all targets by name."""
-    rows = WebhookTarget.objects.using(using or work_database()).order_by("name").values(*SHOWN, "url", "secret")
-    return [_view(row) for row in rows]
+    """Return all targets by name; what is wrong in the settings is left out, and told by a check."""
+    rows = WebhookTarget.objects.using(using or work_database()).values(*SHOWN, "url", "secret")
+    found = [*(_view(row, "row") for row in rows), *of_settings()]
+    return sorted(found, key=lambda view: (str(view.values["name"]), view.source))
 
 
-def _view(row: dict[str, Any]) -> TargetView:
-    secret, url = row.pop("secret"), urlsplit(row.pop("url"))
+@sensitive_variables()
+def of_settings() -> list[TargetView]:
+    """Return the targets of the settings, but for what is wrong."""
+    found: list[TargetView] = []
+    for name, given in roost.WEBHOOK_TARGETS.items():
+        with suppress(InvalidInput):
+            found.append(_view(declared(name, given), "settings"))
+    return found
+
+
+def _view(row: dict[str, Any], source: str) -> TargetView:
+    secret, url = row.pop("secret"), row.pop("url")
     kept = secret if secret.startswith(ENV) else "here"
     name = kept.removeprefix(ENV)
     missing = "is too short" if os.environ.get(name) else "is not set here"
     trouble = "" if read_secret(secret) else f"The variable {name} {missing}."
-    return TargetView(values=row, server=f"{url.scheme}://{url.netloc}", secret_in=kept, trouble=trouble)
+    try:
+        parts = urlsplit(address(url))
+    except InvalidInput as error:
+        return TargetView(values=row, source=source, server="", secret_in=kept, trouble=f"{error} {trouble}".strip())
+    server = f"{parts.scheme}://{parts.netloc}"
+    return TargetView(values=row, source=source, server=server, secret_in=kept, trouble=trouble)

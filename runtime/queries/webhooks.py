@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from django.views.decorators.debug import sensitive_variables
 
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
@@ -34,21 +37,32 @@ class WebhookView:
     trouble: str
 
     @property
+    def about(self) -> str:
+        """Whose requests it takes, and what it makes of them, in words."""
+        return f"{self.values['verifier']}: {self.values['engine']}"
+
+    @property
     def path(self) -> str:
         """Where requests go, below Roost's own pages."""
         return f"hooks/{self.values['namespace']}/{self.values['name']}"
 
 
+@sensitive_variables()
 def views(*, using: str | None = None) -> list[WebhookView]:
     """Return all webhooks by namespace and name; what is wrong in the settings is left out, and told by a check."""
     rows = Webhook.objects.using(using or work_database()).values(*COLUMNS, *COUNTED, "secret")
-    found = [_view(row, row.pop("secret"), "row") for row in rows]
-    for name, given in roost.WEBHOOKS.items():
-        try:
-            found.append(_view(checked(DEFAULT_NAMESPACE, name, given), str(given.get("secret")), "settings"))
-        except InvalidInput:
-            continue
+    found = [*(_view(row, row.pop("secret"), "row") for row in rows), *of_settings()]
     return sorted(found, key=lambda view: (view.values["namespace"], view.values["name"]))
+
+
+@sensitive_variables()
+def of_settings() -> list[WebhookView]:
+    """Return the webhooks of the settings, but for what is wrong."""
+    found: list[WebhookView] = []
+    for name, given in roost.WEBHOOKS.items():
+        with suppress(InvalidInput):
+            found.append(_view(checked(DEFAULT_NAMESPACE, name, given), str(given.get("secret")), "settings"))
+    return found
 
 
 def _view(values: dict[str, Any], secret: str, source: str) -> WebhookView:

@@ -66,7 +66,7 @@ def test_a_signed_delivery_enqueues_an_item_whose_history_says_who_sent_it(githu
     item = WorkItem.objects.get()
     assert answer.json() == {"status": "accepted", "item": str(item.pk)}
     assert (item.engine, item.payload, item.namespace) == ("counter", {"count_to": 3}, "default")
-    assert item.idempotency_key == "webhook:pushes:d-1"
+    assert item.idempotency_key == f"webhook:pushes:d-1:{hashlib.sha256(BODY).hexdigest()[:32]}"
     event = Event.objects.get(work_item=item, kind=EventKind.ENQUEUED)
     assert event.actor == "webhook:pushes"
     row = Webhook.objects.get()
@@ -159,6 +159,51 @@ def test_where_the_whole_body_is_the_delivery_the_same_body_is_the_same_item() -
     set_webhook("in", delivery_from="none")
     assert [post(to="default/in", X_Sum=sum_of(BODY)).status_code for _ in range(2)] == [202, 202]
     assert WorkItem.objects.count() == 3
+
+
+def timed(body: bytes = BODY, *, ago: int = 0) -> Any:
+    """Send what a sender with a timestamp sends, so many seconds ago."""
+    timestamp = str(int(clock.now("default").timestamp()) - ago)
+    return post(body, to="default/in", X_At=timestamp, X_Sum=sum_of(timestamp.encode() + b"." + body), X_Id="7")
+
+
+@pytest.mark.parametrize("known_by", ["", "body.id", 'headers["x-id"]'])
+def test_a_sender_that_tries_again_with_a_new_timestamp_repeats_its_delivery(known_by: str) -> None:
+    options = {"header": "X-Sum", "timestamp_header": "X-At", "signed": "{timestamp}.{body}"}
+    more: Any = {"verifier_options": options, "delivery_from": known_by}
+    set_webhook("in", engine="counter", verifier="hmac", secret=SECRET, payload=MAP, **more)
+    assert [timed(ago=ago).status_code for ago in (60, 30, 30, 0)] == [202, 200, 200, 200]
+    assert timed(json.dumps({"id": 8, "n": 3}).encode()).status_code == 202
+    assert (WorkItem.objects.count(), Webhook.objects.get().repeated_total) == (2, 3)
+
+
+def test_nobody_uses_up_the_id_of_a_delivery_that_is_still_to_come(github: Webhook) -> None:
+    recorded, genuine = BODY, json.dumps({"id": 8, "n": 2}).encode()
+    assert send(recorded).status_code == 202
+    assert send(recorded, delivery="d-2").status_code == 202
+    assert [send(genuine, delivery="d-2").status_code for _ in range(2)] == [202, 200]
+    assert [item.payload["count_to"] for item in WorkItem.objects.order_by("pk")] == [3, 3, 2]
+
+
+def test_a_recorded_request_under_a_new_id_is_a_repetition_where_the_body_is_the_delivery(github: Webhook) -> None:
+    set_webhook("pushes", delivery_from="body")
+    assert [send(delivery=delivery).status_code for delivery in ("d-1", "d-2", "d-3")] == [202, 200, 200]
+    assert WorkItem.objects.count() == 1
+
+
+def test_where_a_token_is_all_that_is_known_an_id_in_a_header_counts_alone() -> None:
+    issued = set_webhook("in", engine="counter", verifier="bearer", payload=MAP, delivery_from='headers["x-id"]')
+    for body, status in ((BODY, 202), (b'{"n": 1}', 200)):
+        answer = post(body, to="default/in", Authorization=f"Bearer {issued.secret}", X_Id="7")
+        assert answer.status_code == status
+    assert WorkItem.objects.get().idempotency_key == "webhook:in:7"
+
+
+@pytest.mark.parametrize("length", [75, 76, 5000])
+def test_the_longest_name_and_id_fit_into_a_key(length: int) -> None:
+    name = "n" * 80
+    set_webhook(name, engine="counter", verifier="github", secret=SECRET, payload=MAP)
+    assert [send(delivery="d" * length, to=f"default/{name}").status_code for _ in range(2)] == [202, 200]
 
 
 def test_a_condition_lets_by_what_is_not_wanted(github: Webhook) -> None:
@@ -274,10 +319,24 @@ def test_a_delivery_id_of_any_length_makes_one_key(github: Webhook) -> None:
 
 
 def test_what_the_engine_does_not_take_is_refused_with_its_reason(github: Webhook) -> None:
-    answer = send(json.dumps({"n": "many"}).encode())
+    answer = send(json.dumps({"n": "a card's number"}).encode())
     assert answer.status_code == 422
-    assert "count_to" in answer.json()["detail"]
-    assert "invalid" in Webhook.objects.get().error
+    for told in (answer.json()["detail"], Webhook.objects.get().error):
+        assert "payload.count_to" in told
+        assert "card" not in told
+    assert Webhook.objects.get().error.startswith("invalid: ")
+
+
+def test_a_field_of_which_nobody_knows_what_it_holds_is_not_named(github: Webhook) -> None:
+    set_webhook("pushes", payload="$body")
+    answer = send(json.dumps({"count_to": 1, "a card's number": 1}).encode())
+    assert (answer.status_code, "card" in answer.json()["detail"]) == (422, False)
+
+
+def test_what_is_larger_than_an_item_may_be_is_refused_without_being_quoted(github: Webhook, settings: Any) -> None:
+    settings.ROOST_MAX_PAYLOAD_BYTES = 100
+    answer = send(json.dumps({"n": "card " * 50}).encode())
+    assert (answer.status_code, "card" in answer.json()["detail"]) == (413, False)
 
 
 def test_an_engine_that_is_gone_makes_the_sender_try_again(github: Webhook) -> None:

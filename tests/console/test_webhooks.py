@@ -52,6 +52,40 @@ def test_a_webhook_is_turned_off_noted_and_removed(made: Webhook, boss: Client) 
     assert not Webhook.objects.exists()
 
 
+@pytest.mark.parametrize("gone", ["nobody", "unloadable"])
+def test_a_webhook_whose_engine_is_gone_is_turned_off_and_says_why_it_cannot_be_on(
+    made: Webhook, boss: Client, settings: Any, gone: str
+) -> None:
+    settings.ROOST_ENGINES = {**settings.ROOST_ENGINES, "unloadable": "nowhere.Nothing"}
+    Webhook.objects.update(engine=gone)
+    version = str(Webhook.objects.get().row_version)
+    kept_on = {"enabled": "on", "note": "gone", "shown_version": version}
+    refused = boss.post(address("change", made.pk), kept_on)
+    assert refused.status_code == 200
+    assert gone in str(refused.context["adminform"].form.errors["enabled"])
+    assert boss.post(address("change", made.pk), {"note": "gone", "shown_version": version}).status_code == 302
+    row = Webhook.objects.get()
+    assert (row.enabled, row.note, row.changed_by) == (False, "gone", "boss")
+
+
+def test_what_the_settings_declare_is_shown_without_its_secret(boss: Client, settings: Any) -> None:
+    assert "In the setting" not in Page(boss.get(address("changelist"))).text
+    given = {"engine": "counter", "verifier": "github", "secret": SECRETS[0]}
+    settings.ROOST_WEBHOOKS = {"coded": given, "off": {**given, "secret": "env:ROOST_UNSET"}, "odd": {}}
+    page = Page(boss.get(address("changelist")))
+    for part in (
+        "In the setting ROOST_WEBHOOKS",
+        "coded",
+        "in the setting",
+        "env:ROOST_UNSET",
+        "is not set here",
+    ):
+        assert part in page.text
+    assert page.refused == []
+    for hidden in (SECRETS[0], "hidden", "odd"):
+        assert hidden not in page.text
+
+
 def test_none_is_made_here(boss: Client) -> None:
     assert boss.get(address("add")).status_code == 403
 

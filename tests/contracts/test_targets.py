@@ -15,7 +15,7 @@ from runtime import faults, offload
 from runtime.choices import EventKind, Reason, State
 from runtime.deliveries import ENGINE
 from runtime.faults import InjectedFault, Plan
-from runtime.models import Event, WorkItem
+from runtime.models import Event, WebhookTarget, WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.cancel import cancel
 from runtime.operations.pause import pause
@@ -129,13 +129,15 @@ def test_what_is_too_large_or_too_deep_for_a_notice_is_left_out_and_named(hand: 
     assert (body["left_out"], "payload" in body, "result" in body) == (["result"], True, False)
 
 
-def test_what_was_moved_to_the_artifact_storage_is_left_out_unread(hand: Hand) -> None:
-    tell(contents=["result", "payload"])
+@pytest.mark.parametrize("redact", [True, False])
+def test_what_was_moved_to_the_artifact_storage_is_left_out_unread_and_referred_to(hand: Hand, redact: bool) -> None:
+    tell(contents=["result", "payload"], redact=redact)
     put()
     moved_out = offload.Reference("0" * 64, 100_000)
     assert hand.commit(hand.take(), State.DONE, result=moved_out.text) == State.DONE
     [body] = bodies()
     assert (body["left_out"], "payload" in body, "offloaded" in json.dumps(body)) == (["result"], True, False)
+    assert body["moved"] == {"result": {"bytes": 100_000} | ({} if redact else {"sha256": "0" * 64})}
 
 
 def test_an_item_that_waits_is_told_with_what_it_waits_for(hand: Hand) -> None:
@@ -292,3 +294,21 @@ def test_an_item_paused_while_it_waits_is_told_again_when_it_waits_on(hand: Hand
     assert deliveries() == []
     resume(pk)
     assert told() == [("item.waiting", str(pk))]
+
+
+def test_a_target_of_the_settings_is_told_by_its_name_and_before_a_row_of_the_same(hand: Hand, settings: Any) -> None:
+    tell()
+    tell("row")
+    # Neither variable is set here: who moves an item need not know where its deliveries go.
+    good = {"url": "env:OPS_HOOK_URL", "events": ["done"], "secret": "env:OPS_HOOK_SECRET"}
+    settings.ROOST_WEBHOOK_TARGETS = {"ops": good, "odd": {"url": 7}, "off": {**good, "enabled": False}}
+    pk = put()
+    hand.commit(hand.take(), State.DONE, result="1")
+    row = WebhookTarget.objects.get(name="row").pk
+    assert {one.payload["target"] for one in deliveries()} == {"ops", row}
+    assert kinds(pk).count(EventKind.NOTIFIED) == 2
+    assert "OPS_HOOK_SECRET" not in repr([one.payload for one in deliveries()])
+    settings.ROOST_WEBHOOK_TARGETS = {"ops": {**good, "events": ["failed"]}}
+    put()
+    hand.commit(hand.take(engines=("counter",)), State.DONE, result="1")
+    assert sorted(str(one.payload["target"]) for one in deliveries()) == sorted(["ops", str(row), str(row)])

@@ -191,3 +191,54 @@ def test_a_delivery_outlives_a_new_secret_key(receiver: Receiver, settings: Any)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another"
     assert deliver(delivery).state == "done"
+
+
+@pytest.fixture
+def declared(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Run a receiver that a target of the settings delivers to."""
+    with receiving() as running:
+        monkeypatch.setenv("OPS_HOOK_URL", running.url)
+        monkeypatch.setenv("OPS_HOOK_SECRET", SECRET)
+        given = {"url": "env:OPS_HOOK_URL", "events": ["done"], "secret": "env:OPS_HOOK_SECRET"}
+        settings.ROOST_WEBHOOK_TARGETS = {"ops": given}
+        yield running
+
+
+def test_a_target_of_the_settings_is_delivered_to_without_a_row(declared: Receiver) -> None:
+    delivery = deliver(finished())
+    assert (delivery.state, delivery.payload["target"], declared.ids) == ("done", "ops", [str(delivery.pk)])
+    assert declared.wrong == []
+    assert not WebhookTarget.objects.exists()
+
+
+def test_a_target_of_the_settings_that_fails_or_is_gone_is_a_dead_letter(declared: Receiver, settings: Any) -> None:
+    declared.statuses = [410, 200]
+    delivery = deliver(finished())
+    assert (delivery.state, delivery.last_error["code"]) == ("failed", "gone")
+    redrive(delivery.pk)
+    assert deliver(delivery).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (None, "target_removed"),
+        ({"url": "x"}, "target_wrong"),
+        ({"url": "env:ROOST_TESTS_HAVE_NO_SUCH_URL"}, "target_without_address"),
+        ({"enabled": False}, "target_disabled"),
+    ],
+)
+def test_a_delivery_whose_target_left_the_settings_fails(
+    declared: Receiver, settings: Any, given: dict[str, Any] | None, code: str
+) -> None:
+    delivery, target = finished(), settings.ROOST_WEBHOOK_TARGETS["ops"]
+    settings.ROOST_WEBHOOK_TARGETS = {} if given is None else {"ops": {**target, **given}}
+    assert (deliver(delivery).state, delivery.last_error["code"], declared.got) == ("failed", code, [])
+
+
+def test_the_seal_tells_a_row_from_a_name_in_the_settings(receiver: Receiver, settings: Any) -> None:
+    delivery = finished()
+    number = delivery.payload["target"]
+    settings.ROOST_WEBHOOK_TARGETS = {str(number): {"url": receiver.url, "events": ["done"], "secret": SECRET}}
+    with pytest.raises(InvalidInput, match="nobody else"):
+        enqueue(ENGINE, {**delivery.payload, "target": str(number)})

@@ -1,4 +1,4 @@
-"""The test of the check of webhook targets; `test_checks` has it beside those of the others."""
+"""The tests of the checks of webhook targets; `test_checks` has them beside those of the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from runtime.checks import databases
+from runtime.checks import configuration, databases
 from runtime.operations.targets import set_target
 
 
@@ -41,3 +41,37 @@ def test_webhook_target_not_told(settings: Any) -> None:
         says("ROOST_ENGINES")
         set_target("ops", enabled=False)
         assert found() == []
+    settings.ROOST_WEBHOOK_TARGETS = {
+        "ops": {"url": "http://ops.example/hidden", "events": ["done"], "secret": "a secret of some length"},
+        "odd": {"url": "nonsense"},
+    }
+    [(code, text)] = found()
+    assert (code, "by http" in text, "ROOST_WEBHOOK_TARGETS['ops']" in text) == ("roost.W022", True, True)
+
+
+def senseless(name: str, word: str) -> None:
+    """Assert that one target of the settings is told, with this word, and without its address."""
+    [message] = configuration.webhook_target_makes_no_sense()
+    told = f"{message.msg} {message.hint}"
+    assert (message.id, repr(name) in told, word in told, "hidden" in told) == ("roost.E022", True, True, False), told
+
+
+def test_webhook_target_makes_no_sense(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "a secret of some length")
+    good = {"url": "https://ops.example/hidden", "events": ["done"], "secret": "env:HOOK_SECRET"}
+    for wrong, word in (
+        ("https://ops.example", "mapping"),
+        ({**good, "events": ["dreams"]}, "events"),
+        ({**good, "url": "env:ROOST_TESTS_HAVE_NO_SUCH_URL"}, "url"),
+        ({**good, "engine": "nobody"}, "nobody"),
+        ({**good, "secret": "short"}, "secret"),
+        ({**good, "secret": None}, "secret"),
+        ({**good, "secret": "env:ROOST_TESTS_HAVE_NO_SUCH_SECRET"}, "ROOST_TESTS_HAVE_NO_SUCH_SECRET"),
+        ({**good, "colour": "red"}, "colour"),
+    ):
+        settings.ROOST_WEBHOOK_TARGETS = {"good": good, "odd": wrong}
+        senseless("odd", word)
+    settings.ROOST_WEBHOOK_TARGETS = {"good": good, "off": {**good, "engine": "nobody", "enabled": False}}
+    assert configuration.webhook_target_makes_no_sense() == []
+    monkeypatch.setattr(configuration.registry, "paths", dict)
+    senseless("good", "webhook_delivery")

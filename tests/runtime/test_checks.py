@@ -23,7 +23,10 @@ from runtime.checks import configuration, databases, surroundings
 from runtime.management.commands.runworker import Command as RunWorker
 from tests.factories import WorkerFactory
 from tests.runtime.redaction_checks import test_redact_not_found  # noqa: F401 - run among the others
-from tests.runtime.target_checks import test_webhook_target_not_told  # noqa: F401 - run among the others
+from tests.runtime.target_checks import (  # run among the others
+    test_webhook_target_makes_no_sense,  # noqa: F401
+    test_webhook_target_not_told,  # noqa: F401
+)
 
 HERE = "tests.runtime.operations.sample"
 DOCUMENTED = Path(django_settings.BASE_DIR) / "docs" / "reference" / "checks.md"

@@ -22,7 +22,7 @@ SIMPLE = ("url", "namespace", "engine", "condition", "redact", "secret", "enable
 def register(commands: Commands) -> None:
     """Declare the commands."""
     group = commands.group("webhook-targets", about="Who is told when work ends or waits.")
-    group.add("list", list_targets, about="List webhook targets, and what they were told.")
+    group.add("list", list_targets, about="List webhook targets, those of the settings too, and what they were told.")
     parser = group.add("set", change, about="Make a target, or change one; prints a secret that was made.")
     parser.add_argument("name", metavar="NAME", help="The target's name.")
     parser.add_argument("--url", metavar="URL", help="What is called.")
@@ -45,16 +45,16 @@ def list_targets(call: Call) -> None:
     """List targets by name."""
     views = targets.views(using=call.using)
     call.printer.document({"targets": [_document(view) for view in views]})
-    headers = ("name", "server", "told of", "delivered", "failed attempts", "enabled", "trouble")
+    headers = ("name", "server", "told of", "delivered", "failed attempts", "from", "trouble")
     rows = (
         (
             view.values["name"],
             view.server,
-            _told_of(view),
-            view.values["delivered_total"],
-            view.values["failed_total"],
-            "yes" if view.values["enabled"] else "no",
-            view.trouble or view.values["error"],
+            view.about,
+            view.values.get("delivered_total", "-"),
+            view.values.get("failed_total", "-"),
+            view.source if view.values["enabled"] else "disabled",
+            view.trouble or view.values.get("error", ""),
         )
         for view in views
     )
@@ -87,12 +87,5 @@ def remove(call: Call) -> None:
 
 
 def _document(view: TargetView) -> dict[str, Any]:
-    told = {"server": view.server, "secret_in": view.secret_in, "trouble": view.trouble}
+    told = {"source": view.source, "server": view.server, "secret_in": view.secret_in, "trouble": view.trouble}
     return {**shapes.plain(view.values), **told}
-
-
-def _told_of(view: TargetView) -> str:
-    values = view.values
-    where = f" in {values['namespace']}" if values["namespace"] else ""
-    condition = f", if {values['condition']}" if values["condition"] else ""
-    return f"{values['engine'] or 'any engine'}{where}: {', '.join(values['events'])}{condition}"

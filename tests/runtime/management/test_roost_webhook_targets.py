@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtime.models import WebhookTarget
@@ -47,3 +49,19 @@ def test_what_makes_no_sense_is_refused() -> None:
     assert refused("webhook-targets", "set", "ops", *LEAD, "--events", "dreams")[0] == 2
     assert refused("webhook-targets", "set", "ops", *LEAD, "--secret", "short")[0] == 2
     assert refused("webhook-targets", "remove", "ops")[0] == 3
+
+
+def test_targets_of_the_settings_are_listed(settings: Any) -> None:
+    given = {"url": "https://ops.example/hidden", "events": ["done"], "secret": "env:ROOST_TESTS_UNSET"}
+    settings.ROOST_WEBHOOK_TARGETS = {"coded": given, "far": {**given, "url": "env:ROOST_NO_URL"}, "odd": {}}
+    run("webhook-targets", "set", "ops", *LEAD)
+    listed = document("webhook-targets", "list")["targets"]
+    assert [(one["name"], one["source"], one["secret_in"]) for one in listed] == [
+        ("coded", "settings", "env:ROOST_TESTS_UNSET"),
+        ("far", "settings", "env:ROOST_TESTS_UNSET"),
+        ("ops", "row", "here"),
+    ]
+    told = run("webhook-targets", "list")
+    assert "The variable ROOST_TESTS_UNSET is not set here" in told
+    assert "The url is in ROOST_NO_URL, which is not set here" in told
+    assert "hidden" not in told + repr(listed)

@@ -106,3 +106,11 @@ def test_what_is_set_or_removed_holds_at_once_in_this_process() -> None:
     assert notifying.active("default")
     set_target("ops", enabled=False)
     assert not notifying.active("default")
+
+
+def test_a_target_of_the_settings_is_not_set_beside_them(settings: Any) -> None:
+    settings.ROOST_WEBHOOK_TARGETS = {"ops": {**LEAD, "secret": SECRET}}
+    with pytest.raises(InvalidInput, match="ROOST_WEBHOOK_TARGETS"):
+        set_target("ops", **LEAD)
+    assert notifying.active("default")
+    assert not WebhookTarget.objects.exists()

@@ -79,9 +79,16 @@ def test_what_makes_no_sense_is_refused_with_its_field(options: dict[str, Any], 
     assert not Webhook.objects.exists()
 
 
-def test_an_engine_that_is_not_there_is_refused() -> None:
+def test_an_engine_that_is_not_there_is_refused_unless_nothing_is_taken() -> None:
     with pytest.raises(UnknownEngine):
         set_webhook("in", engine="nobody", verifier="github")
+    assert not set_webhook("in", engine="nobody", verifier="github", enabled=False).webhook.enabled
+
+
+def test_a_secret_that_is_said_to_be_nothing_stays() -> None:
+    set_webhook("in", engine="counter", verifier="github", secret=SECRET)
+    assert set_webhook("in", secret="", note="x").secret == ""
+    assert Webhook.objects.get().secret == SECRET
 
 
 def test_a_webhook_of_the_settings_is_not_set_beside_them(settings: Any) -> None:

@@ -45,7 +45,7 @@ class _Page(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.seen.append((self.command, self.path, headers, body))
-        name, _, argument = self.path.lstrip("/").partition("/")
+        name, _, argument = self.path.partition("?")[0].lstrip("/").partition("/")
         getattr(self, f"page_{name or 'index'}")(argument)
 
     def do_POST(self) -> None:
@@ -72,6 +72,9 @@ class _Page(BaseHTTPRequestHandler):
         more = {"tail": gzip.compress(b"hello") + b"more", "br": b"hello"}
         encoding = "br" if argument == "br" else "gzip"
         self.answer(200, (packed | more)[argument], {"Content-Encoding": encoding})
+
+    def page_gone(self, argument: str) -> None:
+        self.close_connection = True
 
     def page_slow(self, argument: str) -> None:
         self.server.released.wait(30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 import socket
 import ssl
 import threading
@@ -166,6 +167,19 @@ def test_a_host_that_is_allowed_by_name_may_be_private(echo: Echo, settings: Any
 def test_what_is_no_plain_web_address_is_refused(url: str) -> None:
     with pytest.raises(RefusedAddress):
         fetch("GET", url)
+
+
+# What is told of a call -----------------------------------------------------------------------------------------------
+
+
+def test_no_log_holds_more_of_a_url_than_its_server_while_the_products_own_clients_log_on(
+    echo: Echo, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert fetch("GET", echo.url("/status/404?token=hidden")).status == 404
+    assert "hidden" not in caplog.text
+    httpx.get(echo.url("/status/404?token=hidden"), trust_env=False)
+    assert f'HTTP Request: GET {echo.url("/status/404?token=hidden")} "HTTP/1.1 404 Not Found"' in caplog.messages
 
 
 # Redirects -----------------------------------------------------------------------------------------------------------

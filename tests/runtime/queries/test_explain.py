@@ -149,6 +149,17 @@ def test_a_call_that_is_being_made_is_not_in_doubt() -> None:
     assert not explain(look(item)).steps[0].calls[0].in_doubt
 
 
+def test_a_call_in_doubt_is_told_once_however_often_its_step_meets_it() -> None:
+    item = rows.item(event_seq=6)
+    doubts = [("pay", 1), ("pay", 1), ("mail", 1), ("pay", 2), ("pay", 2)]
+    for seq, (key, attempts) in enumerate(doubts, 2):
+        values = {"kind": EventKind.IN_DOUBT, "data": {"key": key, "attempts": attempts}}
+        Event.objects.filter(work_item=item, seq=seq).update(**values)
+    [told] = explain(look(item)).steps
+    happenings = [one.data for one in told.chapter.happenings if one.kind == EventKind.IN_DOUBT]
+    assert [(one["key"], one["attempts"]) for one in happenings] == [("pay", 1), ("mail", 1), ("pay", 2)]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 1000])
 def test_pages_tell_what_the_whole_tells(limit: int) -> None:
     item = enqueue("eventful", {"steps": 6})
