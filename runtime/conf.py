@@ -129,13 +129,14 @@ class Settings:
 
     # The API: bytes of a request's body; items of one bulk request; requests of one caller in a minute (None: any
     # number), counted in this one of Django's caches; milliseconds a statement may read (PostgreSQL); seconds that a
-    # request may wait for a result, and requests of one process that may at once.
+    # request may wait for a result, and that a stream of events lasts, and requests of one process that may at once.
     API_MAX_BODY_BYTES: int = 16 * 1024 * 1024
     API_MAX_BULK: int = 1_000
     API_REQUESTS_PER_MINUTE: int | None = 12_000
     API_CACHE: str = "default"
     API_STATEMENT_MS: int = 5_000
     API_WAIT_SECONDS: float = 30.0
+    API_STREAM_SECONDS: float = 60.0
     API_WAITERS: int = 32
 
     # Days after which what has ended is removed with all that belongs to it, None for never: done and cancelled items,

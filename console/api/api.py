@@ -13,7 +13,17 @@ from console.api.errors import handle_all
 from console.api.guard import guarded, unknown
 from console.api.parsing import StrictParser
 from console.api.problems import MEDIA_TYPE
-from console.api.routers import configuration, dead_letters, downloads, fleet, health, history, verbs, work_items
+from console.api.routers import (
+    configuration,
+    dead_letters,
+    downloads,
+    fleet,
+    health,
+    history,
+    streams,
+    verbs,
+    work_items,
+)
 
 VERSION = "1"
 SERVER = "/roost/api/v1"
@@ -21,7 +31,7 @@ SPACE = "api"
 JSON = "application/json"
 
 ROUTERS: tuple[Router, ...] = (
-    *(work_items.router, history.router, downloads.router, verbs.router, dead_letters.router),
+    *(work_items.router, history.router, downloads.router, streams.router, verbs.router, dead_letters.router),
     *(fleet.router, configuration.router, health.router),
 )
 """Every route. A product may mount them in a NinjaAPI of its own; see `install`."""

@@ -39,6 +39,14 @@ IDEMPOTENCY_KEY = {
     "description": "The same request with the same key is done once.",
 }
 
+LAST_EVENT_ID = {
+    "in": "header",
+    "name": "Last-Event-ID",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The id of the last event that came; without it, the stream begins now.",
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:

@@ -30,7 +30,7 @@ _guard = threading.Lock()
 def until_ended(item: uuid.UUID, seconds: float) -> None:
     """Return when the item has ended, after so many seconds at the latest. Raises `NotFound` if it is removed."""
     end = time.monotonic() + min(seconds, roost.API_WAIT_SECONDS)
-    with _place() as free:
+    with place() as free:
         pause = FIRST_PAUSE
         while free and not _ended(item) and (left := end - time.monotonic()) > 0:
             _give_back_connection()
@@ -51,7 +51,7 @@ def _give_back_connection() -> None:
 
 
 @contextmanager
-def _place() -> Iterator[bool]:
+def place() -> Iterator[bool]:
     """Take one of the places for those who wait; False says that there is none."""
     global _waiting
     with _guard:

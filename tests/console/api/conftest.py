@@ -47,8 +47,9 @@ Caller = Callable[..., Api]
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> None:
-    """Have nobody counted or noted yet."""
+def fresh(settings: Any) -> None:
+    """Have nobody counted or noted yet, and streams end at once."""
+    settings.ROOST_API_STREAM_SECONDS = 0.0
     cache.clear()
     token_use.forget()
 

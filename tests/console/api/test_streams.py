@@ -1,0 +1,102 @@
+"""Events are told as they happen, to those who reach them, and none is missed by who comes again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient
+
+from console.api import streaming, waiting
+from runtime.operations.cancel import cancel
+from runtime.operations.enqueue import enqueue
+from tests.console.api.conftest import ROOT, Api, Caller, problem
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.scenario("S10")]
+
+
+def follow(api: Api, last: str = "", query: str = "") -> tuple[list[tuple[str, dict[str, Any]]], str]:
+    """Follow a stream to its end; return its events, and its last id."""
+    answer = api.get(f"/events/stream{query}", **({"last_event_id": last} if last else {}))
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/event-stream"
+    text = b"".join(answer.streaming_content).decode()
+    return read(text)
+
+
+def read(text: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+    events, last = [], ""
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines())
+        last = lines.get("id", last)
+        if "event" in lines:
+            events.append((lines["event"], json.loads(lines["data"])))
+    return events, last
+
+
+def test_who_comes_again_is_told_what_was_missed(api: Api) -> None:
+    events, last = follow(api)
+    assert events == []
+    item = enqueue("counter", {"count_to": 1})
+    cancel(item.pk, actor="ann")
+    events, later = follow(api, last)
+    assert [(kind, data["item"], data["seq"]) for kind, data in events] == [
+        ("enqueued", str(item.pk), 1),
+        ("cancelled", str(item.pk), 2),
+    ]
+    assert follow(api, later)[0] == []
+    assert waiting._waiting == 0
+
+
+def test_a_stream_tells_of_what_is_within_reach_and_wanted(api: Api, caller: Caller) -> None:
+    last = follow(api)[1]
+    ours = enqueue("counter", {"count_to": 1}, namespace="ours")
+    enqueue("counter", {"count_to": 1}, namespace="theirs")
+
+    def items(who: Api, query: str = "") -> set[str]:
+        return {data["item"] for _, data in follow(who, last, query)[0]}
+
+    assert len(items(api)) == 2
+    assert items(caller(namespaces=("ours",))) == items(api, "?namespace=ours") == {str(ours.pk)}
+    assert items(api, f"?item={ours.pk}") == {str(ours.pk)}
+    assert items(api, "?engine=refund") == set()
+    problem(caller(namespaces=("ours",)).get("/events/stream?namespace=theirs"), 403)
+
+
+def test_a_cursor_that_is_none_is_reset(api: Api) -> None:
+    events, last = follow(api, "nonsense")
+    assert events == [("reset", {})]
+    assert follow(api, last)[0] == []
+
+
+def test_a_quiet_stream_shows_that_it_lives(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "BEAT_SECONDS", 0.0)
+    last = follow(api)[1]
+    answer = api.get("/events/stream", last_event_id=last)
+    assert streaming.BEAT in b"".join(answer.streaming_content)
+
+
+def test_only_so_many_follow_at_once_and_a_stream_that_nobody_reads_gives_its_place_back(
+    api: Api, settings: Any
+) -> None:
+    settings.ROOST_API_WAITERS = 1
+    first = api.get("/events/stream")
+    problem(api.get("/events/stream"), 503, "busy")
+    first.close()
+    assert api.get("/events/stream").close() is None
+    assert waiting._waiting == 0
+
+
+async def _follow_asynchronously(token: str, last: str) -> str:
+    headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": last}
+    answer: Any = await AsyncClient().get(f"{ROOT}/events/stream", headers=headers)
+    return b"".join([piece async for piece in answer.streaming_content]).decode()
+
+
+def test_an_asynchronous_server_follows_too(api: Api) -> None:
+    last = follow(api)[1]
+    enqueue("counter", {"count_to": 1})
+    events, _ = read(async_to_sync(_follow_asynchronously)(api.token, last))
+    assert [kind for kind, _ in events] == ["enqueued"]
