@@ -204,7 +204,7 @@ class Litter(Scenario):
         blobs.store("default", artifacts.prepare("litter.txt", b"nobody needs this"))
 
     def play(self, world: World) -> bool:
-        # What a sweeper that died has begun is taken over a period later.
+        # Days later: a removal that was cut off is taken over by a sweep of another day.
         Blob.objects.update(touched_at=clock.now("default") - dt.timedelta(days=7))
         blobs.sweep_orphans("default", limit=10)
         return not Blob.objects.exists()
