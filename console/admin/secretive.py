@@ -37,13 +37,30 @@ class SecretiveForm(OperatedForm):
 
 
 class SecretiveAdmin(ConfigurationAdmin):
-    """Rows that may be edited in part and removed, whose columns `never_shown` stay in the database.
+    """Rows whose columns `never_shown` stay in the database."""
 
-    The list shows what `setting` declares below them.
-    """
+    never_shown: ClassVar[tuple[str, ...]] = ()
+
+    @method_decorator([sensitive_post_parameters(), sensitive_variables()])
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Keep what is posted, and the row with its secrets, out of error reports."""
+        return super().changeform_view(request, *args, **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave the secrets in the database."""
+        return super().get_queryset(request).defer(*self.never_shown)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse to filter by a secret: the number of hits would tell it, letter by letter."""
+        if lookup.split(LOOKUP_SEP, maxsplit=1)[0] in self.never_shown:
+            return False
+        return super().lookup_allowed(lookup, value, request)
+
+
+class DeclaredAdmin(SecretiveAdmin):
+    """Such rows that may be edited in part and removed, and below their list what `setting` declares."""
 
     edited = EDITED
-    never_shown: ClassVar[tuple[str, ...]] = ()
     setting: ClassVar[str]
     change_list_template = "admin/roost/change_list_declared.html"
 
@@ -63,24 +80,9 @@ class SecretiveAdmin(ConfigurationAdmin):
         context = {"declared": self.declared(), "setting": self.setting}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
-    @method_decorator([sensitive_post_parameters(), sensitive_variables()])
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Keep what is posted, and the row with its secrets, out of error reports."""
-        return super().changeform_view(request, *args, **kwargs)
-
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Do what the form says."""
         form.operation(by=request.user).execute()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Leave the secrets in the database."""
-        return super().get_queryset(request).defer(*self.never_shown)
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse to filter by a secret: the number of hits would tell it, letter by letter."""
-        if lookup.split(LOOKUP_SEP, maxsplit=1)[0] in self.never_shown:
-            return False
-        return super().lookup_allowed(lookup, value, request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Ask for the permission to delete such rows."""

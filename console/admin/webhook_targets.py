@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.admin.base import list_column, moment_column
-from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
+from console.admin.secretive import EDITED, DeclaredAdmin, SecretiveForm
 from runtime.models import WebhookTarget
 from runtime.operations.targets import SetTarget, remove_target
 from runtime.queries import targets
@@ -33,7 +33,7 @@ class WebhookTargetForm(SecretiveForm):
 
 
 @admin.register(WebhookTarget)
-class WebhookTargetAdmin(SecretiveAdmin):
+class WebhookTargetAdmin(DeclaredAdmin):
     """Who is told when work ends or waits, with what was delivered; counts may be one off after a crash."""
 
     form = WebhookTargetForm

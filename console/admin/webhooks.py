@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from console.admin.base import moment_column
-from console.admin.secretive import EDITED, SecretiveAdmin, SecretiveForm
+from console.admin.secretive import EDITED, DeclaredAdmin, SecretiveForm
 from runtime.models import Webhook
 from runtime.operations.webhooks import SetWebhook, remove_webhook
 from runtime.queries import webhooks
@@ -33,7 +33,7 @@ class WebhookForm(SecretiveForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(SecretiveAdmin):
+class WebhookAdmin(DeclaredAdmin):
     """Endpoints that enqueue work when somebody calls, with what they got; refusals are counted at least."""
 
     form = WebhookForm

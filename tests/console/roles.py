@@ -35,6 +35,7 @@ REMOVED = {**EDITED, "delete": (ADMIN,)}
 KEPT = {**REMOVED, "add": (ADMIN,)}
 
 PAGES: dict[str, dict[str, tuple[str, ...]]] = {
+    "apitoken": {**EDITED, "add": (ADMIN,)},
     "artifact": READ_ONLY,
     "blob": READ_ONLY,
     "event": READ_ONLY,
@@ -91,6 +92,7 @@ PUBLIC_JSON = frozenset(
     {
         *("workitem.resources", "worker.engines", "worker.pools", "worker.backend_pids", "wait.spawned"),
         *("schedule.options", "trigger.options", "trigger.payload", "webhook.options", "webhook.payload"),
+        *("apitoken.scopes", "apitoken.namespaces"),
         *("webhook.verifier_options", "webhooktarget.events", "webhooktarget.contents", "webhooktarget.options"),
     }
 )

@@ -19,6 +19,7 @@ from runtime import faults
 from runtime.models import Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
 from runtime.operations.schedules import set_schedule
 from runtime.operations.targets import set_target
+from runtime.operations.tokens import create_token
 from runtime.operations.webhooks import set_webhook
 from runtime.store.horizon import delete_events
 from tests.console.roles import ASKED, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, STARTS, VIEWER
@@ -83,6 +84,7 @@ MADE: dict[str, Callable[[], Model]] = {
     "schedule": lambda: set_schedule("nightly", engine="counter", payload={"count_to": 3}, every=60),
     "trigger": lambda: Trigger.objects.create(name="next", engine="counter", target="counter", on="done"),
     "webhook": lambda: set_webhook("hook", engine="counter", verifier="github", secret="s" * 30).webhook,
+    "apitoken": lambda: create_token("ops", scopes=["read"], namespaces=["default"]).row,
     "webhooktarget": lambda: set_target("ops", url="https://ops.example/", events=["done"], secret="s" * 30).target,
     "workitem": lambda: WorkItemFactory(failed=True, version=1),
 }

@@ -34,7 +34,7 @@ PASSES = {"commit": 3, "claim": 3, "journal": 7, "call": 3}
 ELSEWHERE = {"insert", "signal", "fire", "atomic", "acknowledge", "release", "move", "workspace", "clear"} | (
     set() if ON_SQLITE else {"sweep"}
 )
-ELSEWHERE |= {"prune", "deliver", "notice", "settle", "follow_up", "fork", "import", "rule", "orphans"}
+ELSEWHERE |= {"prune", "deliver", "notice", "settle", "follow_up", "fork", "import", "rule", "orphans", "token"}
 POINTS = [
     (point, nth)
     for point in faults.POINTS

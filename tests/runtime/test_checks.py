@@ -18,11 +18,14 @@ from django.core.management import get_commands
 from django.db import connection
 from django.test import override_settings
 
-from runtime import checks, tracing
+from runtime import checks
 from runtime.checks import configuration, databases, surroundings
 from runtime.management.commands.runworker import Command as RunWorker
 from tests.factories import WorkerFactory
-from tests.runtime.redaction_checks import test_redact_not_found  # noqa: F401 - run among the others
+from tests.runtime.optional_checks import (  # run among the others
+    test_redact_not_found,  # noqa: F401
+    test_tracing_without_opentelemetry,  # noqa: F401
+)
 from tests.runtime.target_checks import (  # run among the others
     test_webhook_target_makes_no_sense,  # noqa: F401
     test_webhook_target_not_told,  # noqa: F401
@@ -285,13 +288,6 @@ def test_artifacts_kept_apart_are_not_public(settings: Any, storage: dict[str, A
     settings.MEDIA_ROOT = "/srv/media"
     settings.STORAGES = {**settings.STORAGES, "roost_artifacts": storage}
     assert surroundings.artifacts_publicly_served() == []
-
-
-def test_tracing_without_opentelemetry(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "is_there", lambda: False)
-    assert surroundings.tracing_without_opentelemetry() == []
-    settings.ROOST_TRACE_SHARE = 0.5
-    only(surroundings.tracing_without_opentelemetry(), "roost.W030", "roost-django[otel]")
 
 
 def test_channel_layer_in_memory(settings: Any) -> None:

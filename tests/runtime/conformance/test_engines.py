@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from io import StringIO
-from typing import Any
-
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 
 from runtime.conformance import check_engine
 from runtime.engine import Engine
 from runtime.models import WorkItem
 from tests.ledger.models import Entry
 from tests.processes.service import serving
-from tests.runtime.conformance.broken_engines import BROKEN, Honest, Wild
+from tests.runtime.conformance.broken_engines import BROKEN, Honest
 
 pytestmark = pytest.mark.django_db
 
@@ -60,18 +54,3 @@ def test_a_payload_that_the_engine_refuses_is_told() -> None:
     report = check_engine("counter", [{"count_to": -1}])
     assert report.levels["begin"] == "broken"
     assert "count_to" in str(report)
-
-
-def test_the_command_prints_the_report_and_fails_for_a_broken_promise(settings: Any) -> None:
-    settings.ROOST_ENGINES = {
-        **settings.ROOST_ENGINES,
-        "wild": f"{Wild.__module__}.{Wild.__qualname__}",
-    }
-    out = StringIO()
-    payload = json.dumps({"count_to": 2})
-    call_command("roost", "conformance", "engine", "counter", "--payload", payload, "--format", "json", stdout=out)
-    assert json.loads(out.getvalue())["levels"]["pure"] == "kept"
-    out = StringIO()
-    with pytest.raises(CommandError, match="1 promises are broken"):
-        call_command("roost", "conformance", "engine", "wild", "--payload", '{"to": 1}', stdout=out)
-    assert "broken  states, results and details are plain JSON" in out.getvalue()
