@@ -1,6 +1,6 @@
 """Carry out a verb on all items that matched, as an item of its own: durable, with progress and a result for each.
 
-    {"verb": "cancel", "items": ["0197…", …], "values": {}, "reason": "…", "by": "7", "seal": "…"}
+    {"verb": "cancel", "items": ["0197…", …], "values": "{}", "reason": "…", "by": "7", "seal": "…"}
 
 The console enqueues these items by itself; one that anybody else wrote is refused, since it acts in the name of `by`.
 The items are those that matched when it was confirmed. What became of each is in the artifacts `results-00001.json`, …
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,11 +37,14 @@ MOST = 20_000
 """Items that one bulk verb covers."""
 CHUNK = 50
 """Items of one step."""
-LOOKED_BACK = 20
+LOOKED_BACK = 500
 """Events of an item among which a crashed step's own are looked for."""
 FIELDS = ("verb", "items", "values", "reason", "by")
 
 T = TypeVar("T")
+
+_starting: ContextVar[bool] = ContextVar("roost_bulk_starting", default=False)
+"""Whether the console enqueues just now: a sealed payload that somebody copied is worth nothing."""
 
 
 def start(
@@ -56,12 +60,16 @@ def start(
     payload: dict[str, Any] = {
         "verb": action.name,
         "items": [str(item) for item in items],
-        "values": values,
+        "values": json.dumps(values),  # as text: a database may write its numbers in another way
         "reason": reason,
         "by": str(by.pk),
     }
     payload["seal"] = _signature(payload)
-    return enqueue(ENGINE, payload, actor=by.get_username(), idempotency_key=f"bulk:{click}")
+    starting = _starting.set(True)
+    try:
+        return enqueue(ENGINE, payload, actor=by.get_username(), idempotency_key=f"bulk:{click}")
+    finally:
+        _starting.reset(starting)
 
 
 class BulkVerb(Engine):
@@ -74,7 +82,7 @@ class BulkVerb(Engine):
 
     def check_payload(self, payload: Any) -> None:
         """Refuse a payload that the console did not write."""
-        if not is_sealed(payload):
+        if not _starting.get() or not is_sealed(payload):
             raise InvalidInput("Bulk verbs are enqueued by the console, and by nobody else.", field="payload.seal")
 
     def init_snapshot(self, item: Item) -> dict[str, Any]:
@@ -118,6 +126,9 @@ def _do(payload: dict[str, Any], items: Sequence[str], *, click: str) -> list[di
     asked = _asked(payload)
     if isinstance(asked, str):
         return asked
+    # A fork takes over a sealed payload; `relation` stays when the original is pruned, `forked_from` does not.
+    if not WorkItem.objects.using(work_database()).filter(pk=uuid.UUID(click), relation="").exists():
+        return "A copy of a bulk verb does nothing. Ask for the verb again."
     results = [_one(asked, payload, uuid.UUID(item), click) for item in items]
     log_results(asked.user, WorkItem, asked.action, results, reason=payload["reason"], click=click)
     return [
@@ -142,19 +153,29 @@ def _asked(payload: dict[str, Any]) -> _Asked | str:
 def _one(asked: _Asked, payload: dict[str, Any], item: uuid.UUID, click: str) -> Result:
     confirmation = Confirmation(subject=item, row_version=0, event_seq=0)
     once = {"idempotency_key": f"{click}:{item}"} if asked.action.makes_new else {}
-    told = {**payload["values"], **once, "by": asked.user, "reason": payload["reason"], "click": click}
+    told = {**json.loads(payload["values"]), **once, "by": asked.user, "reason": payload["reason"], "click": click}
+    before = _done_before(asked, item, click)
+    if before is not None:
+        return Result(confirmation=confirmation, item=before)
     try:
         return Result(confirmation=confirmation, item=asked.action.operation(item, **told).execute())
     except RoostError as error:
-        if _was_done(item, click):
-            return Result(confirmation=confirmation, item=WorkItem.objects.using(work_database()).get(pk=item))
         return Result(confirmation=confirmation, skipped=str(error))
+
+
+def _done_before(asked: _Asked, item: uuid.UUID, click: str) -> WorkItem | None:
+    """Return what an earlier try of this step came to: many verbs could be done twice, and must not be."""
+    rows = WorkItem.objects.using(work_database())
+    if asked.action.makes_new:
+        return rows.filter(forked_from=item, idempotency_key=f"{click}:{item}").first()
+    return rows.filter(pk=item).first() if _was_done(item, click) else None
 
 
 def _was_done(item: uuid.UUID, click: str) -> bool:
     """Say whether an earlier try of this step, which was cut off, has done it."""
-    latest = Event.objects.using(work_database()).filter(work_item_id=item).order_by("-seq")
-    found = latest.values_list("data", flat=True)[:LOOKED_BACK]
+    rows = Event.objects.using(work_database()).filter(work_item_id=item)
+    last = rows.order_by("-seq").values_list("seq", flat=True).first() or 0
+    found = rows.filter(seq__gt=last - LOOKED_BACK).exclude(actor="").values_list("data", flat=True)
     return any(isinstance(data, dict) and data.get("click") == click for data in found)
 
 

@@ -16,17 +16,21 @@ from console.item_actions import ACTIONS
 from runtime import artifacts
 from runtime.choices import EventKind, State
 from runtime.exceptions import InvalidInput
-from runtime.models import Artifact, Event, WorkItem
+from runtime.models import Artifact, Event, Signal, WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
+from runtime.operations.fork import fork
+from runtime.operations.resume import resume
 from runtime.testing import drain
 from tests.console.conftest import Page
 from tests.console.test_verbs import LIST, told
 from tests.factories import WorkItemFactory
 
 pytestmark = pytest.mark.django_db
-CANCEL = next(action for action in ACTIONS if action.name == "cancel")
-FORK = next(action for action in ACTIONS if action.name == "fork")
+CANCEL, FORK, PAUSE, SIGNAL, FOLLOW_UP = (
+    next(action for action in ACTIONS if action.name == name)
+    for name in ("cancel", "fork", "pause", "signal", "follow_up")
+)
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_what_cannot_be_done_is_told_for_each(user: User) -> None:
 def test_a_step_that_is_run_again_tells_what_it_had_done(user: User) -> None:
     item = WorkItemFactory()
     work = bulk.start(CANCEL, [item.pk], by=user, reason="", values={}, click="c1")
-    cancel(item.pk, click=str(work.pk))
+    cancel(item.pk, actor="sue", click=str(work.pk))
     run()
     assert results(work) == [{"item": str(item.pk), "changed": True}]
 
@@ -116,7 +120,7 @@ def test_whoever_lost_the_permission_changes_nothing(user: User) -> None:
     assert "may not do it any more" in work.last_error["message"]
 
 
-@pytest.mark.parametrize("change", [{"by": "1"}, {"verb": "redrive"}, {"items": []}, {"seal": 7}, {"values": {"a": 1}}])
+@pytest.mark.parametrize("change", [{"by": "1"}, {"verb": "redrive"}, {"items": []}, {"seal": 7}, {"values": "{}x"}])
 def test_nobody_forges_one(change: dict[str, Any], user: User) -> None:
     work = bulk.start(CANCEL, [WorkItemFactory().pk], by=user, reason="", values={}, click="c1")
     with pytest.raises(InvalidInput, match="enqueued by the console"):
@@ -137,3 +141,32 @@ def test_a_bad_reason_or_no_items_start_nothing(user: User, boss: Client) -> Non
     assert "cannot be read" in told(boss.post(url, {"back": LIST, "newest": "x"}))
     assert "cannot be read" in told(boss.post(url, {"back": f"{LIST}?id__lt=x"}))
     assert not WorkItem.objects.filter(engine=bulk.ENGINE).exists()
+
+
+def test_a_copy_of_one_does_nothing(user: User) -> None:
+    item = WorkItemFactory()
+    work = bulk.start(PAUSE, [item.pk], by=user, reason="", values={}, click="c1")
+    run()
+    resume(item.pk)
+    with pytest.raises(InvalidInput, match="by nobody else"):
+        enqueue(bulk.ENGINE, work.payload)
+    copy = fork(work.pk, state={"next": 0, "changed": 0, "skipped": 0})
+    run()
+    copy.refresh_from_db()
+    item.refresh_from_db()
+    assert (copy.state, item.state) == (State.FAILED, State.QUEUED)
+
+
+def test_a_step_that_is_run_again_sends_no_second_signal(user: User) -> None:
+    item = WorkItemFactory()
+    work = bulk.start(SIGNAL, [item.pk], by=user, reason="", values={"name": "go"}, click="c1")
+    for _try in range(2):
+        told_of = bulk._do(work.payload, [str(item.pk)], click=str(work.pk))
+    assert told_of == [{"item": str(item.pk), "changed": True}]
+    assert Signal.objects.filter(target=item).count() == 1
+
+
+def test_a_seal_outlives_how_a_database_writes_numbers(user: User) -> None:
+    values = {"input": [1e16, -0.0]}
+    work = bulk.start(FOLLOW_UP, [WorkItemFactory(done=True).pk], by=user, reason="", values=values, click="c1")
+    assert bulk.is_sealed(WorkItem.objects.get(pk=work.pk).payload)
