@@ -32,6 +32,7 @@ def guarded(view: View) -> View:
     @wraps(view)
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            _refuse_nul(request)
             _take_body(request)
         except Refusal as refusal:
             return _finished(refusal.response)
@@ -45,6 +46,12 @@ def guarded(view: View) -> View:
 def unknown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Answer an address that is none."""
     return problem(404, "not_found", "There is nothing at this address.")
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """Raise `Refusal` (422) for what no text in the database may hold."""
+    if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        raise Refusal(422, "invalid", "The address has a NUL character, which no text here can have.")
 
 
 def _take_body(request: HttpRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import uuid
 
 from ninja import Schema
@@ -22,6 +23,9 @@ class Paging(Schema):
     cursor: str = Field("", max_length=LONGEST_CURSOR, description="The `next` of the page before.")
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
+
 def cursor(last: object, *, more: bool) -> str | None:
     """Return the cursor of what follows the row with that key, None where nothing does."""
     return base64.urlsafe_b64encode(str(last).encode()).decode().rstrip("=") if more else None
@@ -32,7 +36,7 @@ def after_number(text: str, start: int) -> int:
     if not text:
         return start
     found = _decoded(text)
-    if not found.lstrip("-").isdecimal() or len(found) > 19:
+    if not _NUMBER.fullmatch(found):
         raise _unknown()
     return int(found)
 

@@ -20,6 +20,7 @@ from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
 from console.api.reading import bounded
+from console.api.waiting import give_back_connection
 from runtime.conf import settings as roost
 from runtime.queries import feed
 from runtime.queries.feed import FeedEvent
@@ -82,6 +83,8 @@ class Follower:
         """Read what is new; return it, and whether more is there already."""
         with bounded():
             page = feed.read(self.cursor)
+        if not page.more:
+            give_back_connection()
         moved, self.cursor = page.cursor != self.cursor, page.cursor
         told = [_event("reset", {})] if page.reset else []
         told += [_event(event.kind, _shape(event)) for event in page.events if self.wanted.takes(event)]

@@ -33,7 +33,7 @@ def until_ended(item: uuid.UUID, seconds: float) -> None:
     with place() as free:
         pause = FIRST_PAUSE
         while free and not _ended(item) and (left := end - time.monotonic()) > 0:
-            _give_back_connection()
+            give_back_connection()
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
@@ -43,7 +43,7 @@ def _ended(item: uuid.UUID) -> bool:
         return items.state_of(item) in TERMINAL
 
 
-def _give_back_connection() -> None:
+def give_back_connection() -> None:
     """Let others of the pool have the connection; without a pool it stays, since a new one costs more than it."""
     connection = connections[work_database()]
     if connection.settings_dict.get("OPTIONS", {}).get("pool") and not connection.in_atomic_block:

@@ -17,6 +17,7 @@ from django.utils.http import content_disposition_header
 from console.api.callers import VIEW_PAYLOAD
 from console.api.problems import Refusal
 from console.api.reach import item_of
+from console.api.reading import bounded
 from console.api.routes import new_router, route
 from runtime import artifacts as content
 from runtime.models import Artifact
@@ -49,15 +50,18 @@ class Attachment(StreamingHttpResponse):
     gives={200: None, 206: None, 304: None},
     permission=VIEW_PAYLOAD,
     refuses=(404, 416),
+    holds=False,
 )
 def download(request: HttpRequest, item_id: uuid.UUID, artifact_id: uuid.UUID) -> Any:
     """Download a file of an item; `Range: bytes=…` asks for a part of it."""
-    found = artifacts.get(item_of(request, item_id).pk, str(artifact_id))
+    with bounded():
+        found = artifacts.get(item_of(request, item_id).pk, str(artifact_id))
+        path = found.blob.path
     tag = f'"{found.sha256}"'
     if request.headers.get("If-None-Match") == tag:
         return HttpResponse(status=304, headers={"ETag": tag})
     first, last = _part(request, found, tag)
-    source = content.open_content(found.blob.path)
+    source = content.open_content(path)
     return _answer(request, source, found, tag, first, last)
 
 

@@ -129,7 +129,10 @@ def list_waits(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
 @route(router, "GET", f"{OF}/why", "explainWhy", gives={200: WhyOut}, permission=VIEW, refuses=(404,))
 def explain_why(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
     """Say exactly why an item is where it is."""
-    found = why.why(item_of(request, item_id))
+    item = item_of(request, item_id)
+    if not caller_of(request).reads_payload:
+        item.last_error = None
+    found = why.why(item)
     causes = [{"code": cause.code, "text": cause.text, "data": cause.data} for cause in found.causes]
     return {"item": found.item, "state": found.state, "at": found.at, "text": found.text, "causes": causes}
 

@@ -184,8 +184,7 @@ def get_result(
     if not ended:
         response.headers["Retry-After"] = "1"
         return Status(202, told)
-    with bounded():
-        return Status(200, told | {"result": values.read(item_id, "result").value})
+    return Status(200, told | {"result": values.read(item_id, "result").value})
 
 
 @route(
@@ -196,11 +195,13 @@ def get_result(
     gives={200: ValueOut},
     permission=VIEW_PAYLOAD,
     refuses=(404,),
+    holds=False,
 )
 def get_value(
     request: HttpRequest, item_id: uuid.UUID, place: str, version: int | None = param.Query(None, ge=0, le=2**63 - 1)
 ) -> dict[str, Any]:
     """Read the payload, the result or a state of an item whole, also one kept in the artifact storage."""
-    item_of(request, item_id)
+    with bounded():
+        item_of(request, item_id)
     found = values.read(item_id, place, version=version)
     return {"place": found.place, "version": found.version, "value": found.value}

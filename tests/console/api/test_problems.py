@@ -154,3 +154,14 @@ def test_the_description_is_for_everybody_and_names_where_it_is_served(db: None)
     answer = Api().get("/openapi.json")
     assert answer.status_code == 200
     assert json.loads(answer.content)["servers"] == [{"url": ROOT}]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/work-items?engine=%00", "/work-items?key=a%00", "/resources?key=%00", "/dead-letters?fingerprint=%00"),
+        *("/schedules/default/a%00b", "/resources?cursor=LS01", "/resources?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OQ"),
+    ],
+)
+def test_what_no_address_holds_is_a_problem(path: str, api: Api) -> None:
+    problem(api.get(path), 422)

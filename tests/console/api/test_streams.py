@@ -100,3 +100,10 @@ def test_an_asynchronous_server_follows_too(api: Api) -> None:
     enqueue("counter", {"count_to": 1})
     events, _ = read(async_to_sync(_follow_asynchronously)(api.token, last))
     assert [kind for kind, _ in events] == ["enqueued"]
+
+
+def test_a_stream_gives_its_connection_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(streaming, "give_back_connection", lambda: given.append(True))
+    follow(api)
+    assert given

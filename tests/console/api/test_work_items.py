@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import uuid
 from typing import Any
@@ -244,3 +245,13 @@ def test_without_the_permission_nothing_is_told_of_what_is_in_it(caller: Caller)
         assert b"hunter2" not in answer.content
     for path in ("/result", "/value/payload", "/explain"):
         problem(reader.get(f"/work-items/{item.pk}{path}"), 403)
+
+
+@pytest.mark.parametrize("state", [{"failed": True}, {"state": "queued", "reason": "retry", "attempt": 1}])
+def test_why_tells_no_error_to_who_may_not_read_it(state: dict[str, Any], caller: Caller) -> None:
+    later = {} if "failed" in state else {"run_at": dt.datetime(2099, 1, 1, tzinfo=dt.UTC)}
+    error = {"type": "E", "message": "hunter2", "traceback": "hunter2"}
+    item = WorkItemFactory(**state, **later, last_error=error)
+    of = f"/work-items/{item.pk}/why"
+    assert "hunter2" not in caller("read").get(of).content.decode()
+    assert "hunter2" in caller("read", "payload").get(of).content.decode()
