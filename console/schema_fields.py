@@ -27,7 +27,7 @@ def fields_of(schema: Any) -> tuple[ActionField, ...]:
     properties = _properties(schema)
     if properties is None:
         return (_field(WHOLE, schema if isinstance(schema, Mapping) else {}, required=False),)
-    needed = schema.get("required") or ()
+    needed = _needed(schema)
     return tuple(_field(f"{WHOLE}.{name}", inner, required=name in needed) for name, inner in properties.items())
 
 
@@ -39,6 +39,12 @@ def answer_of(given: Sequence[Typed]) -> Any:
     return {name.removeprefix(f"{WHOLE}."): value for name, value in said.items()}
 
 
+def _needed(schema: Mapping[str, Any]) -> list[Any]:
+    """Return the names that are required; in draft 3 of JSON Schema that is a flag."""
+    found = schema.get("required")
+    return found if isinstance(found, list) else []
+
+
 def _properties(schema: Any) -> Mapping[str, Any] | None:
     """Return the properties of an object whose form has a field for each, None for anything else."""
     if not isinstance(schema, Mapping) or schema.get("type") != "object" or not COMPOUND.isdisjoint(schema):
@@ -46,7 +52,7 @@ def _properties(schema: Any) -> Mapping[str, Any] | None:
     found = schema.get("properties")
     if not isinstance(found, Mapping) or not 0 < len(found) <= MOST_FIELDS:
         return None
-    if not {*(schema.get("required") or ())} <= found.keys():
+    if not {*_needed(schema)} <= found.keys():
         return None
     return found if all(isinstance(inner, Mapping) for inner in found.values()) else None
 

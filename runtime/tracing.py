@@ -44,7 +44,7 @@ class Tracing:
         self, item: uuid.UUID, engine: str, *, number: int, attempt: int, parent: uuid.UUID | None
     ) -> Iterator[Span]:
         """Give the span of a step, the current one while the block runs."""
-        told = {
+        told: dict[str, Any] = {
             "roost.work_item": str(item),
             "roost.engine": engine,
             "roost.step": number,

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
+from django.urls import resolve
 
 from runtime.queries import doctor, metrics, readiness
 from tests.console.conftest import Staff
@@ -167,3 +168,9 @@ def test_the_dashboards_panels_have_places_and_questions_of_their_own() -> None:
     assert len({panel["id"] for panel in board["panels"]}) == len(places)
     for panel in board["panels"]:
         assert all("job=" in target["expr"] for target in panel["targets"])
+
+
+@pytest.mark.parametrize("path", ["health/live", "health/ready", "metrics"])
+def test_no_request_is_a_transaction(path: str) -> None:
+    view: Any = resolve(f"/roost/{path}").func
+    assert view._non_atomic_requests >= set(connections.settings)

@@ -78,3 +78,8 @@ def test_a_time_without_an_offset_is_meant_where_the_page_is(settings: Any) -> N
     [field] = fields_of({"type": "string", "format": "date-time"})
     assert answer_of([Typed(field=field, text="2026-03-31T17:30")]) == "2026-03-31T17:30:00+00:00"
     assert answer_of([Typed(field=field, text="2026-03-31T17:30:00+02:00")]) == "2026-03-31T17:30:00+02:00"
+
+
+def test_draft_3_says_of_a_property_that_it_is_required() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": True}
+    assert kinds(schema) == {"value.a": "longtext"}
