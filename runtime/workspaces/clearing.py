@@ -66,10 +66,17 @@ def remove_locks(place: Place, record: Record) -> None:
     own = _own_metadata(place, record)
     if own is None:
         return
-    found = [*own.glob("*.lock"), *(path for part in ("refs", "logs") for path in (own / part).rglob("*.lock"))]
-    for left in found:
+    for left in [*own.glob("*.lock"), *_locks_in(own / "refs"), *_locks_in(own / "logs")]:
         with contextlib.suppress(OSError):
             left.unlink()
+
+
+def _locks_in(folder: Path) -> list[Path]:
+    """Return the locks in a folder and those in it. Follows no link, and is none itself."""
+    if folder.is_symlink():
+        return []
+    found = ((Path(inner), name) for inner, _folders, names in os.walk(folder) for name in names)
+    return [inner / name for inner, name in found if name.endswith(".lock")]
 
 
 def _own_metadata(place: Place, record: Record) -> Path | None:

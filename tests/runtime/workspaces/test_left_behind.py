@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -247,3 +248,15 @@ def test_git_that_cannot_be_started_says_so(source: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(source))
     with pytest.raises(WorkspaceUnavailable, match="not installed"):
         run_git("status", folder=source)
+
+
+@pytest.mark.parametrize("part", ["refs", "logs"])
+def test_no_lock_is_removed_through_a_link_inside_gits_folder(source: Path, tmp_path: Path, part: str) -> None:
+    wanted, place = Workspace(source=str(source), mode="clone"), somewhere()
+    path = visit(wanted, place)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "Cargo.lock").touch()
+    shutil.rmtree(path / ".git" / part, ignore_errors=True)
+    (path / ".git" / part).symlink_to(tmp_path / "theirs")
+    visit(wanted, place, epoch=2)
+    assert (tmp_path / "theirs" / "Cargo.lock").exists()
