@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'pruned history',
                 'verbose_name_plural': 'pruned histories',
                 'db_table': 'roost_prunedhistory',
+                'indexes': [models.Index(condition=models.Q(('going_since__isnull', False)), fields=['going_since'], name='roost_pruned_going')],
             },
         ),
         migrations.AlterModelOptions(

@@ -31,6 +31,11 @@ class PrunedHistory(models.Model):
         db_table = "roost_prunedhistory"
         verbose_name = _("pruned history")
         verbose_name_plural = _("pruned histories")
+        indexes = [
+            models.Index(
+                fields=["going_since"], condition=models.Q(going_since__isnull=False), name="roost_pruned_going"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.work_item_id} up to #{self.events_through}"

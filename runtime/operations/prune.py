@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import clock
-from runtime.choices import State
+from runtime.choices import TERMINAL, State
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.operations.base import actor_name, check_permission, clean_reason, parse_id
@@ -87,6 +87,19 @@ def prune(
     if done.items:
         logger.info("%s pruned %d items", who or "the product", done.items, extra={"actor": who, "reason": why})
     return done
+
+
+def finish(*, seconds: float | None = None, using: str | None = None) -> Pruned:
+    """Remove the rest of items that were removed in part, whoever began it and however long items are kept now.
+
+    What needs them since (a live child or fork, a row of the product's) keeps them as they are.
+    """
+    using = using or work_database()
+    found = frozenset(going.begun(using, limit=roost.MAX_BULK))
+    if not found:
+        return Pruned()
+    now = clock.now(using)
+    return _remove(using, Wanted(cutoffs={str(state): now for state in TERMINAL}, items=found), None, seconds, None)
 
 
 def prune_workers(*, using: str | None = None) -> int:

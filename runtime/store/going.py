@@ -178,6 +178,12 @@ def is_going(item: uuid.UUID, *, using: str) -> bool:
     return PrunedHistory.objects.using(using).filter(pk=item, going_since__isnull=False).exists()
 
 
+def begun(using: str, *, limit: int) -> list[uuid.UUID]:
+    """Return items whose removal has begun: nobody can use them, so they go however long items are kept by now."""
+    rows = PrunedHistory.objects.using(using).filter(going_since__isnull=False).order_by("going_since")
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
 def would_go(using: str, wanted: Wanted, *, limit: int) -> list[uuid.UUID]:
     """Return up to `limit` items that removing would take, with those whose parents are among them. Changes nothing."""
     found: dict[uuid.UUID, None] = {}

@@ -80,7 +80,10 @@ def remove_workers(using: str, cutoff: dt.datetime) -> int:
 def _take_part(using: str, wanted: Wanted, ids: Sequence[uuid.UUID]) -> Taken:
     """Take a part of the first item, unless it has to stay: then it loses nothing."""
     item, left = ids[0], tuple(ids[1:])
-    may_go = still_due(using, wanted, _lock(using, {item})) and not is_protected(using, item)
+    # Who is about to hold or to bring back what points to it has that row locked, and not the item's.
+    pointing = _first_pointing(using, item)
+    locked = _lock(using, {item, *pointing})
+    may_go = pointing <= locked and still_due(using, wanted, locked & {item}) and not is_protected(using, item)
     if not may_go:
         return Taken(kept=frozenset({item}), left=left)
     done = heavy.take_part(using, WorkItem.objects.using(using).get(pk=item))
@@ -103,6 +106,12 @@ def _lock(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Lock those of these items that nobody else has, by id, keys included: no row may begin to refer to them."""
     rows = WorkItem.objects.using(using).select_for_update(skip_locked=True).filter(pk__in=ids).order_by("pk")
     return set(rows.values_list("pk", flat=True))
+
+
+def _first_pointing(using: str, item: uuid.UUID) -> set[uuid.UUID]:
+    """Return as many of the items that point to it as one transaction lets go of."""
+    rows = WorkItem.objects.using(using).filter(Q(parent=item) | Q(forked_from=item)).order_by("pk")
+    return set(rows.values_list("pk", flat=True)[: heavy.ROWS])
 
 
 def _pointing(using: str, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from runtime.exceptions import InvalidInput
-from runtime.operations.prune import prune, prune_workers
+from runtime.operations.prune import finish, prune, prune_workers
 from runtime.operations.prune_history import prune_history
 from runtime.store.going import Place
 
@@ -50,7 +50,8 @@ class RetentionCare:
     def _round(self) -> None:
         try:
             # One that fails keeps none of the others from being done.
-            more = [self._attempted(stage) for stage in (self._items, self._workers, self._history)]
+            stages = (self._begun, self._items, self._workers, self._history)
+            more = [self._attempted(stage) for stage in stages]
             if any(more):
                 self._due_at = time.monotonic() + AGAIN_SECONDS * (0.5 + random.random())  # noqa: S311 - spreads load
         finally:
@@ -65,6 +66,9 @@ class RetentionCare:
             logger.exception("pruning failed; it is tried again in %d s", EVERY_SECONDS)
         connections[self._using].close()
         return False
+
+    def _begun(self) -> bool:
+        return finish(seconds=ROUND_SECONDS, using=self._using).more
 
     def _items(self) -> bool:
         done = prune(seconds=ROUND_SECONDS, after=self._place, actor="retention", using=self._using)

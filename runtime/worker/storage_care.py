@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 
 from django.db import DatabaseError, connections
 
@@ -44,12 +45,17 @@ class StorageCare:
     def _sweep(self) -> None:
         folder = f"{random.randrange(256):02x}"  # noqa: S311 - spreads load
         try:
-            blobs.adopt_strays(self._using, limit=BATCH, folders=[folder])
-            self._sweep_orphans(time.monotonic() + SWEEP_SECONDS)
-        except (DatabaseError, StorageUnavailable) as error:
-            logger.warning("the artifact storage could not be swept: %s", error)
+            # A storage that cannot be listed is swept all the same.
+            self._attempted(lambda: blobs.adopt_strays(self._using, limit=BATCH, folders=[folder]))
+            self._attempted(lambda: self._sweep_orphans(time.monotonic() + SWEEP_SECONDS))
         finally:
             connections.close_all()
+
+    def _attempted(self, stage: Callable[[], object]) -> None:
+        try:
+            stage()
+        except (DatabaseError, StorageUnavailable) as error:
+            logger.warning("the artifact storage could not be swept: %s", error)
 
     def _sweep_orphans(self, until: float) -> None:
         more = True

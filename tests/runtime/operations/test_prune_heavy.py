@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from runtime import faults
 from runtime.exceptions import Conflict, NotFound
@@ -20,7 +21,7 @@ from runtime.operations.acknowledge import acknowledge
 from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
 from runtime.operations.hold import hold
-from runtime.operations.prune import prune
+from runtime.operations.prune import cutoffs, finish, prune
 from runtime.operations.redrive import redrive
 from runtime.operations.requeue import requeue
 from runtime.queries import verify
@@ -254,3 +255,34 @@ def test_a_heavy_item_does_not_hold_up_what_comes_behind_it(monkeypatch: pytest.
     assert WorkItem.objects.filter(pk=item.pk).exists()
     assert not WorkItem.objects.filter(pk__in=[one.pk for one in behind]).exists()
     assert done.more, "the heavy one is still to be finished"
+
+
+def test_what_a_shorter_period_began_to_remove_is_finished(settings: Any) -> None:
+    settings.ROOST_RETENTION_DAYS = None
+    item = ended(10)
+    with_events(item)
+    ended(9)
+    assert prune(older_than=1, limit=1).items == 1
+    assert going.is_going(item.pk, using="default")
+    assert prune().items == 0, "by its own time it would stay, and nobody could use it"
+    assert finish().items == 1
+    assert not WorkItem.objects.filter(pk=item.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heavy_item_loses_nothing_while_its_fork_is_in_somebodys_hands(folder: Path) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer")
+    item = heavy_item(with_events)
+    made = ended(40, forked_from=item, forked_version=0)
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM roost_workitem WHERE id = %s FOR NO KEY UPDATE", [made.pk])
+        wanted = going.Wanted(cutoffs=cutoffs(now()), items=frozenset({item.pk}))
+        assert retention.take("default", wanted, [item.pk]).kept == {item.pk}
+        assert not going.is_going(item.pk, using="default")
+    finally:
+        other.rollback()
+        other.close()

@@ -97,6 +97,7 @@ def test_a_storage_that_is_away_is_a_line_in_the_log(
         raise StorageUnavailable("The artifact storage is away.")
 
     monkeypatch.setattr(blobs, "adopt_strays", fail)
+    monkeypatch.setattr(blobs, "sweep", lambda using, **_more: blobs.Swept())
     with caplog.at_level(logging.WARNING, "roost.artifacts"):
         care.start_if_due()
         finish(care)
@@ -108,3 +109,22 @@ def test_a_sweep_that_is_not_due_is_not_started(monkeypatch: pytest.MonkeyPatch)
     idle = StorageCare("default")
     idle.start_if_due()
     assert idle._thread is None
+
+
+def test_a_storage_that_cannot_be_listed_is_swept_all_the_same(
+    care: StorageCare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[str] = []
+
+    def fail(using: str, **_more: Any) -> int:
+        raise StorageUnavailable("It cannot be listed.")
+
+    def sweep(using: str, **_more: Any) -> blobs.Swept:
+        swept.append(using)
+        return blobs.Swept()
+
+    monkeypatch.setattr(blobs, "adopt_strays", fail)
+    monkeypatch.setattr(blobs, "sweep", sweep)
+    care.start_if_due()
+    finish(care)
+    assert swept == ["default"]
