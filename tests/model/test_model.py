@@ -7,6 +7,7 @@ from functools import cache
 from itertools import product
 
 import pytest
+from django.db import connection
 
 from runtime.choices import TRANSITIONS, State
 from tests.model.explore import Explored, explore
@@ -14,6 +15,11 @@ from tests.model.invariants import violated
 from tests.model.protocol import moves
 from tests.model.world import Rules, World
 from tests.model.worlds import BROKEN, WORLDS
+
+if connection.vendor != "sqlite":
+    pytest.skip(
+        "nothing here depends on the database; the code's own moves do: test_conformance", allow_module_level=True
+    )
 
 MODELLED = frozenset({"queued", "running", "paused", "done", "cancelled"})
 NOT_MODELLED = {
