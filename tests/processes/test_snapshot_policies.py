@@ -37,8 +37,10 @@ def _has_made_two_steps(item: uuid.UUID) -> bool:
 def test_every_policy_resumes_as_full_does_after_sigkill(fleet: StartFleet) -> None:
     workers = fleet()
     workers.start("--processes", "2")
-    items = {engine: enqueue(engine, {"steps": STEPS, "sleep": 0.2}).pk for engine in LEFT}
-    for item in items.values():
+    items = {}
+    for engine in LEFT:
+        # One after the other: the last would have ended before its worker's turn to die.
+        item = items[engine] = enqueue(engine, {"steps": STEPS, "sleep": 0.2}).pk
         workers.wait(20, partial(_has_made_two_steps, item), "two steps")
         # Its holder may have been killed just now, for the item before.
         with suppress(ProcessLookupError):
