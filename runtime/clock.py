@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
+from django.db.models import DateTimeField
+from django.db.models.expressions import Combinable, Func
 from django.utils import timezone
 
 NOW_SQL = "statement_timestamp()"
@@ -26,6 +28,14 @@ def now(using: str) -> dt.datetime:
         cursor.execute("SELECT " + sql(NOW_SQL))
         moment: dt.datetime = cursor.fetchone()[0]
     return moment
+
+
+def before(using: str, seconds: float) -> dt.datetime | Combinable:
+    """Return the moment so many seconds ago for a query to compare with, without a round trip of its own."""
+    span = dt.timedelta(seconds=seconds)
+    if connections[using].vendor != "postgresql":
+        return now(using) - span
+    return Func(template=sql(NOW_SQL), output_field=DateTimeField()) - span
 
 
 def sql(statement: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
 
 from runtime import registry
 from runtime.choices import LIVE, Reason, State
@@ -28,7 +29,12 @@ class HeldItem(NamedTuple):
 
 
 def page(
-    engines: Collection[str], *, before: dt.datetime, after: uuid.UUID | None, limit: int, using: str | None = None
+    engines: Collection[str],
+    *,
+    before: dt.datetime | Combinable,
+    after: uuid.UUID | None,
+    limit: int,
+    using: str | None = None,
 ) -> list[HeldItem]:
     """Return held items of these engines that have been so since `before`, those with an id above `after`."""
     found = waiting(engines, before, after, using=using or work_database())
@@ -36,7 +42,7 @@ def page(
 
 
 def waiting(
-    engines: Collection[str], before: dt.datetime, after: uuid.UUID | None, *, using: str
+    engines: Collection[str], before: dt.datetime | Combinable, after: uuid.UUID | None, *, using: str
 ) -> QuerySet[Any, Any]:
     """Return the query behind `page`, for it and for the test of its plan."""
     rows: QuerySet[WorkItem] = WorkItem.objects.using(using)

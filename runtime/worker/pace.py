@@ -23,7 +23,8 @@ YIELDS_PER_PEEK = 10
 BLOCKED_SECONDS = 0.01
 BLOCKED_MOST_SECONDS = 0.4
 SUSPECT_SECONDS = 2.0
-UNWOKEN_SECONDS = 4.0
+UNWOKEN_SECONDS = 10.0
+SQLITE_UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
 STREAK_SECONDS = 5.0
 BACKLOG_SECONDS = 0.1
@@ -175,7 +176,7 @@ class Pace:
         if now < self._suspects_at or self._quiet_until:
             return
         self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
-        self._suspects_at = now + _about(UNWOKEN_SECONDS)
+        self._suspects_at = now + _about(SQLITE_UNWOKEN_SECONDS if self._sqlite else UNWOKEN_SECONDS)
         if self._store.due(replace(self._request, alone=True)) is not None:
             self._quiet_until = now + QUIET_SECONDS
             self._suspects_at = now + QUIET_SECONDS * (1 + random.random())  # noqa: S311 - spreads load
@@ -183,4 +184,4 @@ class Pace:
 
 
 def _about(seconds: float) -> float:
-    return seconds * (0.8 + 0.2 * random.random())  # noqa: S311 - spreads load, guards nothing
+    return seconds * (0.9 + 0.1 * random.random())  # noqa: S311 - spreads load, guards nothing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
 import uuid
@@ -19,6 +18,8 @@ logger = logging.getLogger("roost.worker")
 REST_SECONDS = 5.0
 """Between two looks through all held items, and the least time that an item stays held: while old and new code run
 side by side, the old may get it again."""
+IDLE_SECONDS = 10.0
+"""Between two looks while nothing is held."""
 LOOKED_AT = 500
 TAKEN = 50
 """Items looked at, and taken up, in one turn of the housekeeping, which has leases to renew."""
@@ -37,7 +38,7 @@ class TakingUp:
         """Look at the next held items and take up those that fit; return how many. Raises database errors."""
         if time.monotonic() < self._rest_until:
             return 0
-        before = clock.now(self._using) - dt.timedelta(seconds=REST_SECONDS)
+        before = clock.before(self._using, REST_SECONDS)
         found = held.page(self._engines, before=before, after=self._last, limit=LOOKED_AT, using=self._using)
         taken = 0
         for item in found:
@@ -46,7 +47,8 @@ class TakingUp:
             self._last = item.id
             taken += self._take(item)
         if len(found) < LOOKED_AT:
-            self._last, self._rest_until = None, time.monotonic() + REST_SECONDS
+            idle = not found and self._last is None
+            self._last, self._rest_until = None, time.monotonic() + (IDLE_SECONDS if idle else REST_SECONDS)
         return taken
 
     def _take(self, item: held.HeldItem) -> bool:

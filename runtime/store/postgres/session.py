@@ -28,7 +28,7 @@ from runtime.store.transactions import retried
 
 Rows = list[tuple[Any, ...]]
 
-PLANS_LAST = 20
+PLANS_LAST = 60
 PLANS_LAST_SECONDS = 1.0
 """A session's plans are kept for at least so many statements and so long."""
 
