@@ -19,6 +19,7 @@ from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapsho
 from runtime.models.workitem import new_id
 from runtime.operations import fields, import_values
 from runtime.operations.base import actor_name, check_permission, clean_reason
+from runtime.operations.import_shapes import require_shapes
 from runtime.operations.resources import normalise
 from runtime.queries.export import FORMAT, FORMAT_VERSION, PARTS
 from runtime.store import blobs, get_store
@@ -78,6 +79,7 @@ class ImportRun:
         pruned = _pruned(document)
         _require_whole(item, rows["snapshots"], rows["events"], since=pruned.events_through if pruned else 0)
         _require_values(item, rows["snapshots"])
+        require_shapes(item, rows, redacted=document.get("redacted") is True)
         item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
         item.asked = any(is_answered(row) for row in rows["waits"])
