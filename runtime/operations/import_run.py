@@ -98,9 +98,9 @@ class ImportRun:
 
     def _item(self, document: dict[str, Any]) -> WorkItem:
         values = import_values.row(WorkItem, document.get("item"), "item", without=_NOT_TAKEN)
-        _require_usable(values)
         now = clock.now(self.store.using)
         item = WorkItem(**values, id=new_id(), relation=RELATION, updated_at=now)
+        _require_usable(item)
         item.namespace = self.namespace or item.namespace
         item.resources = json.loads(normalise(item.resources))
         item.limited = bool(item.resources)
@@ -182,23 +182,23 @@ def _origin(document: dict[str, Any]) -> str:
         return ""
 
 
-def _require_usable(values: dict[str, Any]) -> None:
+def _require_usable(item: WorkItem) -> None:
     """Raise `InvalidInput` for names and numbers that an enqueue would not take. Pure."""
     for name in ("namespace", "pool"):
-        fields.name(values[name], f"item.{name}")
+        fields.name(getattr(item, name), f"item.{name}")
     for name, most in (("engine", 100), ("engine_version", 50), ("fair_key", 200)):
-        if name == "engine" or values[name]:
-            fields.text(values[name], f"item.{name}", limit=most)
+        if name == "engine" or getattr(item, name):
+            fields.text(getattr(item, name), f"item.{name}", limit=most)
     for name in ("version", "steps_total", "epoch"):
-        fields.whole(values[name], f"item.{name}", (0, _LARGEST))
+        fields.whole(getattr(item, name), f"item.{name}", (0, _LARGEST))
     for name in ("attempt", "deaths"):
-        fields.whole(values[name], f"item.{name}", (0, _MOST_FAILURES))
-    fields.whole(values["max_attempts"], "item.max_attempts", fields.INT)
-    if values["max_steps"] is not None:
-        fields.whole(values["max_steps"], "item.max_steps", fields.BIGINT)
+        fields.whole(getattr(item, name), f"item.{name}", (0, _MOST_FAILURES))
+    fields.whole(item.max_attempts, "item.max_attempts", fields.INT)
+    if item.max_steps is not None:
+        fields.whole(item.max_steps, "item.max_steps", fields.BIGINT)
     for name in ("step_timeout", "item_timeout"):
-        if values[name] is not None:
-            fields.seconds(values[name], f"item.{name}", positive=True)
+        if getattr(item, name) is not None:
+            fields.seconds(getattr(item, name), f"item.{name}", positive=True)
 
 
 def _opened(document: Any) -> dict[str, Any]:

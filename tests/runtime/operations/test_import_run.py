@@ -253,6 +253,15 @@ def test_a_damaged_document_is_refused_and_nothing_is_stored(damage: str) -> Non
     assert [model.objects.count() for model in models] == before
 
 
+def test_a_column_that_is_missing_takes_its_default() -> None:
+    document = json.loads(through_text(full()))
+    for name in ("namespace", "pool", "engine_version", "fair_key", "version", "attempt", "deaths", "max_steps"):
+        del document["item"][name]
+    del document["snapshots"][1:]
+    copied = import_run(document)
+    assert (copied.namespace, copied.version, copied.max_steps) == ("default", 0, None)
+
+
 def test_a_question_whose_schema_was_redacted_comes_without_it() -> None:
     item = full()
     schema = {"type": "object", "properties": {"password": {"type": "string"}}}
