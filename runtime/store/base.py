@@ -128,7 +128,8 @@ class Store(ABC):
         poison. Also: deadlines and item timeouts, revoked leases that expired, parked items whose resources are free,
         waits whose time is over, and items whose children have all ended unnoticed; `dead_workers` become offline. Safe
         with any number of sweepers: an item is recovered once. On SQLite expiry alone takes nothing from
-        `living_workers`, whose processes the caller sees to be alive on this host.
+        `living_workers`, whose processes the caller sees to be alive on this host. Rows that others keep locked are
+        passed over, and hide none behind them.
         """
 
     @abstractmethod

@@ -44,9 +44,11 @@ class Pace:
         self._peeked_at = 0.0
         self._pressure: int | None = None
         self._yields = 0
-        self._suspects_at = time.monotonic() + SUSPECT_SECONDS
+        # Nobody is as empty as who has just begun; who claims but once takes what everybody takes.
+        self._suspects_at = time.monotonic() + (SUSPECT_SECONDS if options.once else 0.0)
         self._suspects_woken_at = self._suspects_at
         self._quiet_until = 0.0
+        self._quiet_seconds = QUIET_SECONDS
         self._streak_until = 0.0
         self._alone = False
         self._blocked = 0.0
@@ -72,7 +74,11 @@ class Pace:
         if self._alone:
             self._alone = False
             now = time.monotonic()
-            self._quiet_until = now + QUIET_SECONDS if now < self._streak_until else 0.0
+            if now < self._streak_until:
+                self._quiet_until = now + QUIET_SECONDS
+            else:
+                self._streak_until = 0.0
+                self._suspects_at = self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
         self._expect = self._expect or self._blocked > 0
         if self._expect:
             self._look_at = 0.0
@@ -94,14 +100,19 @@ class Pace:
         ended would cost a quarter of what their steps do.
         """
         now = time.monotonic()
-        if runs and now >= self._quiet_until:
+        if runs and self._quiet_until and now >= self._quiet_until:
+            # In vain: some step lasts longer. Growing with each time, it outlasts the longest one in the end.
             self._quiet_until = 0.0
+            self._quiet_seconds *= 2
         if room <= 0:
             self._peek(now)
             self._watch_suspects(now)
             return None
         if self._alone:
             return None
+        if now >= self._look_at:
+            # However much else is due: a suspect that waited for a moment without other work would wait for ever.
+            self._watch_suspects(now)
         if self._quiet_until:
             return None if runs else True
         if now < self._look_at:
@@ -122,7 +133,7 @@ class Pace:
         self._look_at = now + (self._poll if wait is None else min(wait, self._poll))
         if self._options.until_idle:
             self._suspects_at = 0.0
-        self._watch_suspects(now)
+            self._watch_suspects(now)
         if self._quiet_until:
             return None if runs else True
         self.idle = True
@@ -136,6 +147,7 @@ class Pace:
             if not (count and self._streak_until):
                 self._streak_until = now + STREAK_SECONDS if count else 0.0
             self._quiet_until = 0.0
+            self._quiet_seconds = QUIET_SECONDS
             self._suspects_at = self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
             return
         self._streak_until = 0.0
@@ -177,10 +189,12 @@ class Pace:
             return
         self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
         self._suspects_at = now + _about(SQLITE_UNWOKEN_SECONDS if self._sqlite else UNWOKEN_SECONDS)
-        if self._store.due(replace(self._request, alone=True)) is not None:
-            self._quiet_until = now + QUIET_SECONDS
-            self._suspects_at = now + QUIET_SECONDS * (1 + random.random())  # noqa: S311 - spreads load
-            self._suspects_woken_at = self._suspects_at
+        if self._store.due(replace(self._request, alone=True)) is None:
+            self._quiet_seconds = QUIET_SECONDS
+            return
+        self._quiet_until = now + self._quiet_seconds
+        self._suspects_at = now + self._quiet_seconds * (1 + random.random())  # noqa: S311 - spreads load
+        self._suspects_woken_at = self._suspects_at
 
 
 def _about(seconds: float) -> float:
