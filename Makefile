@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo console test test-django6 crash soak check bench mutants docs lock clean
+.PHONY: help install demo console test test-django6 install-django6 crash soak check bench mutants docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,14 +23,17 @@ console: install ## Serve the console with demo data and a running worker (PORT=
 	@$(CLEAN) $(if $(ROOST_DEMO_PASSWORD),ROOST_DEMO_PASSWORD="$$ROOST_DEMO_PASSWORD") \
 		$(PY) -m roost_project.console $(if $(PORT),--port "$(PORT)")
 
-test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where a Python for it is found
-	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) $(ARGS)
-	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory test-django6; \
+test: install ## Run the suite on SQLite and PostgreSQL, and on Django 6 where a Python for it is found
+	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory install-django6; \
 	else echo "Django 6 not tested: no Python 3.12 or newer here."; fi
+	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) \
+		$$(test ! -x $(DJANGO6)/bin/python || echo --django6 $(DJANGO6)/bin/python) $(ARGS)
 
-test-django6: ## Run the suite, but for its slow tests, on Django 6 and SQLite
-	@sh deploy/install.sh $(DJANGO6) 3.12 constraints.txt constraints-django6.txt
+test-django6: install-django6 ## Run the suite, but for its slow tests, on Django 6 and SQLite
 	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "not slow" $(ARGS)
+
+install-django6:
+	@sh deploy/install.sh $(DJANGO6) 3.12 constraints.txt constraints-django6.txt
 
 crash: install ## Let processes fail at every point of every scenario, and print what came of it (ONLY=…, RENDER=1)
 	@$(PY) -m tests.crash $(foreach database,$(ONLY),--only $(database)) $(if $(RENDER),--render) $(ARGS)
