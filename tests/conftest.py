@@ -8,9 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.db import connections
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 
+from tests import emptying
 from tests.crash.watch import watching
 
 WATCHED = {"operations", "worker", "management", "console"}
@@ -56,6 +60,17 @@ def test_folder() -> Iterator[None]:
     settings.TEST_FOLDER.mkdir(parents=True, exist_ok=True)
     yield
     shutil.rmtree(settings.TEST_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Make the database, once in a process, and have it emptied in our way after each test that commits."""
+    with django_db_blocker.unblock():
+        for using in connections:
+            emptying.migrated(using)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_after)
+        yield
 
 
 @pytest.fixture(autouse=True)
