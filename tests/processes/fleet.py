@@ -50,13 +50,13 @@ class Fleet:
             **{f"ROOST_PROCESS_SET_{name}": str(value) for name, value in roost_settings.items()},
         }
 
-    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `manage.py` with these arguments."""
+    def launch(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start `manage.py` with these arguments, and with these variables besides those of the fleet."""
         with self.log.open("ab") as log:
             command = subprocess.Popen(
                 [sys.executable, "manage.py", *arguments],
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
