@@ -41,8 +41,9 @@ install-django6:
 crash: install ## Let processes fail at every point of every scenario, and print what came of it (ONLY=…, RENDER=1)
 	@$(PY) -m tests.crash $(foreach database,$(ONLY),--only $(database)) $(if $(RENDER),--render) $(ARGS)
 
-soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge what came of it (MINUTES=10, SEED=…)
-	@$(PY) -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)") $(ARGS)
+soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge it (MINUTES=10, SEED=…, NIGHTLY=1)
+	@$(PY) -m tests.soak $(if $(NIGHTLY),--nightly) $(if $(MINUTES),--minutes "$(MINUTES)") \
+		$(if $(SEED),--seed "$(SEED)") $(ARGS)
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@mkdir -p build
