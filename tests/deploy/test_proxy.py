@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from functools import cache
+from pathlib import Path
 
 import pytest
 from django.urls import resolve
@@ -89,3 +92,23 @@ def test_no_answer_opens_a_file_of_the_proxy() -> None:
     assert "proxy_hide_header X-Accel-Redirect;" in outside()
     assert "alias" not in TEXT
     assert not re.search(r"\broot\b", TEXT)
+
+
+def test_nginx_finds_no_fault(tmp_path: Path) -> None:
+    nginx, openssl = shutil.which("nginx"), shutil.which("openssl")
+    if nginx is None or openssl is None:
+        pytest.skip("nginx or openssl is not installed here")
+    key, certificate = tmp_path / "privkey.pem", tmp_path / "fullchain.pem"
+    made = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    run([*made, "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=roost.example.com"])
+    (tmp_path / "roost.conf").write_text(TEXT.replace("/etc/ssl/roost", str(tmp_path)))
+    around = f"pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} http {{ include {tmp_path}/roost.conf; }}"
+    (tmp_path / "nginx.conf").write_text(around)
+    assert "test is successful" in run([nginx, "-t", "-c", str(tmp_path / "nginx.conf")])
+
+
+def run(command: list[str]) -> str:
+    """Run a program to its good end; return what it says."""
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
