@@ -16,8 +16,8 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
-def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
-    """Parse a database address.
+def database_from_url(url: str, base_dir: Path, password: str = "") -> dict[str, Any]:
+    """Parse a database address; `password` is for a server whose address has none.
 
     `postgres://` and `postgresql://` name a server; `?host=/directory` names a socket, other
     query parameters become libpq options. `sqlite:///name` is relative to `base_dir`,
@@ -25,7 +25,7 @@ def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
     """
     scheme = urlsplit(url).scheme
     if scheme in {"postgres", "postgresql"}:
-        return _postgres(url)
+        return _postgres(url, password)
     if scheme == "sqlite":
         return _sqlite(url, base_dir)
     raise ImproperlyConfigured(
@@ -34,14 +34,14 @@ def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
     )
 
 
-def _postgres(url: str) -> dict[str, Any]:
+def _postgres(url: str, password: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": options.pop("dbname", "") or unquote(parts.path.lstrip("/")),
         "USER": options.pop("user", "") or unquote(parts.username or ""),
-        "PASSWORD": options.pop("password", "") or unquote(parts.password or ""),
+        "PASSWORD": options.pop("password", "") or unquote(parts.password or "") or password,
         "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": options.pop("port", "") or str(parts.port or ""),
         "OPTIONS": options,
