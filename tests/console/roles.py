@@ -68,6 +68,12 @@ MORE_PAGES: dict[str, tuple[str, ...]] = {
 }
 """Who may look at the pages that are no table's. The confirm pages are in `ASKED`."""
 
+FILES: dict[str, tuple[str, ...]] = {
+    "roost_artifact_download": (OPERATOR, ADMIN),
+    "roost_artifact_picture": (OPERATOR, ADMIN),
+}
+"""Who may have the bytes of files."""
+
 ASKED: dict[tuple[str, str], tuple[str, ...]] = {
     **{
         ("workitem", verb): (OPERATOR, ADMIN)
