@@ -19,6 +19,7 @@ from console.admin import display
 from console.admin.base import json_column, may_read_payload, moment_column
 from console.admin.bulk import BulkAdmin
 from console.admin.dead_letters import DeadLetterPages
+from console.admin.enqueueing import EnqueuePages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
 from console.admin.story import StoryPages
@@ -38,7 +39,7 @@ from runtime.queries.windows import WINDOW
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
+class WorkItemAdmin(DeadLetterPages, EnqueuePages, StoryPages, BulkAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     verbs = ACTIONS

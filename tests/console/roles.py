@@ -11,7 +11,7 @@ VERBS = frozenset(
     {
         *("cancel_workitem", "requeue_workitem", "redrive_workitem", "follow_up_workitem", "pause_workitem"),
         *("resume_workitem", "fork_workitem", "release_workitem", "acknowledge_workitem", "prioritise_workitem"),
-        *("hold_workitem", "send_signal"),
+        *("hold_workitem", "send_signal", "enqueue_workitem"),
     }
 )
 
@@ -63,6 +63,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
 MORE_PAGES: dict[str, tuple[str, ...]] = {
     "roost_workitem_changes": ALL,
     "roost_workitem_dead": ALL,
+    "roost_workitem_enqueue": (OPERATOR, ADMIN),
     "roost_workitem_story": LOOKERS,
     "roost_workitem_state": LOOKERS,
 }
