@@ -121,6 +121,15 @@ def read_each(given: Sequence[Typed]) -> tuple[dict[str, Any], list[Typed]]:
     return found, told
 
 
+def told_at(fields: Sequence[Typed], place: str, message: str) -> list[Typed] | None:
+    """Return the fields with the message at the one that a place such as `name.0.key` is in, None if none is."""
+    names = [one.field.name for one in fields if f"{place}.".replace("[", ".").startswith(f"{one.field.name}.")]
+    if not names:
+        return None
+    name = max(names, key=len)
+    return [replace(one, error=message) if one.field.name == name else one for one in fields]
+
+
 def _refused(label: str, wrong: str) -> InvalidInput:
     return InvalidInput(f"{label}: {wrong}", field=label)
 

@@ -6,14 +6,14 @@ that the API uses; what it refuses is told at the field that it names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from console.action_fields import ActionField, Typed, read_each, typed
+from console.action_fields import ActionField, Typed, read_each, told_at, typed
 from console.bulk import ENGINE as BULK
 from console.schema_fields import WHOLE, composed, fields_of
 from runtime import registry
@@ -124,20 +124,7 @@ def _refused(form: EnqueueForm, field: str, message: str) -> EnqueueForm:
     root, _dot, rest = field.partition(".")
     if root == PAYLOAD:
         place = f"{WHOLE}.{rest}" if form.has_fields else WHOLE
-        payload = _at(form.payload, place, message)
+        payload = told_at(form.payload, place, message)
         return replace(form, payload=payload) if payload else replace(form, error=message)
-    options = _at(form.options, field, message)
+    options = told_at(form.options, field, message)
     return replace(form, options=options) if options else replace(form, error=message)
-
-
-def _at(fields: Sequence[Typed], place: str, message: str) -> list[Typed] | None:
-    """Return the fields with the message at the one that a place is in, None if there is no such field."""
-    names = [one.field.name for one in fields if place == one.field.name or _inside(place, one.field.name)]
-    if not names:
-        return None
-    name = max(names, key=len)
-    return [replace(one, error=message) if one.field.name == name else one for one in fields]
-
-
-def _inside(place: str, name: str) -> bool:
-    return place.startswith((f"{name}.", f"{name}["))

@@ -61,6 +61,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
 """Who may do what on the pages of each table."""
 
 MORE_PAGES: dict[str, tuple[str, ...]] = {
+    "roost_mailbox_send": (OPERATOR, ADMIN),
     "roost_workitem_changes": ALL,
     "roost_workitem_dead": ALL,
     "roost_workitem_enqueue": (OPERATOR, ADMIN),

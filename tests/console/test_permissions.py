@@ -234,7 +234,7 @@ def test_a_viewer_is_offered_nothing_to_press(browsers: Any) -> None:
     client = browsers(VIEWER)
     for url in _pages_of(wait):
         html = client.get(url).content.decode()
-        assert "/verb/" not in html.replace(reverse("admin:roost_wait_verb", args=["approve"]), "", 1)
+        assert "/verb/" not in html
         assert 'name="items"' not in html
         assert 'name="_save"' not in html
 
