@@ -63,8 +63,10 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
 MORE_PAGES: dict[str, tuple[str, ...]] = {
     "roost_mailbox_send": (OPERATOR, ADMIN),
     "roost_workitem_changes": ALL,
+    "roost_workitem_csv": ALL,
     "roost_workitem_dead": ALL,
     "roost_workitem_enqueue": (OPERATOR, ADMIN),
+    "roost_workitem_json": ALL,
     "roost_workitem_story": LOOKERS,
     "roost_workitem_state": LOOKERS,
 }
