@@ -101,7 +101,7 @@ READERS = (OPERATOR, ADMIN)
 PUBLIC_JSON = frozenset(
     {
         *("workitem.resources", "worker.engines", "worker.pools", "worker.backend_pids", "wait.spawned"),
-        *("schedule.options", "trigger.options", "trigger.payload", "webhook.options", "webhook.payload"),
+        *("schedule.options", "trigger.options", "webhook.options", "webhook.payload"),
         *("apitoken.scopes", "apitoken.namespaces"),
         *("webhook.verifier_options", "webhooktarget.events", "webhooktarget.contents", "webhooktarget.options"),
     }
