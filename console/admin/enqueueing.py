@@ -9,9 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from console.admin.base import ReadOnlyAdmin
 from console.admin.verbs import click_of
@@ -34,7 +32,6 @@ class EnqueuePages(ReadOnlyAdmin):
         """Tell the list whether to lead to the page."""
         return super().changelist_view(request, {"may_enqueue": may_enqueue(request), **(extra_context or {})})
 
-    @method_decorator([sensitive_post_parameters(), sensitive_variables()])
     def enqueue_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form for the engine `?engine=`; enqueue what was posted."""
         if not self.has_view_permission(request) or not may_enqueue(request):

@@ -9,12 +9,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin, json_column
@@ -77,7 +74,6 @@ class MailboxAdmin(ReadOnlyAdmin):
         """Tell the list whether to lead to the page."""
         return super().changelist_view(request, {"may_send": may_send(request), **(extra_context or {})})
 
-    @method_decorator([sensitive_post_parameters(), sensitive_variables()])
     def send_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for a signal, then say who would get it, and send it when that was confirmed."""
         if not self.has_view_permission(request) or not may_send(request):
@@ -93,7 +89,7 @@ class MailboxAdmin(ReadOnlyAdmin):
             form = sent.form
         context = {
             **self.admin_site.each_context(request),
-            "title": _now("Send a signal"),
+            "title": _("Send a signal"),
             "opts": self.opts,
             "media": self.media,
             "form": form,
@@ -109,7 +105,7 @@ class MailboxAdmin(ReadOnlyAdmin):
         """Record who did it, and lead to the signal."""
         if is_new:
             self.log_addition(request, signal, f"sent [{click}]")
-        told = _now("Sent: %(name)s.") if is_new else _now("This signal was sent already: %(name)s.")
+        told = _("Sent: %(name)s.") if is_new else _("This signal was sent already: %(name)s.")
         self.message_user(request, told % {"name": signal.name}, messages.SUCCESS if is_new else messages.INFO)
         allowed = request.user.has_perm("roost.view_signal")
         to_signal = reverse("admin:roost_signal_change", args=[signal.pk]) if allowed else ""
