@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.core.files.base import File
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 
 from runtime import artifacts as content
@@ -44,7 +45,7 @@ class Attachment(StreamingHttpResponse):
         super().close()
 
 
-def attached(request: HttpRequest, found: Artifact, path: str, *, content_type: str = "") -> HttpResponse:
+def attached(request: HttpRequest, found: Artifact, path: str, *, content_type: str = "") -> HttpResponseBase:
     """Return the answer with the file's bytes, or with the part that `Range: bytes=…` asks for.
 
     `path` is its name in the storage, `content_type` what it is in place of what it says of itself. Raises

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -58,7 +59,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
         context["reads_payload"] = may_read_payload(request)
         return super().render_change_form(request, context, *args, **options)
 
-    def download_view(self, request: HttpRequest, artifact: uuid.UUID) -> HttpResponse:
+    def download_view(self, request: HttpRequest, artifact: uuid.UUID) -> HttpResponseBase:
         """Hand out the file, or the part of it that is asked for."""
         found = self._readable(request, artifact)
         if isinstance(found, HttpResponse):
@@ -74,7 +75,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
             )
             return HttpResponseRedirect(reverse("admin:roost_artifact_change", args=[found.pk]))
 
-    def picture_view(self, request: HttpRequest, artifact: uuid.UUID) -> HttpResponse:
+    def picture_view(self, request: HttpRequest, artifact: uuid.UUID) -> HttpResponseBase:
         """Hand out a picture that the preview shows, as what its bytes say it is; nothing else."""
         found = self._readable(request, artifact)
         if isinstance(found, HttpResponse):

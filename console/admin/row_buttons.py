@@ -6,7 +6,7 @@ by themselves where they lead. Each leads to a page that asks; nothing has happe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -58,7 +58,7 @@ class ItemRowsAdmin(ReadOnlyAdmin):
 
     row_verbs: ClassVar[tuple[str, ...]] = ()
     change_list_template = "admin/roost/change_list_buttons.html"
-    list_select_related: ClassVar[Sequence[str]] = ("work_item",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("work_item",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave what is heavy of the items in the database."""
