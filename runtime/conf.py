@@ -148,8 +148,9 @@ class Settings:
     RETENTION_HISTORY_DAYS: float | None = 90.0
 
     # Dotted path of a callable that takes a JSON value, what looks like a secret taken out of it already, and returns
-    # what the admin shows of it.
+    # what the admin and the API show of it; and whether the API masks anything at all.
     REDACT: str | None = None
+    API_REDACT: bool = True
     # Bearer token with which roost/metrics may be read without a login, None for none; whether roost/health/ready asks
     # for a live worker too.
     METRICS_TOKEN: str | None = None

@@ -19,6 +19,9 @@ from console.admin import display
 from console.admin.base import json_column, may_read_payload, moment_column
 from console.admin.bulk import BulkAdmin
 from console.admin.dead_letters import DeadLetterPages
+from console.admin.enqueueing import EnqueuePages
+from console.admin.exporting import MOST as MOST_EXPORTED
+from console.admin.exporting import ExportPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
 from console.admin.story import StoryPages
@@ -38,7 +41,7 @@ from runtime.queries.windows import WINDOW
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
+class WorkItemAdmin(DeadLetterPages, EnqueuePages, ExportPages, StoryPages, BulkAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     verbs = ACTIONS
@@ -143,8 +146,8 @@ class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Give the list the cursor from which it hears of changes."""
-        context = {"cursor": feed.start(), "fields": FIELDS, "window": WINDOW, **(extra_context or {})}
-        return super().changelist_view(request, context)
+        context = {"cursor": feed.start(), "fields": FIELDS, "window": WINDOW, "most_exported": MOST_EXPORTED}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def to_confirm(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Leave the heavy columns in the database."""
@@ -160,6 +163,7 @@ class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
             found = find(queryset, terms)
         except InvalidInput as error:
             _tell_once(request, messages.ERROR, str(error))
+            request.__dict__["roost_refused"] = True
             return queryset.none(), False
         for note in found.notes:
             _tell_once(request, messages.INFO, note)
