@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from console.actions import Confirmation
 from console.admin import display
 from console.admin.base import ITEM_LOOKUP, ReadOnlyAdmin, json_column
+from console.admin.live import LiveList
 from console.admin.verbs import VerbAdmin, offer
 from console.wait_actions import WAIT_ACTIONS, WaitAction
 from runtime import clock
@@ -72,7 +73,7 @@ def _seeks(request: HttpRequest) -> bool:
 
 @admin.register(Wait)
 @offer
-class WaitAdmin(VerbAdmin):
+class WaitAdmin(LiveList, VerbAdmin):
     """What is asked for, and the answers. What people see and say is shown with the permission to view payloads."""
 
     verbs = WAIT_ACTIONS

@@ -68,6 +68,9 @@ MORE_PAGES: dict[str, tuple[str, ...]] = {
 }
 """Who may look at the pages that are no table's. The confirm pages are in `ASKED`."""
 
+LIVE: dict[str, tuple[str, ...]] = {"roost_workitem_stream": ALL}
+"""Who may hear of changes over a stream, and over the socket."""
+
 ASKED: dict[tuple[str, str], tuple[str, ...]] = {
     **{
         ("workitem", verb): (OPERATOR, ADMIN)

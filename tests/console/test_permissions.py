@@ -22,8 +22,9 @@ from runtime.operations.targets import set_target
 from runtime.operations.tokens import create_token
 from runtime.operations.webhooks import set_webhook
 from runtime.store.horizon import delete_events
-from tests.console.roles import ASKED, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, STARTS, VIEWER
+from tests.console.roles import ASKED, LIVE, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, STARTS, VIEWER
 from tests.console.test_lists import FACTORIES, address
+from tests.console.test_live import accepts
 from tests.factories import ArtifactFactory, EventFactory, ResourceClaimFactory, WaitFactory, WorkItemFactory, now
 
 SESAME = "sesame"
@@ -41,7 +42,7 @@ def browsers(db: None) -> Callable[[str], Client]:
     ContentType.objects.get_for_models(*MODELS.values())
 
     def browser(role: str) -> Client:
-        given = ROLES[role]
+        given = ROLES.get(role, frozenset())
         user = User.objects.create_user(role, is_staff=True, is_superuser=given is None)
         user.user_permissions.set(Permission.objects.filter(content_type__app_label="roost", codename__in=given or ()))
         client = Client()
@@ -94,7 +95,7 @@ def test_every_table_and_every_page_of_it_has_a_line_in_the_matrix() -> None:
     assert set(PAGES) == set(MODELS) == set(ADMINS)
     names = {url.name for name in MODELS for url in ADMINS[name].get_urls() if url.name}
     tables = {f"roost_{name}_{page}" for name in MODELS for page in STANDARD}
-    assert names - tables == {*MORE_PAGES, *STARTS, *(f"roost_{model}_verb" for model, _verb in ASKED)}
+    assert names - tables == {*MORE_PAGES, *LIVE, *STARTS, *(f"roost_{model}_verb" for model, _verb in ASKED)}
 
 
 def test_every_verb_has_a_line_in_the_matrix() -> None:
@@ -154,6 +155,18 @@ def test_the_pages_beside_the_tables_are_seen_by_whom_the_matrix_says(role: str,
     for url in (reverse("admin:index"), reverse("admin:app_list", args=["roost"]), "/admin/roost/workitem/?q=engine:x"):
         assert SESAME not in client.get(url).content.decode() or role in READERS
     assert WorkItem.objects.get(pk=item.pk).row_version == item.row_version
+
+
+@pytest.mark.scenario("B18")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", [*ROLES, "stranger"])
+def test_each_role_hears_of_changes_by_stream_and_socket_if_the_matrix_says_so(role: str, browsers: Any) -> None:
+    client = browsers(role)
+    for name, roles in LIVE.items():
+        url = reverse(f"admin:{name}", query={"ask": '{"list": true}'})
+        # The test's client speaks to a server with a thread for each request, which refuses streams to everybody.
+        assert client.get(url).status_code == (501 if role in roles else 403)
+        assert accepts(client.session.session_key or "") == (role in roles)
 
 
 def _subject(model: str, verb: str) -> Any:
