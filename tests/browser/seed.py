@@ -1,4 +1,7 @@
-"""Prepare a database for the browser's tests: `python -m tests.browser.seed ADDRESS` prints what it made, as JSON."""
+"""Prepare a database for the browser's tests: `python -m tests.browser.seed ADDRESS [--demo]` prints what it made.
+
+With `--demo` it holds the demo's data alone.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ import django
 ALL = "*"
 
 
-def seed(address: str) -> dict[str, str]:
-    """Migrate, fill with the demo's data and a row of every table besides; return session, token and one item."""
+def seed(address: str, *, furnished: bool) -> dict[str, str]:
+    """Migrate, fill with the demo's data and a row of every table besides; return a session, a token and an item."""
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
@@ -31,10 +34,13 @@ def seed(address: str) -> dict[str, str]:
     session[HASH_SESSION_KEY] = boss.get_session_auth_hash()
     session.create()
     fill(address)
-    item = WorkItemFactory(failed=True, version=3, idempotency_key="story")
-    furnish(item)
-    token = create_token("browser", scopes=sorted(tokens.PERMISSIONS), namespaces=[ALL]).text
-    return {"session": str(session.session_key), "token": token, "item": str(item.pk)}
+    made = {"session": str(session.session_key)}
+    if furnished:
+        item = WorkItemFactory(failed=True, version=3, idempotency_key="story")
+        furnish(item)
+        made["item"] = str(item.pk)
+    made["token"] = create_token("browser", scopes=sorted(tokens.PERMISSIONS), namespaces=[ALL]).text
+    return made
 
 
 def furnish(item: object) -> None:
@@ -73,4 +79,4 @@ def furnish(item: object) -> None:
 
 if __name__ == "__main__":
     django.setup()
-    sys.stdout.write(json.dumps(seed(sys.argv[1])))
+    sys.stdout.write(json.dumps(seed(sys.argv[1], furnished="--demo" not in sys.argv)))

@@ -29,7 +29,7 @@ THEMED = "tests.browser.themed"
 class Stack:
     """Everything that serves one run of the tests. `made` is what the database was filled with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.port = free_port(0)
         self.name = f"roost_browser_{os.getpid()}"
@@ -45,7 +45,7 @@ class Stack:
             "ROOST_LOG_LEVEL": "WARNING",
             "ROOST_GRACE_SECONDS": "0.5",
         }
-        command = [sys.executable, "-m", "tests.browser.seed", f"{self.address}/admin/login/"]
+        command = [sys.executable, "-m", "tests.browser.seed", f"{self.address}/admin/login/", *options]
         told = subprocess.run(command, cwd=ROOT, env=self.environment, check=True, stdout=subprocess.PIPE).stdout
         self.made: dict[str, str] = json.loads(told)
 
@@ -83,6 +83,10 @@ class Stack:
     def state(self, item: str) -> str:
         """Return the state of an item."""
         return str(self._api("GET", f"/work-items/{item}")["state"])
+
+    def prioritise(self, item: str, priority: int) -> None:
+        """Change an item over the API."""
+        self._api("POST", f"/work-items/{item}/prioritise", {"priority": priority})
 
     def events(self, item: str) -> int:
         """Return how many events an item has by now, from the database itself: the server may be away."""
