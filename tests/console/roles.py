@@ -78,6 +78,9 @@ FILES: dict[str, tuple[str, ...]] = {
 }
 """Who may have the bytes of files."""
 
+LIVE: dict[str, tuple[str, ...]] = {"roost_workitem_stream": ALL}
+"""Who may hear of changes over a stream, and over the socket."""
+
 ASKED: dict[tuple[str, str], tuple[str, ...]] = {
     **{
         ("workitem", verb): (OPERATOR, ADMIN)
