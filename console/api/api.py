@@ -17,6 +17,7 @@ from console.api.routers import (
     configuration,
     dead_letters,
     downloads,
+    files,
     fleet,
     health,
     history,
@@ -28,11 +29,13 @@ from console.api.routers import (
 VERSION = "1"
 SERVER = "/roost/api/v1"
 SPACE = "api"
+WITH_FILES = frozenset({"listArtifacts", "uploadArtifact"})
+"""Routes of the address to which a POST is a form with a file."""
 JSON = "application/json"
 
 ROUTERS: tuple[Router, ...] = (
-    *(work_items.router, history.router, downloads.router, streams.router, verbs.router, dead_letters.router),
-    *(fleet.router, configuration.router, health.router),
+    *(work_items.router, history.router, files.router, downloads.router, streams.router, verbs.router),
+    *(dead_letters.router, fleet.router, configuration.router, health.router),
 )
 """Every route. A product may mount them in a NinjaAPI of its own; see `install`."""
 
@@ -99,7 +102,7 @@ def patterns() -> list[URLPattern]:
     """Return the addresses, each behind the guard, and the one that answers for all that are none."""
     routes, _app, _space = api.urls
     found = [
-        path(str(route.pattern), guarded(route.callback), name=route.name)
+        path(str(route.pattern), guarded(route.callback, takes_files=route.name in WITH_FILES), name=route.name)
         for route in routes
         if isinstance(route, URLPattern) and route.name != "api-root"
     ]

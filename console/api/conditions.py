@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from console.api.callers import caller_of
 from console.api.problems import Refusal
 from runtime.models import WorkItem
+from runtime.operations.once import Asked
+from runtime.operations.once import once as do_once
+
+T = TypeVar("T")
 
 _TAG = re.compile(r'(?:W/)?"(\d{1,18})"\Z')
 MAX_KEY = 200
@@ -55,6 +63,25 @@ def tagged(response: HttpResponse, item: WorkItem) -> None:
 
 def located(request: HttpRequest, response: HttpResponse, item: uuid.UUID) -> None:
     """Give an answer the address of the item."""
+    response.headers["Location"] = reverse(f"{space_of(request)}getWorkItem", kwargs={"item_id": item})
+
+
+def space_of(request: HttpRequest) -> str:
+    """Return what the names of routes begin with where this API is mounted."""
     match = request.resolver_match
-    space = f"{match.namespace}:" if match is not None and match.namespace else ""
-    response.headers["Location"] = reverse(f"{space}getWorkItem", kwargs={"item_id": item})
+    return f"{match.namespace}:" if match is not None and match.namespace else ""
+
+
+def asked_of(request: HttpRequest, *said: str) -> Asked | None:
+    """Return what is asked under an Idempotency-Key, None without one. `said` stands for a body that is no JSON."""
+    key = key_of(request)
+    if key is None:
+        return None
+    body = said or (hashlib.sha256(request.body).hexdigest(),)
+    what = "\n".join([str(request.method), request.get_full_path(), *body])
+    return Asked(owner=caller_of(request).key, key=key, what=what)
+
+
+def once(asked: Asked | None, work: Callable[[], tuple[T, Any]], again: Callable[[Any], T]) -> T:
+    """Do `work`, once for each Idempotency-Key; see `runtime.operations.once`."""
+    return work()[0] if asked is None else do_once(asked, work, again)

@@ -97,8 +97,13 @@ def on_validation_error(request: HttpRequest, error: ValidationError) -> HttpRes
 
 
 def _place(parts: tuple[Any, ...]) -> str:
-    """Return where a field stands: body.items.3.engine; a body has one argument, whose name says nothing."""
+    """Return where a field stands: body.items.3.engine; a body has one argument, whose name says nothing.
+
+    The fields and the file of a form are its body's.
+    """
     names = [str(part) for part in parts]
+    if names[:1] in (["form"], ["file"]):
+        return ".".join(["body", *names[1:]])
     if names[:1] == ["body"] and len(names) > 1:
         names = ["body", *names[2:]]
     return ".".join(names)

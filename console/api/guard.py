@@ -8,8 +8,16 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import (
+    BadRequest,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
@@ -17,13 +25,16 @@ from console.api.problems import MEDIA_TYPE, Refusal, problem
 from runtime.conf import settings as roost
 
 JSON = "application/json"
+FORM = "multipart/form-data"
+FORM_BYTES = 64 * 1024
+"""What a form may have beside its file."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 View = Callable[..., HttpResponse]
 
 
-def guarded(view: View) -> View:
-    """Return the view behind the guard.
+def guarded(view: View, *, takes_files: bool = False) -> View:
+    """Return the view behind the guard. With `takes_files` a POST is a form with a file, not JSON.
 
     Sessions are checked by the API itself, CSRF tokens with them; a LoginRequiredMiddleware would answer tokens with a
     redirect. ATOMIC_REQUESTS does not hold: operations open their transactions, and who waits must hold none.
@@ -33,7 +44,10 @@ def guarded(view: View) -> View:
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             _refuse_nul(request)
-            _take_body(request)
+            if takes_files and request.method == "POST":
+                _take_form(request)
+            else:
+                _take_body(request)
         except Refusal as refusal:
             return _finished(refusal.response)
         return _finished(view(request, *args, **kwargs))
@@ -71,6 +85,21 @@ def _take_body(request: HttpRequest) -> None:
         raise Refusal(415, "unsupported_media_type", f"Send {JSON}.", headers={"Accept": JSON})
     # Django would read it again, and refuse it by a limit that is about forms.
     request._body = body
+
+
+def _take_form(request: HttpRequest) -> None:
+    """Read a form with a file, which Django keeps on the disk if it is large. Raises `Refusal`: 400, 413, 415."""
+    most: int = roost.API_MAX_UPLOAD_BYTES
+    if request.content_type != FORM:
+        raise Refusal(415, "unsupported_media_type", f"Send {FORM}.", headers={"Accept": FORM})
+    if _length(request) > most + FORM_BYTES:
+        raise _too_large(most)
+    try:
+        request.POST, request.FILES  # noqa: B018 - reading them is what parses the form
+    except (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent):
+        raise Refusal(413, "too_large", "The form has more, or larger, fields than are taken.") from None
+    except (MultiPartParserError, UnreadablePostError, SuspiciousOperation, BadRequest):
+        raise Refusal(400, "bad_request", "The form cannot be read.") from None
 
 
 def _length(request: HttpRequest) -> int:

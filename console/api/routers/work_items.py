@@ -17,7 +17,7 @@ from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
 from console.api.reach import item_of
 from console.api.reading import bounded
-from console.api.routes import IDEMPOTENCY_KEY, new_router, route
+from console.api.routes import new_router, route
 from console.api.schemas.items import (
     EnqueuedItems,
     Item,
@@ -51,7 +51,6 @@ VIEW = "view_workitem"
     gives={201: Item, 200: Item},
     permission=PERMISSION,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) -> Status[Item]:
     """Enqueue a work item: 201, or 200 with the item that the same request made before."""
@@ -71,7 +70,6 @@ def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) ->
     gives={200: EnqueuedItems},
     permission=PERMISSION,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def enqueue_items(request: HttpRequest, body: NewItems) -> dict[str, Any]:
     """Enqueue many work items, all or none. With Idempotency-Key, an item without a key has `<key>:<place>`."""
