@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path, re_path
 from ninja import NinjaAPI, Router
 
+from console.api.description import RoostAPI
 from console.api.errors import handle_all
 from console.api.guard import guarded, unknown
 from console.api.parsing import StrictParser
-from console.api.problems import MEDIA_TYPE
 from console.api.routers import (
     configuration,
     dead_letters,
@@ -31,28 +31,12 @@ SERVER = "/roost/api/v1"
 SPACE = "api"
 WITH_FILES = frozenset({"listArtifacts", "uploadArtifact"})
 """Routes of the address to which a POST is a form with a file."""
-JSON = "application/json"
 
 ROUTERS: tuple[Router, ...] = (
     *(work_items.router, history.router, files.router, downloads.router, streams.router, verbs.router),
     *(dead_letters.router, fleet.router, configuration.router, health.router),
 )
 """Every route. A product may mount them in a NinjaAPI of its own; see `install`."""
-
-
-class RoostAPI(NinjaAPI):
-    """An API whose description says that refusals are problem+json."""
-
-    def get_openapi_schema(self, **options: Any) -> Any:
-        """Return the description."""
-        found = super().get_openapi_schema(**{"path_prefix": "", **options})
-        for methods in found["paths"].values():
-            for operation in methods.values():
-                for status, response in operation["responses"].items():
-                    content = response.get("content", {})
-                    if status >= 400 and JSON in content:
-                        content[MEDIA_TYPE] = content.pop(JSON)
-        return found
 
 
 def install(api: NinjaAPI, prefix: str = "") -> NinjaAPI:

@@ -24,6 +24,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 EVERY_ROUTE = (401, 403, 422, 429, 500, 503)
 EVERY_WRITE = (400, 413, 415)
 EVERY_POST = (409,)
+EVERY_VARIABLE = (404,)
 
 IF_MATCH = {
     "in": "header",
@@ -88,7 +89,7 @@ def route(
     ACCESS[name] = Access(permission=permission, everywhere=everywhere)
     headers = (*headers, IDEMPOTENCY_KEY) if method == "POST" else headers
     statuses = {*EVERY_ROUTE, *(EVERY_WRITE if method != "GET" else ()), *refuses}
-    statuses |= {*(EVERY_POST if method == "POST" else ())}
+    statuses |= {*(EVERY_POST if method == "POST" else ()), *(EVERY_VARIABLE if "{" in path else ())}
     responses = {**gives, **dict.fromkeys(sorted(statuses), Problem)}
 
     def declare(view: V) -> V:

@@ -19,7 +19,7 @@ from console.api.reading import bounded
 from console.api.routes import new_router, route
 from console.api.schemas.items import ItemPage
 from console.api.schemas.rows import LetterFilters, LetterGroups
-from console.api.schemas.verbs import Letters, Treated
+from console.api.schemas.verbs import ExplainedLetters, Letters, Treated
 from runtime.exceptions import InvalidInput, RoostError
 from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.base import OnItem
@@ -84,7 +84,7 @@ def redrive_letters(request: HttpRequest, body: Letters) -> dict[str, Any]:
     gives={200: Treated},
     permission=Acknowledge.permission,
 )
-def acknowledge_letters(request: HttpRequest, body: Letters) -> dict[str, Any]:
+def acknowledge_letters(request: HttpRequest, body: ExplainedLetters) -> dict[str, Any]:
     """Acknowledge dead letters, up to 500 at once, with a reason."""
     return _treat(request, body, Acknowledge)
 

@@ -19,6 +19,7 @@ from console.api.routes import IF_MATCH, new_router, route
 from console.api.schemas.items import Item
 from console.api.schemas.verbs import (
     AnswerIn,
+    Explained,
     FollowUpIn,
     ForkIn,
     NamedSignalIn,
@@ -75,7 +76,12 @@ def verb(path: str, name: str, operation: type[OnItem]) -> Callable[[V], V]:
 
 
 def done(
-    request: HttpRequest, response: HttpResponse, operation: type[Any], item_id: uuid.UUID, body: Reasoned, **said: Any
+    request: HttpRequest,
+    response: HttpResponse,
+    operation: type[Any],
+    item_id: uuid.UUID,
+    body: Reasoned,
+    **said: Any,
 ) -> Item:
     """Do it once to an item that the caller reaches, if it is as they saw it; return it as it is then."""
     return _done(request, response, operation, item_id, body, asked_of(request), said)
@@ -166,25 +172,19 @@ def release(
 
 
 @verb("acknowledge", "acknowledgeWorkItem", Acknowledge)
-def acknowledge(
-    request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Reasoned = param.Body(Reasoned())
-) -> Item:
+def acknowledge(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Note that a dead letter was seen, and why it stays; nothing runs again."""
     return done(request, response, Acknowledge, item_id, body)
 
 
 @verb("hold", "holdWorkItem", Hold)
-def hold(
-    request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Reasoned = param.Body(Reasoned())
-) -> Item:
+def hold(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Keep an item and its history from being removed."""
     return done(request, response, Hold, item_id, body)
 
 
 @verb("unhold", "unholdWorkItem", Unhold)
-def unhold(
-    request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Reasoned = param.Body(Reasoned())
-) -> Item:
+def unhold(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Lift an item's legal hold."""
     return done(request, response, Unhold, item_id, body)
 

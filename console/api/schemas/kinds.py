@@ -14,6 +14,16 @@ def _must_be_text(value: Any) -> Any:
     return value
 
 
+def _true_or_false(value: Any) -> Any:
+    if value in ("true", "false"):
+        return value == "true"
+    if isinstance(value, bool):
+        return value
+    raise ValueError("write true or false")
+
+
+Switch = Annotated[bool, BeforeValidator(_true_or_false)]
+"""A flag in an address."""
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]

@@ -9,7 +9,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Moment, Number, Whole
+from console.api.schemas.kinds import Asked, Flag, Moment, Number, Switch, Whole
 
 
 class LetterFilters(Schema):
@@ -20,7 +20,7 @@ class LetterFilters(Schema):
     reason: str = Field("", max_length=100)
     fingerprint: str = Field("", max_length=64)
     category: str = Field("", max_length=20)
-    acknowledged: bool | None = Field(False, description="Those that were acknowledged; others if left out.")
+    acknowledged: Switch | None = Field(False, description="Those that were acknowledged; others if left out.")
 
 
 class LetterGroup(Schema):

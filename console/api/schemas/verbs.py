@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Schema
 from pydantic import Field
 
 from console.api.schemas.kinds import Asked, Flag, Number, Whole
+from runtime.operations.base import MAX_REASON
+
+Reason = Annotated[str, Field(max_length=MAX_REASON)]
+RequiredReason = Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
 
 
 class Reasoned(Asked):
     """Why; kept in the item's history with the name of who asks."""
 
-    reason: str = ""
+    reason: Reason = ""
+
+
+class Explained(Reasoned):
+    """Why, which has to be said."""
+
+    reason: RequiredReason
 
 
 class RedriveIn(Reasoned):
@@ -108,6 +118,12 @@ class Letters(Reasoned):
     fingerprint: str = ""
     category: str = ""
     failed_because: str = ""
+
+
+class ExplainedLetters(Letters):
+    """Which dead letters, and why, which has to be said."""
+
+    reason: RequiredReason
 
 
 class Refused(Schema):

@@ -67,7 +67,8 @@ def test_a_state_that_does_not_fit_is_told(api: Api) -> None:
 
 def test_a_missing_reason_and_a_bad_value_are_told_at_their_field(api: Api) -> None:
     item = ready(failed=True)
-    told = problem(api.post(f"/work-items/{item.pk}/acknowledge"), 422)
+    for body in ({}, {"reason": ""}, {"reason": " "}, {"reason": "x" * 501}):
+        told = problem(api.post(f"/work-items/{item.pk}/acknowledge", body), 422)
     assert told["errors"][0]["field"] == "body.reason"
     problem(api.post(f"/work-items/{item.pk}/redrive", {"from_version": -1}), 422)
     problem(api.post(f"/work-items/{item.pk}/prioritise"), 422)
