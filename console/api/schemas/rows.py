@@ -9,7 +9,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Moment, Number, Switch, Whole
+from console.api.schemas.kinds import Asked, Flag, Moment, Seconds, Switch, Whole
 
 
 class LetterFilters(Schema):
@@ -137,7 +137,7 @@ class LimitIn(Asked):
     pool: str = ""
     concurrency: Whole | None = None
     rate: Whole | None = None
-    per_seconds: Number = 1.0
+    per_seconds: Seconds = 1.0
     burst: Whole | None = None
     enabled: Flag = True
     note: str = ""
@@ -175,7 +175,7 @@ class ScheduleIn(Asked):
     options: dict[str, Any] = {}
     cron: str | None = None
     timezone: str = "UTC"
-    every: Number | None = None
+    every: Seconds | None = None
     start_at: Moment | None = None
     at: Moment | None = None
     catch_up: str = "one"
@@ -274,7 +274,7 @@ class Webhooks(Schema):
 class RotateIn(Asked):
     """Seconds for which the old secret stays good."""
 
-    keep: Number = 24 * 3600.0
+    keep: Seconds = 24 * 3600.0
 
 
 class SecretOut(Schema):

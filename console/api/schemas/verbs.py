@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Number, Whole
+from console.api.schemas.kinds import Asked, Flag, Seconds, Whole
 from runtime.operations.base import MAX_REASON
 
 Reason = Annotated[str, Field(max_length=MAX_REASON)]
@@ -54,7 +54,7 @@ class ForkIn(Reasoned):
     payload: Any = None
     engine_version: str | None = None
     idempotency_key: str | None = None
-    delay: Number = 0.0
+    delay: Seconds = 0.0
 
 
 class FollowUpIn(Reasoned):

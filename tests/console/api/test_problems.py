@@ -82,6 +82,8 @@ def test_a_payload_that_is_too_large_is_a_problem(api: Api, settings: Any) -> No
         ("body.priority", {**ITEM, "priority": True}),
         ("body.priority", {**ITEM, "priority": 10**6}),
         ("body.run_at", {**ITEM, "run_at": 5}),
+        ("body.deadline", {**ITEM, "deadline": 1e300}),
+        ("body.delay", {**ITEM, "delay": -1}),
         ("body.run_at", {**ITEM, "run_at": "2030-01-01T00:00:00"}),
         ("body.colour", {**ITEM, "colour": "red"}),
         ("body.resources[0]", {**ITEM, "resources": [{}]}),

@@ -83,6 +83,16 @@ def test_a_token_enqueues_where_it_reaches(caller: Caller) -> None:
     assert ours.post("/work-items", child).json()["parent_id"] == child["parent"]
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's store writes row by row")
+@pytest.mark.parametrize("key", ["", "order-7"])
+def test_an_enqueue_costs_three_queries(key: str, api: Api) -> None:
+    api.post("/work-items", ITEM)
+    with CaptureQueriesContext(connection) as queries:
+        assert api.post("/work-items", ITEM, **({"idempotency_key": key} if key else {})).status_code == 201
+    asked = [one["sql"] for one in queries.captured_queries if "SAVEPOINT" not in one["sql"]]
+    assert len(asked) == 3, asked  # the token, the insert, the row
+
+
 def test_a_token_that_reads_no_payload_gets_none(caller: Caller) -> None:
     made = caller("enqueue").post("/work-items", ITEM).json()
     assert (made["payload"], made["readable"]) == (None, False)
