@@ -9,11 +9,13 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Moment, Seconds, Whole
+from console.api.schemas.kinds import Asked, Moment, Seconds, Whole, example
 
 
 class NewItem(Asked):
     """An item to enqueue. What is left out has the default of its engine or of the settings."""
+
+    model_config = example(engine="counter", payload={"count_to": 3}, priority=5)
 
     engine: str
     payload: Any = None
@@ -47,6 +49,8 @@ class NewItem(Asked):
 
 class NewItems(Asked):
     """Items to enqueue: all of them, or none."""
+
+    model_config = example(items=[{"engine": "counter", "payload": {"count_to": 3}}])
 
     items: list[NewItem]
 

@@ -32,6 +32,11 @@ Flag = Annotated[bool, Field(strict=True)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_must_be_text)]
 
 
+def example(**values: Any) -> ConfigDict:
+    """Have a body told with an example of it."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
 class Asked(Schema):
     """A body: what it does not know it refuses."""
 

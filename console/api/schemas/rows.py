@@ -9,7 +9,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Moment, Seconds, Switch, Whole
+from console.api.schemas.kinds import Asked, Flag, Moment, Seconds, Switch, Whole, example
 
 
 class LetterFilters(Schema):
@@ -131,6 +131,8 @@ class CapacityOut(Schema):
 class LimitIn(Asked):
     """A limit; what is left out stays as it is, or has its default."""
 
+    model_config = example(engine="counter", concurrency=5)
+
     namespace: str = ""
     engine: str = ""
     fair_key: str = ""
@@ -169,6 +171,8 @@ class Limits(Schema):
 
 class ScheduleIn(Asked):
     """A schedule; what is left out stays as it is, or has its default. One of cron, every and at says when."""
+
+    model_config = example(engine="counter", payload={"count_to": 3}, cron="30 2 * * *", timezone="Europe/Berlin")
 
     engine: str = ""
     payload: Any = None
@@ -216,6 +220,8 @@ class Schedules(Schema):
 
 class TriggerIn(Asked):
     """A trigger; what is left out stays as it is, or has its default."""
+
+    model_config = example(engine="refund", target="counter", payload={"count_to": 3})
 
     namespace: str = ""
     engine: str = ""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Seconds, Whole
+from console.api.schemas.kinds import Asked, Flag, Seconds, Whole, example
 from runtime.operations.base import MAX_REASON
 
 Reason = Annotated[str, Field(max_length=MAX_REASON)]
@@ -91,6 +91,8 @@ class AnswerIn(Reasoned):
 
 class SignalIn(Asked):
     """A signal; a second one with the same delivery_id is the first."""
+
+    model_config = example(name="paid", payload={"order": 7})
 
     name: str
     payload: Any = None
