@@ -19,8 +19,8 @@ from runtime.operations.once import once as do_once
 
 T = TypeVar("T")
 
-_TAG = re.compile(r'(?:W/)?"(\d{1,18})"\Z')
-MAX_KEY = 200
+_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"\Z')
+_KEY = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?\Z")
 
 
 def etag(item: WorkItem) -> str:
@@ -46,12 +46,12 @@ def unchanged(request: HttpRequest, item: WorkItem) -> bool:
 
 
 def key_of(request: HttpRequest) -> str | None:
-    """Return the Idempotency-Key. Raises `Refusal` (422) for one that is empty or too long."""
+    """Return the Idempotency-Key. Raises `Refusal` (422) for one that is empty, too long or not of ASCII."""
     sent = request.headers.get("Idempotency-Key")
     if sent is None:
         return None
-    if not sent.strip() or len(sent) > MAX_KEY:
-        told = f"Idempotency-Key must have 1 to {MAX_KEY} characters."
+    if not _KEY.match(sent.strip()):
+        told = "Idempotency-Key must have 1 to 200 printable characters of ASCII."
         raise Refusal(422, "invalid", told, errors=[{"field": "header.Idempotency-Key", "message": told}])
     return sent.strip()
 

@@ -54,7 +54,8 @@ def test_the_same_key_makes_one_item_and_says_so(api: Api) -> None:
     assert api.post("/work-items", {**ITEM, "idempotency_key": "order-7"}).status_code == 200
     differ = api.post("/work-items", {**ITEM, "idempotency_key": "other"}, idempotency_key="order-7")
     problem(differ, 422)
-    problem(api.post("/work-items", ITEM, idempotency_key="x" * 201), 422)
+    for wrong in ("x" * 201, " ", "ü", "a\tb"):
+        problem(api.post("/work-items", ITEM, idempotency_key=wrong), 422)
 
 
 def test_many_are_made_at_once_or_none(api: Api, settings: Any) -> None:
