@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo console test test-django6 crash soak check bench mutants docs lock clean
+.PHONY: help install demo console test test-django6 crash soak fuzz check bench mutants docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ crash: install ## Let processes fail at every point of every scenario, and print
 
 soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge what came of it (MINUTES=10, SEED=…)
 	@$(PY) -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+fuzz: install ## Ask a running server of the API all that its description allows, and more (ONLY=…, SEED=…, EXAMPLES=40)
+	@$(PY) -m tests.fuzz $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed "$(SEED)") $(if $(EXAMPLES),--examples "$(EXAMPLES)")
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@$(VENV)/bin/ruff check .

@@ -76,8 +76,6 @@ def _description() -> Any:
 
 def describe(request: HttpRequest) -> HttpResponse:
     """Answer with the OpenAPI description of this API where it is mounted."""
-    if request.method not in ("GET", "HEAD"):
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     mounted = request.path.removesuffix("/openapi.json")
     return JsonResponse({**_description(), "servers": [{"url": mounted}]})
 
@@ -85,10 +83,22 @@ def describe(request: HttpRequest) -> HttpResponse:
 def patterns() -> list[URLPattern]:
     """Return the addresses, each behind the guard, and the one that answers for all that are none."""
     routes, _app, _space = api.urls
+    methods = _methods(api)
     found = [
-        path(str(route.pattern), guarded(route.callback, takes_files=route.name in WITH_FILES), name=route.name)
+        path(
+            str(route.pattern),
+            guarded(route.callback, methods=methods[route.name], takes_files=route.name in WITH_FILES),
+            name=route.name,
+        )
         for route in routes
-        if isinstance(route, URLPattern) and route.name != "api-root"
+        if isinstance(route, URLPattern) and route.name in methods
     ]
-    known = path("openapi.json", guarded(describe), name="openapi")
+    known = path("openapi.json", guarded(describe, methods=("GET", "HEAD")), name="openapi")
     return [known, *found, re_path(r"^.*$", guarded(unknown), name="unknown")]
+
+
+def _methods(api: NinjaAPI) -> dict[str, list[str]]:
+    """Return the methods that each route's address takes, by the route's name."""
+    views = [view for _prefix, router in api._routers for view in router.path_operations.values()]
+    taken = {id(view): sorted({method for one in view.operations for method in one.methods}) for view in views}
+    return {str(one.url_name): taken[id(view)] for view in views for one in view.operations}

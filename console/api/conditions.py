@@ -30,10 +30,10 @@ def etag(item: WorkItem) -> str:
 
 def expected(request: HttpRequest) -> int | None:
     """Return the row_version that If-Match names, None where it is not sent or says `*`. Raises `Refusal` (400)."""
-    sent = request.headers.get("If-Match", "").strip()
-    if sent in ("", "*"):
+    sent = request.headers.get("If-Match")
+    if sent is None or sent.strip() == "*":
         return None
-    found = _TAG.match(sent)
+    found = _TAG.match(sent.strip())
     if found is None:
         raise Refusal(400, "bad_if_match", 'If-Match is none of our ETags: send one, such as "7".')
     return int(found[1])

@@ -3,7 +3,7 @@ or a document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -21,7 +21,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from console.api.problems import MEDIA_TYPE, Refusal, problem
+from console.api.problems import Refusal, problem
 from runtime.conf import settings as roost
 
 JSON = "application/json"
@@ -33,8 +33,10 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 View = Callable[..., HttpResponse]
 
 
-def guarded(view: View, *, takes_files: bool = False) -> View:
-    """Return the view behind the guard. With `takes_files` a POST is a form with a file, not JSON.
+def guarded(view: View, *, methods: Collection[str] = (), takes_files: bool = False) -> View:
+    """Return the view behind the guard, which lets these methods pass; none said, all.
+
+    With `takes_files` a POST is a form with a file, not JSON.
 
     Sessions are checked by the API itself, CSRF tokens with them; a LoginRequiredMiddleware would answer tokens with a
     redirect. ATOMIC_REQUESTS does not hold: operations open their transactions, and who waits must hold none.
@@ -43,6 +45,7 @@ def guarded(view: View, *, takes_files: bool = False) -> View:
     @wraps(view)
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            _refuse_method(request, methods)
             _refuse_nul(request)
             if takes_files and request.method == "POST":
                 _take_form(request)
@@ -60,6 +63,13 @@ def guarded(view: View, *, takes_files: bool = False) -> View:
 def unknown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Answer an address that is none."""
     return problem(404, "not_found", "There is nothing at this address.")
+
+
+def _refuse_method(request: HttpRequest, methods: Collection[str]) -> None:
+    """Raise `Refusal` (405) before a body is looked at that nobody takes."""
+    if methods and request.method not in methods:
+        allowed = ", ".join(methods)
+        raise Refusal(405, "method_not_allowed", f"This address takes {allowed}.", headers={"Allow": allowed})
 
 
 def _refuse_nul(request: HttpRequest) -> None:
@@ -114,10 +124,6 @@ def _too_large(most: int) -> Refusal:
 
 
 def _finished(response: HttpResponse) -> HttpResponse:
-    if response.status_code == 405 and response.get("Content-Type") != MEDIA_TYPE:
-        allowed = response.get("Allow", "")
-        told = f"This address takes {allowed or 'no such method'}."
-        response = problem(405, "method_not_allowed", told, headers={"Allow": allowed})
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response

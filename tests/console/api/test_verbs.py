@@ -55,7 +55,8 @@ def test_an_item_that_was_written_since_it_was_seen_is_left_alone(api: Api) -> N
     item = ready()
     told = problem(api.post(f"/work-items/{item.pk}/cancel", if_match='"99"'), 412, "stale_version")
     assert told["state"] == "queued"
-    problem(api.post(f"/work-items/{item.pk}/cancel", if_match="nonsense"), 400)
+    for wrong in ("nonsense", "7", ""):
+        problem(api.post(f"/work-items/{item.pk}/cancel", if_match=wrong), 400, "bad_if_match")
     assert api.post(f"/work-items/{item.pk}/cancel", if_match="*").status_code == 200
 
 
