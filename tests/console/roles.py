@@ -38,6 +38,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "apitoken": {**EDITED, "add": (ADMIN,)},
     "artifact": READ_ONLY,
     "blob": READ_ONLY,
+    "donerequest": FOR_ADMINS,
     "event": READ_ONLY,
     "eventhorizon": FOR_ADMINS,
     "journalentry": READ_ONLY,

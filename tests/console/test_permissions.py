@@ -16,7 +16,7 @@ from django.urls import reverse
 from console.actions import Confirmation
 from console.admin.verbs import VerbAdmin
 from runtime import faults
-from runtime.models import Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
+from runtime.models import DoneRequest, Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
 from runtime.operations.schedules import set_schedule
 from runtime.operations.targets import set_target
 from runtime.operations.tokens import create_token
@@ -89,6 +89,7 @@ def _event_horizon() -> EventHorizon:
 
 MADE: dict[str, Callable[[], Model]] = {
     "blob": lambda: ArtifactFactory().blob,
+    "donerequest": lambda: DoneRequest.objects.create(key="b" * 64, asked="c" * 64, done_at=now()),
     "eventhorizon": _event_horizon,
     "limit": lambda: Limit.objects.create(name="cap", concurrency=1),
     "offloaded": lambda: Offloaded.objects.create(

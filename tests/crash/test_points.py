@@ -34,6 +34,8 @@ ELSEWHERE = {
     "notice": "tests/processes/test_webhook_targets.py",
     "prune": "tests/runtime/operations/test_prune.py",
     "token": "tests/runtime/operations/test_tokens.py",
+    "attach": "tests/runtime/operations/test_attach.py",
+    "once": "tests/runtime/operations/test_once.py",
     "clear": "tests/runtime/workspaces/test_workspaces.py",
 }
 """Which file tries the places that no scenario passes."""
