@@ -46,7 +46,8 @@ soak: install ## Kill workers and restart PostgreSQL under a mixed load, and jud
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@mkdir -p build
-	@$(MAKE) --no-print-directory -j 2 check-types check-style check-django check-tests
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j 2) \
+		check-types check-style check-django check-tests
 
 # The Django plugin's cache goes stale when a model is added; only a run without one counts as a failure.
 check-types:
