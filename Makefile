@@ -50,7 +50,8 @@ fuzz: install ## Ask a running server of the API all that its description allows
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@mkdir -p build
-	@$(MAKE) --no-print-directory -j 2 check-types check-style check-django check-tests
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j 2) \
+		check-types check-style check-django check-tests
 
 # The Django plugin's cache goes stale when a model is added; only a run without one counts as a failure.
 check-types:

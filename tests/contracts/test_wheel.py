@@ -8,6 +8,8 @@ import pytest
 
 from tests.wheel import PACKAGES, ROOT, build
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
