@@ -18,6 +18,7 @@ from runtime.models import Mailbox, Resource, Signal, Wait
 from runtime.operations.approve import approve
 from runtime.operations.cancel import cancel
 from runtime.store import get_store, old_signals
+from runtime.store.overdue_waits import settle_all
 from tests.contracts.asking import ends, park, signal, told, wait_for, waiting, with_children
 from tests.contracts.builders import (
     Hand,
@@ -225,7 +226,7 @@ def test_an_answer_behind_the_end_of_patience_is_refused() -> None:
 def test_the_end_of_patience_behind_an_answer_is_none() -> None:
     pk = waiting(Hand(), wait_for("yes", "approval", expires_in=60))
     with after(61):
-        behind(lambda: approve(pk), lambda: get_store().sweep(batch=10))
+        behind(lambda: approve(pk), lambda: settle_all("default", [pk]))
     went_on_once(pk)
     assert Wait.objects.get().state == WaitState.RESOLVED
 
