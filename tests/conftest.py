@@ -8,9 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.db import connections
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 
+from tests import emptying
 from tests.crash.watch import watching
 
 WATCHED = {"operations", "worker", "management", "console"}
@@ -25,12 +29,29 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "roost"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Write each test's scenarios and database into junit.xml."""
+    """Write each test's scenarios and database into junit.xml, and begin with the tests that take long."""
+    items[:] = long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     database = "sqlite" if "sqlite" in settings.DATABASES["default"]["ENGINE"] else "postgresql"
     for item in items:
         item.user_properties.append(("database", database))
         for marker in item.iter_markers("scenario"):
             item.user_properties.extend(("scenario", name) for name in marker.args)
+
+
+def long_ones_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Give each process as many of the long tests, and let it begin with them: they wait side by side, none is last.
+
+    Each of `processes` is handed one piece of the list. The order is that of the list, but for what takes long.
+    """
+    by_length = sorted(items, key=_length, reverse=True)
+    return [item for number in range(processes) for item in by_length[number::processes]]
+
+
+def _length(item: pytest.Item) -> float:
+    """Say how long a test takes, as far as its marks tell: tests that may take longer, slow ones, and the others."""
+    allowed = item.get_closest_marker("timeout")
+    slow = item.get_closest_marker("slow")
+    return (float(allowed.args[0]) if allowed else 1.0) if slow else 0.0
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +60,17 @@ def test_folder() -> Iterator[None]:
     settings.TEST_FOLDER.mkdir(parents=True, exist_ok=True)
     yield
     shutil.rmtree(settings.TEST_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Make the database, once in a process, and have it emptied in our way after each test that commits."""
+    with django_db_blocker.unblock():
+        for using in connections:
+            emptying.migrated(using)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_after)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,8 @@ YIELDS_PER_PEEK = 10
 BLOCKED_SECONDS = 0.01
 BLOCKED_MOST_SECONDS = 0.4
 SUSPECT_SECONDS = 2.0
+WOKEN_SECONDS = 0.5
+"""Between two looks for suspects while wake-ups come."""
 UNWOKEN_SECONDS = 10.0
 SQLITE_UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
@@ -187,7 +189,7 @@ class Pace:
     def _watch_suspects(self, now: float) -> None:
         if now < self._suspects_at or self._quiet_until:
             return
-        self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
+        self._suspects_woken_at = now + _about(WOKEN_SECONDS)
         self._suspects_at = now + _about(SQLITE_UNWOKEN_SECONDS if self._sqlite else UNWOKEN_SECONDS)
         if self._store.due(replace(self._request, alone=True)) is None:
             self._quiet_seconds = QUIET_SECONDS

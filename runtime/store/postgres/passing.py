@@ -39,13 +39,15 @@ SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS c(id), 
 """Those of the items that nobody has locked just now."""
 
 
-def look_past(using: str, dead: Sequence[uuid.UUID], batch: int) -> tuple[defaultdict[str, list[Found]], bool]:
+def look_past(
+    using: str, dead: Sequence[uuid.UUID], batch: int, *, only_dead: bool = False
+) -> tuple[defaultdict[str, list[Found]], bool]:
     """Look for what a sweep may have to do, up to `batch` of each kind, past items that are locked just now.
 
     Also says whether there may be more. The locks of the look end with it, and whoever acts looks again.
     """
     for reach in REACHES:
-        found = look(using, dead, batch * reach)
+        found = look(using, dead, batch * reach, only_dead=only_dead)
         full = [kind for kind, some in found.items() if kind != FREE and len(some) >= batch * reach]
         unlocked = _unlocked(using, {one.item for kind in found if kind != FREE for one in found[kind]})
         for kind in found.keys() - {FREE}:

@@ -35,14 +35,14 @@ RETURNING w.id
 """
 
 
-def sweep(using: str, dead: Iterable[uuid.UUID], batch: int) -> SweepReport:
+def sweep(using: str, dead: Iterable[uuid.UUID], batch: int, *, only_dead: bool = False) -> SweepReport:
     """Do one round and say what was done; `more` when a batch was full and another round will find work.
 
     What somebody else keeps locked is passed over and hides nothing; the next round finds it again.
     """
     workers = list(dead)
     with impatiently(PATIENCE_MS):
-        found, full = look_past(using, workers, batch)
+        found, full = look_past(using, workers, batch, only_dead=only_dead)
         if not found and not workers:
             return SweepReport(woken=_notice_children(using))
         recovered = recover(using, found[GONE], workers)

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from runtime.choices import Reason, State
-from runtime.models import Event, Lease, WorkItem
+from runtime.models import Event, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import get_store
 from runtime.store.values import Held, SweepReport
@@ -66,6 +66,23 @@ def test_after_a_suspend_of_the_host_leases_are_renewed_before_any_is_taken(
     drain.crew.housekeeping._sweep()
     assert WorkItem.objects.get().deaths == 0
     assert Lease.objects.get().worker_id == sibling.worker
+
+
+@pytest.mark.scenario("L42", "B1")
+def test_a_database_that_has_just_come_back_gives_at_once_what_the_dead_held(
+    drain: Drain, make_drain: Callable[[], Drain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, living = make_drain(), make_drain()
+    for one in (drain, dead, living):
+        one.crew.registration.enter()
+    Worker.objects.filter(pk=dead.worker).update(process_started="1")
+    monkeypatch.setattr("runtime.worker.takeover.is_settled", lambda using: False)
+    enqueue("hop", {"steps": 1}), enqueue("hop", {"steps": 1})
+    (lost,), (kept,) = (one.store.claim(one.request(1)) for one in (dead, living))
+    Lease.objects.update(expires_at=now(-1))
+    drain.crew.housekeeping._sweep()
+    assert WorkItem.objects.get(pk=lost.id).reason == Reason.RECOVERED
+    assert Lease.objects.get().pk == kept.id
 
 
 def test_a_thread_that_was_not_held_up_sweeps_in_its_turn(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
