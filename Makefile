@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-django6 install-newest demo console test test-django6 crash soak bench mutants docs lock
+.PHONY: help install install-django6 install-newest demo console test test-django6 crash soak fuzz bench mutants docs lock
 .PHONY: check check-types check-style check-django check-tests clean
 
 help: ## Show this list
@@ -41,12 +41,17 @@ install-django6:
 crash: install ## Let processes fail at every point of every scenario, and print what came of it (ONLY=…, RENDER=1)
 	@$(PY) -m tests.crash $(foreach database,$(ONLY),--only $(database)) $(if $(RENDER),--render) $(ARGS)
 
-soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge what came of it (MINUTES=10, SEED=…)
-	@$(PY) -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)") $(ARGS)
+soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge it (MINUTES=10, SEED=…, NIGHTLY=1)
+	@$(PY) -m tests.soak $(if $(NIGHTLY),--nightly) $(if $(MINUTES),--minutes "$(MINUTES)") \
+		$(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+fuzz: install ## Ask a running server of the API all that its description allows, and more (ONLY=…, SEED=…, EXAMPLES=40)
+	@$(PY) -m tests.fuzz $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed "$(SEED)") $(if $(EXAMPLES),--examples "$(EXAMPLES)")
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
 	@mkdir -p build
-	@$(MAKE) --no-print-directory -j 2 check-types check-style check-django check-tests
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j 2) \
+		check-types check-style check-django check-tests
 
 # The Django plugin's cache goes stale when a model is added; only a run without one counts as a failure.
 check-types:

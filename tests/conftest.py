@@ -17,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 from tests import emptying
 from tests.crash.watch import watching
 
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
 WATCHED = {"operations", "worker", "management", "console"}
 
 hypothesis_settings.register_profile(
@@ -28,14 +29,27 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "roost"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Write each test's scenarios and database into junit.xml, and begin with the tests that take long."""
-    items[:] = long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Write each test's scenarios and database into junit.xml, and begin with the tests that take long.
+
+    What is marked `once` is left to the run on SQLite.
+    """
     database = "sqlite" if "sqlite" in settings.DATABASES["default"]["ENGINE"] else "postgresql"
+    left_out = without_once(items) if database != "sqlite" else []
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+    items[:] = long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         item.user_properties.append(("database", database))
         for marker in item.iter_markers("scenario"):
             item.user_properties.extend(("scenario", name) for name in marker.args)
+
+
+def without_once(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Take the tests whose subject has no database out of the list, and return them."""
+    once = [item for item in items if item.get_closest_marker("once")]
+    items[:] = [item for item in items if item not in set(once)]
+    return once
 
 
 def long_ones_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
@@ -71,6 +85,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_after)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_database_in_what_is_run_once(request: pytest.FixtureRequest) -> None:
+    """Refuse the mark `once` to a test of a database: it would say nothing of the other one."""
+    with_database = request.node.get_closest_marker("django_db") or DATABASE_FIXTURES & set(request.fixturenames)
+    assert not (request.node.get_closest_marker("once") and with_database), "a test of a database runs on each"
 
 
 @pytest.fixture(autouse=True)

@@ -60,8 +60,8 @@ FACTORIES: dict[type[Any], Any] = {
     JournalEntry: JournalEntryFactory,
 }
 TABLES = [*FACTORIES, Blob]
-# Session, user, count, rows; then what a table adds: the live list's cursor and the namespaces, the leases' workers.
-QUERIES = {WorkItem: 6, Lease: 5}
+# Session, user, count, rows; then what a table adds: the live lists' cursor, namespaces, the leases' workers.
+QUERIES = {WorkItem: 6, Lease: 5, Wait: 5}
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import suite
-from tests.conftest import long_ones_first
+from tests.conftest import long_ones_first, without_once
 
 
 class Item:
@@ -39,6 +39,13 @@ def test_each_process_begins_with_its_share_of_the_long_tests_and_none_is_left_o
     found = long_ones_first(items, processes)
     assert sorted(names(found)) == sorted(names(items))
     assert order is None or names(found) == order
+
+
+def test_what_has_no_database_is_taken_out_of_the_other_run_and_nothing_else() -> None:
+    once = pytest.mark.once
+    items: list[Any] = [Item("a"), Item("b", once), Item("slow", pytest.mark.slow), Item("d", once, pytest.mark.slow)]
+    assert names(without_once(items)) == "b d"
+    assert names(items) == "a slow"
 
 
 def test_both_databases_run_beside_each_other_and_django_6_after_sqlite() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from django.db import connection
 
 from runtime.choices import TRANSITIONS, State
 from tests.model.explore import Explored, explore
@@ -15,18 +14,13 @@ from tests.model.protocol import moves
 from tests.model.world import Rules, World
 from tests.model.worlds import BROKEN, EVERY_MOVE, WORLDS
 
-if connection.vendor != "sqlite":
-    pytest.skip(
-        "nothing here depends on the database; the code's own moves do: test_conformance", allow_module_level=True
-    )
+pytestmark = pytest.mark.once
 
 MODELLED = frozenset({"queued", "running", "paused", "done", "cancelled"})
 NOT_MODELLED = {
     ("queued", "queued"): "a retry made due now: the model knows no due times",
 }
 """Transitions between the model's states that it does not make, and why."""
-
-
 ALLOWED = {(str(before), str(after)) for before, follow in TRANSITIONS.items() for after in follow}
 
 

@@ -54,18 +54,19 @@ class Fleet:
             **{f"ROOST_PROCESS_SET_{name}": str(value) for name, value in roost_settings.items()},
         }
 
-    def launch(self, *arguments: str) -> Command:
-        """Start `manage.py` with these arguments."""
+    def launch(self, *arguments: str, **environment: str) -> Command:
+        """Start `manage.py` with these arguments, and with these variables besides those of the fleet."""
         command: Command
+        variables = {**self.environment, **environment}
         if self.forked:
             self.log.touch()
-            command = nursery.start(nursery.manage, *arguments, environment=self.environment, log=self.log)
+            command = nursery.start(nursery.manage, *arguments, environment=variables, log=self.log)
         else:
             with self.log.open("ab") as log:
                 command = subprocess.Popen(
                     [sys.executable, "manage.py", *arguments],
                     cwd=ROOT,
-                    env=self.environment,
+                    env=variables,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,

@@ -35,6 +35,14 @@ def test_a_postgresql_address_names_server_user_and_database(url: str, expected:
     assert {name: found[name] for name in expected} == expected
 
 
+def test_a_process_may_keep_its_connections_in_a_pool() -> None:
+    found = database_from_url("postgresql://ada@db/roost?pool=20&sslmode=require", BASE)
+    assert found["OPTIONS"] == {"pool": {"min_size": 1, "max_size": 20}, "sslmode": "require"}
+    for wrong in ("0", "many", "-1"):
+        with pytest.raises(ImproperlyConfigured, match="pool=20"):
+            database_from_url(f"postgresql://ada@db/roost?pool={wrong}&x=1", BASE)
+
+
 def test_what_is_left_of_the_query_goes_to_libpq() -> None:
     url = "postgresql://db/roost?sslmode=require&application_name=roost&host=other"
     found = database_from_url(url, BASE)

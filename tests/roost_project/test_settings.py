@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = {"ROOST_SECRET_KEY": "k" * 60 + "0123456789", "ROOST_ALLOWED_HOSTS": "roost.example"}
 

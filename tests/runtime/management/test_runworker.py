@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import types
@@ -176,6 +177,18 @@ def test_a_products_own_runworker_gets_the_whole_command_line(
     runworker.Command().run_from_argv(["manage.py", "runworker", "--threads", "4", "a-channel"])
     assert Theirs.seen["threads"] == 4
     assert Theirs.seen["channels"] == ["a-channel"]
+
+
+def test_a_products_own_runworker_speaks_where_it_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Theirs(channels_runworker.Command):
+        def handle(self, *args: Any, **options: Any) -> None:
+            self.stdout.write(f"listening on {options['channels'][0]}")
+            self.stderr.write("with one ear")
+
+    monkeypatch.setattr(runworker, "load_command_class", lambda app, name: Theirs())
+    said, complained = io.StringIO(), io.StringIO()
+    call_command("runworker", "a-channel", stdout=said, stderr=complained)
+    assert (said.getvalue(), complained.getvalue()) == ("listening on a-channel\n", "with one ear\n")
 
 
 def test_the_next_app_in_the_order_of_installed_apps_is_asked() -> None:
