@@ -21,7 +21,7 @@ from console.admin.needs import Need
 from runtime import clock
 from runtime.choices import State
 from runtime.models import Event, Lease, Schedule, Worker, WorkItem
-from runtime.queries import overview, schedules, workers
+from runtime.queries import feed, overview, schedules, workers
 from runtime.queries.schedules import ScheduleView
 from runtime.queries.words import span
 from runtime.queries.workers import WorkerView
@@ -67,8 +67,9 @@ class WorkerPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """The whole page."""
+    """The whole page. `cursor` was taken before anything was read."""
 
+    cursor: str
     states: tuple[StateTile, ...] | None
     needs: tuple[Need, ...]
     hour: Hour | None
@@ -81,9 +82,11 @@ class Overview:
 
 def overview_page(request: HttpRequest) -> Overview:
     """Return the page for this user."""
+    cursor = feed.start() if may_view(request, WorkItem) else ""
     alive = workers.views() if may_view(request, Worker) else None
     states = _states() if may_view(request, WorkItem) else None
     return Overview(
+        cursor=cursor,
         states=states,
         needs=tuple(needs.of(request, alive, reads=may_read_payload(request))),
         hour=last_hour() if may_view(request, Event) else None,

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import ITEM_LOOKUP, json_column
+from console.admin.live import LiveList
 from console.admin.row_buttons import Button, buttons
 from console.admin.verbs import VerbAdmin, offer
 from console.wait_actions import WAIT_ACTIONS, WaitAction
@@ -66,13 +67,13 @@ def _seeks(request: HttpRequest) -> bool:
 
 @admin.register(Wait)
 @offer
-class WaitAdmin(VerbAdmin):
+class WaitAdmin(LiveList, VerbAdmin):
     """What is asked for, and the answers. What people see and say is shown with the permission to view payloads."""
 
     verbs = WAIT_ACTIONS
     confirm_rows = "roost/confirm_waits.html"
     change_form_template = "admin/roost/wait/change_form.html"
-    change_list_template = "admin/roost/change_list_buttons.html"
+    change_list_template = "admin/roost/wait/change_list.html"
     list_display = ("item", "kind", "prompt", "until", "state", "key", "asked", "resolved_by")
     list_filter = (InboxFilter, "state", "kind")
     sortable_by = ()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connections
 
-from runtime import wake
+from runtime import instrument, wake
 from runtime.choices import Reason, WorkerState
 from runtime.conf import settings as roost
 from runtime.store.values import Held, SweepReport
@@ -161,6 +161,7 @@ class Housekeeping(threading.Thread):
             logger.info("recovered %d items, quarantined %d", report.recovered, report.quarantined)
         if report.changed:
             wake.hint(self._store.using)
+            instrument.committed(self._store.using)
         if report.more:
             self._sweep_at = now
 

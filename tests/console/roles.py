@@ -38,6 +38,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "apitoken": {**EDITED, "add": (ADMIN,)},
     "artifact": READ_ONLY,
     "blob": READ_ONLY,
+    "donerequest": FOR_ADMINS,
     "event": READ_ONLY,
     "eventhorizon": FOR_ADMINS,
     "journalentry": READ_ONLY,
@@ -77,6 +78,9 @@ FILES: dict[str, tuple[str, ...]] = {
     "roost_artifact_picture": (OPERATOR, ADMIN),
 }
 """Who may have the bytes of files."""
+
+LIVE: dict[str, tuple[str, ...]] = {"roost_workitem_stream": ALL}
+"""Who may hear of changes over a stream, and over the socket."""
 
 ASKED: dict[tuple[str, str], tuple[str, ...]] = {
     **{

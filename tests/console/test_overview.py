@@ -212,9 +212,11 @@ def test_a_user_sees_no_number_of_a_table_that_he_may_not_view(hidden: str, staf
     assert answer.status_code == 200
     listing = reverse(f"admin:roost_{hidden}_changelist")
     assert f'"{listing}' not in text
-    # What may not be shown is not even read; events and claims are of items, workers count their leases.
+    # What may not be shown is not even read; events and claims are of items, workers count their leases. Where the
+    # feed stands is told to whoever may see items.
     if hidden in {"event", "worker", "schedule", "wait", "resourceclaim"}:
-        assert not [query["sql"] for query in queries.captured_queries if f"roost_{hidden}" in query["sql"]]
+        read = [query["sql"] for query in queries.captured_queries if "sqlite_sequence" not in query["sql"]]
+        assert not [sql for sql in read if f"roost_{hidden}" in sql]
 
 
 @pytest.mark.scenario("B18")

@@ -16,15 +16,28 @@ from django.urls import reverse
 from console.actions import Confirmation
 from console.admin.verbs import VerbAdmin
 from runtime import faults
-from runtime.models import Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
+from runtime.models import DoneRequest, Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
 from runtime.operations.schedules import set_schedule
 from runtime.operations.targets import set_target
 from runtime.operations.tokens import create_token
 from runtime.operations.webhooks import set_webhook
 from runtime.store.horizon import delete_events
-from tests.console.roles import ASKED, FILES, MODELS, MORE_PAGES, PAGES, PUBLIC_JSON, READERS, ROLES, STARTS, VIEWER
+from tests.console.roles import (
+    ASKED,
+    FILES,
+    LIVE,
+    MODELS,
+    MORE_PAGES,
+    PAGES,
+    PUBLIC_JSON,
+    READERS,
+    ROLES,
+    STARTS,
+    VIEWER,
+)
 from tests.console.test_artifacts import png
 from tests.console.test_lists import FACTORIES, address
+from tests.console.test_live import accepts
 from tests.factories import ArtifactFactory, EventFactory, ResourceClaimFactory, WaitFactory, WorkItemFactory, now
 
 SESAME = "sesame"
@@ -42,7 +55,7 @@ def browsers(db: None) -> Callable[[str], Client]:
     ContentType.objects.get_for_models(*MODELS.values())
 
     def browser(role: str) -> Client:
-        given = ROLES[role]
+        given = ROLES.get(role, frozenset())
         user = User.objects.create_user(role, is_staff=True, is_superuser=given is None)
         user.user_permissions.set(Permission.objects.filter(content_type__app_label="roost", codename__in=given or ()))
         client = Client()
@@ -76,6 +89,7 @@ def _event_horizon() -> EventHorizon:
 
 MADE: dict[str, Callable[[], Model]] = {
     "blob": lambda: ArtifactFactory().blob,
+    "donerequest": lambda: DoneRequest.objects.create(key="b" * 64, asked="c" * 64, done_at=now()),
     "eventhorizon": _event_horizon,
     "limit": lambda: Limit.objects.create(name="cap", concurrency=1),
     "offloaded": lambda: Offloaded.objects.create(
@@ -95,7 +109,7 @@ def test_every_table_and_every_page_of_it_has_a_line_in_the_matrix() -> None:
     assert set(PAGES) == set(MODELS) == set(ADMINS)
     names = {url.name for name in MODELS for url in ADMINS[name].get_urls() if url.name}
     tables = {f"roost_{name}_{page}" for name in MODELS for page in STANDARD}
-    assert names - tables == {*MORE_PAGES, *FILES, *STARTS, *(f"roost_{model}_verb" for model, _verb in ASKED)}
+    assert names - tables == {*MORE_PAGES, *FILES, *LIVE, *STARTS, *(f"roost_{model}_verb" for model, _verb in ASKED)}
 
 
 def test_every_verb_has_a_line_in_the_matrix() -> None:
@@ -169,6 +183,18 @@ def test_the_bytes_of_files_are_handed_to_whom_the_matrix_says(role: str, browse
         assert client.post(url).status_code == (405 if role in roles else 403), name
         if role in roles:
             assert b"".join(answer.streaming_content) == png()
+
+
+@pytest.mark.scenario("B18")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", [*ROLES, "stranger"])
+def test_each_role_hears_of_changes_by_stream_and_socket_if_the_matrix_says_so(role: str, browsers: Any) -> None:
+    client = browsers(role)
+    for name, roles in LIVE.items():
+        url = reverse(f"admin:{name}", query={"ask": '{"list": true}'})
+        # The test's client speaks to a server with a thread for each request, which refuses streams to everybody.
+        assert client.get(url).status_code == (501 if role in roles else 403)
+        assert accepts(client.session.session_key or "") == (role in roles)
 
 
 def _subject(model: str, verb: str) -> Any:

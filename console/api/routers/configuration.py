@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja.params import functions as param
 from ninja.responses import Status
 
 from console.api import shapes
 from console.api.callers import Caller, caller_of
-from console.api.reach import require_named
+from console.api.conditions import asked_of, located, once
+from console.api.reach import item_of, require_named
 from console.api.routes import new_router, route
 from console.api.schemas.items import ItemHead
 from console.api.schemas.rows import (
@@ -32,8 +34,9 @@ from console.api.schemas.rows import (
 )
 from runtime import clock
 from runtime.exceptions import NotFound
-from runtime.models import Schedule
+from runtime.models import Schedule, WorkItem
 from runtime.operations.limits import remove_limit, set_limit
+from runtime.operations.once import done_already
 from runtime.operations.schedule_moves import pause_schedule, resume_schedule, run_schedule
 from runtime.operations.schedules import find_schedule, remove_schedule, set_schedule
 from runtime.operations.triggers import remove_trigger, set_trigger
@@ -143,9 +146,7 @@ def delete_schedule(request: HttpRequest, namespace: str, name: str) -> Status[N
 )
 def stop_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Keep a schedule from firing."""
-    require_named(request, namespace, "schedule", name)
-    caller = caller_of(request)
-    return _viewed(pause_schedule(name, namespace=namespace, by=caller.by), caller)
+    return _move_schedule(request, namespace, name, pause_schedule)
 
 
 @route(
@@ -159,9 +160,18 @@ def stop_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, 
 )
 def restart_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Let a paused schedule fire again."""
+    return _move_schedule(request, namespace, name, resume_schedule)
+
+
+def _move_schedule(request: HttpRequest, namespace: str, name: str, move: Callable[..., Schedule]) -> dict[str, Any]:
     require_named(request, namespace, "schedule", name)
     caller = caller_of(request)
-    return _viewed(resume_schedule(name, namespace=namespace, by=caller.by), caller)
+    moved = once(
+        asked_of(request),
+        lambda: (move(name, namespace=namespace, by=caller.by), None),
+        lambda _about: find_schedule(name, namespace=namespace, using=work_database()),
+    )
+    return _viewed(moved, caller)
 
 
 @route(
@@ -169,14 +179,21 @@ def restart_schedule(request: HttpRequest, namespace: str, name: str) -> dict[st
     "POST",
     f"{A_SCHEDULE}/run",
     "runSchedule",
-    gives={201: ItemHead},
+    gives={201: ItemHead, 200: ItemHead},
     permission="run_schedule",
     refuses=(404,),
 )
-def fire_schedule(request: HttpRequest, namespace: str, name: str) -> Status[Any]:
-    """Enqueue what a schedule enqueues, now, beside its own times."""
+def fire_schedule(request: HttpRequest, response: HttpResponse, namespace: str, name: str) -> Status[Any]:
+    """Enqueue what a schedule enqueues, now, beside its own times: 201, or 200 for what the same request enqueued."""
     require_named(request, namespace, "schedule", name)
-    return Status(201, run_schedule(name, namespace=namespace, by=caller_of(request).by))
+
+    def work() -> tuple[tuple[int, WorkItem], str]:
+        made = run_schedule(name, namespace=namespace, by=caller_of(request).by)
+        return (201, made), str(made.pk)
+
+    status, item = once(asked_of(request), work, lambda about: (200, item_of(request, uuid.UUID(about))))
+    located(request, response, item.pk)
+    return Status(status, item)
 
 
 @route(router, "GET", "/triggers", "listTriggers", gives={200: Triggers}, permission="view_trigger", everywhere=True)
@@ -260,9 +277,7 @@ def get_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, An
 )
 def enable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Take deliveries again."""
-    require_named(request, namespace, "webhook", name)
-    turn_webhook(name, enabled=True, namespace=namespace, by=caller_of(request).by)
-    return _one_webhook(namespace, name)
+    return _turn(request, namespace, name, enabled=True)
 
 
 @route(
@@ -276,9 +291,17 @@ def enable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str,
 )
 def disable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Take no more deliveries."""
+    return _turn(request, namespace, name, enabled=False)
+
+
+def _turn(request: HttpRequest, namespace: str, name: str, *, enabled: bool) -> dict[str, Any]:
     require_named(request, namespace, "webhook", name)
-    turn_webhook(name, enabled=False, namespace=namespace, by=caller_of(request).by)
-    return _one_webhook(namespace, name)
+
+    def work() -> tuple[dict[str, Any], None]:
+        turn_webhook(name, enabled=enabled, namespace=namespace, by=caller_of(request).by)
+        return _one_webhook(namespace, name), None
+
+    return once(asked_of(request), work, lambda _about: _one_webhook(namespace, name))
 
 
 @route(
@@ -295,8 +318,14 @@ def rotate_webhook(
 ) -> dict[str, Any]:
     """Give a webhook a new secret, shown this once; the old one stays good for a while."""
     require_named(request, namespace, "webhook", name)
-    issued = rotate_secret(name, namespace=namespace, keep=body.keep, by=caller_of(request).by)
-    return {"name": name, "secret": issued.secret}
+
+    def work() -> tuple[str, None]:
+        return rotate_secret(name, namespace=namespace, keep=body.keep, by=caller_of(request).by).secret, None
+
+    def again(_about: object) -> str:
+        raise done_already("the new secret was shown that once")
+
+    return {"name": name, "secret": once(asked_of(request), work, again)}
 
 
 @route(router, "DELETE", A_WEBHOOK, "removeWebhook", gives={204: None}, permission="delete_webhook", refuses=(404,))

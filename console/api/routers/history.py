@@ -16,7 +16,6 @@ from console.api.pagination import Paging, after_id, after_number, cursor
 from console.api.reach import item_of
 from console.api.routes import new_router, route
 from console.api.schemas.history import (
-    ArtifactPage,
     AttemptPage,
     CallPage,
     EventPage,
@@ -27,7 +26,7 @@ from console.api.schemas.history import (
     WhyOut,
 )
 from console.api.schemas.items import ItemPage
-from runtime.queries import artifacts, attempts, explain, items, journal, telling, timeline, verify, waits, why
+from runtime.queries import attempts, explain, items, journal, telling, timeline, verify, waits, why
 from runtime.queries.items import ItemFilter
 
 router = new_router("work items")
@@ -89,27 +88,6 @@ def list_attempts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging
         for one in page.rows
     ]
     return {"attempts": told, "next": cursor(page.rows[-1].seq if page.rows else None, more=page.more)}
-
-
-@route(
-    router,
-    "GET",
-    f"{OF}/artifacts",
-    "listArtifacts",
-    gives={200: ArtifactPage},
-    permission="view_artifact",
-    refuses=(404,),
-)
-def list_artifacts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
-    """List an item's files, oldest first."""
-    found, caller = item_of(request, item_id), caller_of(request)
-    page = artifacts.page(found.pk, after=after_id(paging.cursor), limit=paging.limit)
-    names = ("id", "name", "version", "kind", "content_type", "size", "sha256", "created_at")
-    told = [
-        {name: getattr(one, name) for name in names} | {"metadata": shapes.contents(one.metadata, caller)}
-        for one in page.rows
-    ]
-    return {"artifacts": told, "next": cursor(page.rows[-1].pk if page.rows else None, more=page.more)}
 
 
 @route(router, "GET", f"{OF}/children", "listChildren", gives={200: ItemPage}, permission=VIEW, refuses=(404,))

@@ -18,7 +18,7 @@ from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
 from console.api.reach import item_of
 from console.api.reading import bounded
-from console.api.routes import IDEMPOTENCY_KEY, new_router, route
+from console.api.routes import new_router, route
 from console.api.schemas.items import (
     EnqueuedItems,
     Item,
@@ -52,16 +52,17 @@ VIEW = "view_workitem"
     gives={201: Item, 200: Item},
     permission=PERMISSION,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) -> Status[Item]:
     """Enqueue a work item: 201, or 200 with the item that the same request made before."""
-    caller, wanted = caller_of(request), new_id()
+    caller = caller_of(request)
     options = _options(request, body, {}, key_of(request))
-    stored = enqueue(body.engine, body.payload, by=caller.by, item_id=wanted, **options)
+    # An id of ours tells a new item from one that was there. Without a key it is new, and takes one statement.
+    wanted = options["item_id"] = new_id() if "idempotency_key" in options else None
+    stored = enqueue(body.engine, body.payload, by=caller.by, **options)
     tagged(response, stored)
     located(request, response, stored.pk)
-    return Status(201 if stored.pk == wanted else 200, shapes.item(stored, caller))
+    return Status(201 if wanted in (None, stored.pk) else 200, shapes.item(stored, caller))
 
 
 @route(
@@ -72,7 +73,6 @@ def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) ->
     gives={200: EnqueuedItems},
     permission=PERMISSION,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def enqueue_items(request: HttpRequest, body: NewItems) -> dict[str, Any]:
     """Enqueue many work items, all or none. With Idempotency-Key, an item without a key has `<key>:<place>`."""
