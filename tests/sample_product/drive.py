@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def settings() -> dict[str, Any]:
     """Return the settings as they are, after everything that could have changed them."""
     from django.conf import settings
 
-    return {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    with warnings.catch_warnings(action="ignore"):  # Django warns of defaults of its own that will go
+        return {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
 
 
 if __name__ == "__main__":
