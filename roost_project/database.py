@@ -16,8 +16,8 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
-def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
-    """Parse a database address.
+def database_from_url(url: str, base_dir: Path, password: str = "") -> dict[str, Any]:
+    """Parse a database address; `password` is for a server whose address has none.
 
     `postgres://` and `postgresql://` name a server; `?host=/directory` names a socket, `?pool=20`
     keeps up to 20 connections of a process in a pool, other query parameters become libpq
@@ -26,7 +26,7 @@ def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
     """
     scheme = urlsplit(url).scheme
     if scheme in {"postgres", "postgresql"}:
-        return _postgres(url)
+        return _postgres(url, password)
     if scheme == "sqlite":
         return _sqlite(url, base_dir)
     raise ImproperlyConfigured(
@@ -35,7 +35,7 @@ def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
     )
 
 
-def _postgres(url: str) -> dict[str, Any]:
+def _postgres(url: str, password: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     if "pool" in options:
@@ -45,7 +45,7 @@ def _postgres(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": options.pop("dbname", "") or unquote(parts.path.lstrip("/")),
         "USER": options.pop("user", "") or unquote(parts.username or ""),
-        "PASSWORD": options.pop("password", "") or unquote(parts.password or ""),
+        "PASSWORD": options.pop("password", "") or unquote(parts.password or "") or password,
         "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": options.pop("port", "") or str(parts.port or ""),
         "OPTIONS": options,

@@ -91,6 +91,7 @@ def _contended() -> list[dict[str, Any]]:
 
 def _slow() -> list[dict[str, Any]]:
     return [
+        _count(200, idempotency_key="demo-long-story"),
         _count(500, payload={"delay_seconds": 1}, priority=5),
         _count(40, payload={"sleep": 3}),
         *[_count(5, delay=3600.0 * hours) for hours in (1, 24)],

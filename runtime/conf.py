@@ -148,12 +148,14 @@ class Settings:
     # and dead letters.
     RETENTION_DAYS: float | None = 30.0
     RETENTION_FAILED_DAYS: float | None = 90.0
-    # Days after which events and snapshots of items that stay are removed, but for the latest; None for never.
+    # Days after which events and snapshots of items that stay are removed, but for the latest, and signals for names
+    # that nobody came for; None for never.
     RETENTION_HISTORY_DAYS: float | None = 90.0
 
     # Dotted path of a callable that takes a JSON value, what looks like a secret taken out of it already, and returns
-    # what the admin shows of it.
+    # what the admin and the API show of it; and whether the API masks anything at all.
     REDACT: str | None = None
+    API_REDACT: bool = True
     # Bearer token with which roost/metrics may be read without a login, None for none; whether roost/health/ready asks
     # for a live worker too.
     METRICS_TOKEN: str | None = None

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from runtime import tracing, wake
+from runtime import live, tracing, wake
 from runtime.signals import item_moved, items_enqueued
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def enqueued(using: str, ids: Iterable[uuid.UUID], *, due: bool = True) -> None:
     found = list(ids)
     if due:
         wake.hint(using)
+    live.told(using)
     if tracing.active is not None:
         tracing.active.enqueued(found)
     if logger.isEnabledFor(logging.DEBUG):
@@ -35,8 +36,14 @@ def moved(using: str, item: WorkItem, verb: str) -> None:
     """Tell that an operator moved an item; the worker that runs it, if any, looks at its leases at once."""
     wake.hint(using)
     wake.recall(using, item.pk)
+    live.told(using)
     logger.info("%s %s", verb, item.pk, extra={"work_item": str(item.pk), "engine": item.engine, "state": item.state})
     _send(item_moved, item=item, verb=verb, using=using)
+
+
+def committed(using: str) -> None:
+    """Tell open pages that a worker claimed items, or wrote what became of them."""
+    live.told(using)
 
 
 def _send(signal: object, **data: object) -> None:

@@ -107,11 +107,16 @@ def notify(using: str, payload: str) -> None:
     """Send one notice; a failure costs a poll interval and is logged, nothing more."""
     for listener in tuple(_local_listeners):
         listener(payload)
+    send(using, CHANNEL, payload)
+
+
+def send(using: str, channel: str, payload: str) -> None:
+    """Send one notice over a channel of PostgreSQL's, nothing elsewhere; a failure is logged, nothing more."""
     connection = connections[using]
     if connection.vendor != "postgresql":
         return
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, payload])
+            cursor.execute("SELECT pg_notify(%s, %s)", [channel, payload])
     except DatabaseError:
-        logger.info("a wake-up notice could not be sent", exc_info=True)
+        logger.info("a notice could not be sent", exc_info=True)

@@ -21,7 +21,7 @@ from console.admin.needs import Need
 from runtime import clock
 from runtime.choices import State
 from runtime.models import Event, Lease, Schedule, Worker, WorkItem
-from runtime.queries import overview, schedules, workers
+from runtime.queries import feed, overview, schedules, workers
 from runtime.queries.schedules import ScheduleView
 from runtime.queries.words import span
 from runtime.queries.workers import WorkerView
@@ -33,12 +33,13 @@ SCHEDULES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateTile:
-    """How many items are in a state, and since when there is one."""
+    """How many items are in a state, and since when there is one, which `oldest_url` leads to."""
 
     badge: SafeString
     count: str
     url: str
     oldest: str
+    oldest_url: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,14 +60,16 @@ class WorkerPart:
 
     rows: tuple[WorkerRow, ...]
     taking: int
+    taking_url: str
     count: int
     url: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """The whole page."""
+    """The whole page. `cursor` was taken before anything was read."""
 
+    cursor: str
     states: tuple[StateTile, ...] | None
     needs: tuple[Need, ...]
     hour: Hour | None
@@ -79,9 +82,11 @@ class Overview:
 
 def overview_page(request: HttpRequest) -> Overview:
     """Return the page for this user."""
+    cursor = feed.start() if may_view(request, WorkItem) else ""
     alive = workers.views() if may_view(request, Worker) else None
     states = _states() if may_view(request, WorkItem) else None
     return Overview(
+        cursor=cursor,
         states=states,
         needs=tuple(needs.of(request, alive, reads=may_read_payload(request))),
         hour=last_hour() if may_view(request, Event) else None,
@@ -100,6 +105,7 @@ def _states() -> tuple[StateTile, ...]:
             count=display.figure(standing.count),
             url=display.list_url("workitem", state__exact=standing.state),
             oldest="" if standing.oldest is None else _("oldest %(age)s") % {"age": span(standing.oldest)},
+            oldest_url="" if standing.first is None else reverse("admin:roost_workitem_change", args=[standing.first]),
         )
         for standing in overview.standings()
     )
@@ -109,6 +115,7 @@ def _workers(alive: Sequence[WorkerView], *, leases: bool) -> WorkerPart:
     return WorkerPart(
         rows=tuple(_worker(view, leases=leases) for view in alive[:WORKERS]),
         taking=sum(view.takes_work for view in alive),
+        taking_url=display.list_url("worker", work="takes"),
         count=len(alive),
         url=display.list_url("worker"),
     )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.forms import Media, Script
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -19,16 +16,18 @@ from console.admin import display
 from console.admin.base import json_column, may_read_payload, moment_column
 from console.admin.bulk import BulkAdmin
 from console.admin.dead_letters import DeadLetterPages
+from console.admin.enqueueing import EnqueuePages
+from console.admin.exporting import MOST as MOST_EXPORTED
+from console.admin.exporting import ExportPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
+from console.admin.live import LiveAddresses
 from console.admin.story import StoryPages
 from console.admin.verbs import offer
 from console.item_actions import ACTIONS
-from console.live.changes import changes_since
 from runtime.choices import State
 from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
-from runtime.queries import feed
 from runtime.queries.found import find
 from runtime.queries.items import HEAVY
 from runtime.queries.redaction import sounds_secret
@@ -38,7 +37,7 @@ from runtime.queries.windows import WINDOW
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
+class WorkItemAdmin(LiveAddresses, DeadLetterPages, EnqueuePages, ExportPages, StoryPages, BulkAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     verbs = ACTIONS
@@ -120,30 +119,9 @@ class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
     moment_finished_at = moment_column("finished_at", _("finished at"))
     moment_updated_at = moment_column("updated_at", _("updated at"))
 
-    @property
-    def media(self) -> Media:
-        """Add the module that keeps pages up to date."""
-        scripts: list[Any] = [Script("roost/live.js", type="module")]
-        return super().media + Media(js=scripts)
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add the address that pages without a socket ask what changed."""
-        view = self.admin_site.admin_view(self.changes_view)
-        return [path("changes/", view, name="roost_workitem_changes"), *super().get_urls()]
-
-    def changes_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer what changed since a cursor, in the words of the socket."""
-        if not self.has_view_permission(request):
-            return JsonResponse({"error": "forbidden"}, status=403)
-        try:
-            asked = json.loads(request.GET.get("ask", "{}"))
-            return JsonResponse(changes_since(asked))
-        except (ValueError, InvalidInput) as error:
-            return JsonResponse({"error": str(error)}, status=400)
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Give the list the cursor from which it hears of changes."""
-        context = {"cursor": feed.start(), "fields": FIELDS, "window": WINDOW, **(extra_context or {})}
+        """Give the list what its search finds by, and how much of it is handed out."""
+        context = {"fields": FIELDS, "window": WINDOW, "most_exported": MOST_EXPORTED, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def to_confirm(self, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -160,6 +138,7 @@ class WorkItemAdmin(DeadLetterPages, StoryPages, BulkAdmin):
             found = find(queryset, terms)
         except InvalidInput as error:
             _tell_once(request, messages.ERROR, str(error))
+            request.__dict__["roost_refused"] = True
             return queryset.none(), False
         for note in found.notes:
             _tell_once(request, messages.INFO, note)

@@ -182,6 +182,8 @@ class Drain:
         finally:
             self.claiming = False
         self.claimed_once = True
+        if claimed:
+            instrument.committed(self.store.using)
         self.pace.claimed(len(claimed), limit, alone=alone)
 
     def _start(self, claimed: Sequence[Claimed]) -> None:
@@ -211,6 +213,8 @@ class Drain:
             goes_on += [run for run, outcome in ready if self._written(run, outcome, states.get(run.id))]
         if goes_on:
             self.crew.submit(goes_on)
+        if any(message is not WAKE for message in messages):
+            instrument.committed(self.store.using)
 
     def _settled(self, message: Settled) -> bool:
         run, outcome, state = message.run, message.outcome, message.state
@@ -295,3 +299,4 @@ class Drain:
         if held and (released := self._release(held)):
             logger.info("released %d items", released)
             wake.hint(self.store.using)
+            instrument.committed(self.store.using)

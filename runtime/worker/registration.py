@@ -19,21 +19,14 @@ from django.db import connections
 
 from runtime import clock, faults, wake
 from runtime.choices import WorkerState
-from runtime.conf import settings as roost
 from runtime.models import Worker
 from runtime.models.workitem import new_id
+from runtime.store import direct
 from runtime.worker.liveness import own_identity
 from runtime.worker.options import WorkerOptions
 
 logger = logging.getLogger("roost.worker")
 
-CONNECTION = {
-    "keepalives": 1,
-    "keepalives_idle": 1,
-    "keepalives_interval": 1,
-    "keepalives_count": 2,
-    "connect_timeout": 5,
-}
 SESSION_SQL = "SET client_connection_check_interval = '1s'"
 BACKEND_SQL = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
@@ -116,7 +109,7 @@ class Link(threading.Thread):
     def __init__(self, worker: uuid.UUID, using: str, hear: Callable[[str], None]) -> None:
         super().__init__(name="roost-link", daemon=True)
         self._worker = worker
-        self._alias = roost.DIRECT_DATABASE or using
+        self._using = using
         self._hear = hear
         self._connection: psycopg.Connection[Any] | None = None
         self._ending = threading.Event()
@@ -124,10 +117,7 @@ class Link(threading.Thread):
     def open(self) -> None:
         """Connect, take the lock and listen; a connection that is there already is closed. Raises psycopg errors."""
         self._drop()  # the new session would wait for the old one's lock for ever
-        parameters = connections[self._alias].get_connection_params()
-        for name in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "pool"):
-            parameters.pop(name, None)
-        connection = psycopg.connect(**{**parameters, **CONNECTION}, autocommit=True)
+        connection = psycopg.connect(**direct.parameters(self._using), autocommit=True)
         connection.execute(SESSION_SQL)
         connection.execute("SELECT pg_advisory_lock(%s)", [lock_key(self._worker)])
         connection.execute(f"LISTEN {wake.CHANNEL}")

@@ -52,7 +52,7 @@ def log_in() -> Callable[[User], Client]:
 
 
 class Page(HTMLParser):
-    """What a page holds that a strict Content-Security-Policy refuses, its form fields and its text."""
+    """What a page holds that a strict Content-Security-Policy or a browser refuses, its form fields and its text."""
 
     def __init__(self, response: Any) -> None:
         super().__init__()
@@ -60,6 +60,7 @@ class Page(HTMLParser):
         self.fields: dict[str, str] = {}
         self.buttons: list[str] = []
         self.tags: list[str] = []
+        self._in_form = False
         self.words: list[str] = []
         self.feed(response.rendered_content if hasattr(response, "rendered_content") else response.content.decode())
 
@@ -67,6 +68,9 @@ class Page(HTMLParser):
         """Note the tag."""
         given = dict(attrs)
         self.tags.append(tag)
+        if tag == "form":
+            self.refused += ["form in a form"] * self._in_form
+            self._in_form = True
         if tag == "style" or (tag == "script" and "src" not in given and given.get("type") != "application/json"):
             self.refused.append(tag)
         self.refused += [f"{tag} {name}" for name in given if name == "style" or name.startswith("on")]
@@ -75,6 +79,10 @@ class Page(HTMLParser):
             self.fields[str(given["name"])] = given.get("value") or ""
         if tag == "button" and (given.get("id") or "").startswith("roost-verb-"):
             self.buttons.append(str(given["id"]).removeprefix("roost-verb-"))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a form."""
+        self._in_form = self._in_form and tag != "form"
 
     def handle_data(self, data: str) -> None:
         """Note the text."""

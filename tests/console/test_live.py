@@ -17,7 +17,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError
 from django.test import Client
 
-from console.live import changes, consumer, hub
+from console.live import changes, consumer, hub, telling
 from roost_project.asgi import application
 from runtime.choices import EventKind
 from runtime.models import WorkItem
@@ -226,7 +226,7 @@ def test_what_is_no_question_ends_the_connection(said: str, session: str) -> Non
 def test_a_user_who_may_no_longer_watch_hears_nothing_more(
     lost: str, staff: Any, log_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(telling, "RECHECK_SECONDS", 0.0)
     user = staff("view_workitem")
     key = log_in(user).session.session_key
     item = WorkItemFactory()
@@ -250,6 +250,47 @@ def test_a_user_who_may_no_longer_watch_hears_nothing_more(
     assert scenario() == consumer.FORBIDDEN
 
 
+def test_a_user_who_may_no_longer_watch_is_cut_off_although_nothing_happens(
+    staff: Any, log_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(telling, "BEAT_SECONDS", 0.01)
+    user = staff("view_workitem")
+    key = log_in(user).session.session_key
+
+    @async_to_sync
+    async def scenario() -> Any:
+        async with opened(key) as socket:
+            await socket.subscribe(list=True)
+            beat = await socket.hear()
+            await sync_to_async(user.user_permissions.clear)()
+            while isinstance(heard := await socket.hear(), dict):
+                pass
+            return beat, heard
+
+    beat, heard = scenario()
+    assert beat["changed"] == {}
+    assert feed.read(beat["cursor"]).reset is False
+    assert heard == consumer.FORBIDDEN
+
+
+def test_a_page_that_shows_other_items_now_asks_anew_on_the_same_socket(session: str) -> None:
+    first, second = WorkItemFactory(), WorkItemFactory()
+
+    @async_to_sync
+    async def scenario() -> Any:
+        async with opened(session) as socket:
+            await socket.subscribe(items=[str(first.pk)])
+            told = await socket.subscribe(items=[str(second.pk)])
+            await sync_to_async(happens)(first)
+            await sync_to_async(happens)(second)
+            return told, await socket.hear()
+
+    told, heard = scenario()
+    assert told["changed"] == {}
+    assert heard["changed"] == {str(second.pk): 2}
+
+
 def test_a_page_that_cannot_be_told_is_disconnected_so_that_it_connects_anew(
     session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,8 +303,8 @@ def test_a_page_that_cannot_be_told_is_disconnected_so_that_it_connects_anew(
     async def scenario() -> Any:
         async with opened(session) as socket:
             await socket.subscribe(list=True)
-            monkeypatch.setattr(consumer, "RECHECK_SECONDS", 0.0)
-            monkeypatch.setattr(consumer, "may_watch", away)
+            monkeypatch.setattr(telling, "RECHECK_SECONDS", 0.0)
+            monkeypatch.setattr(telling, "may_watch", away)
             await sync_to_async(happens)(item)
             return await socket.hear()
 
@@ -278,11 +319,11 @@ def test_all_pages_of_a_process_share_one_reader(session: str, monkeypatch: pyte
         async with opened(session) as one, opened(session) as two:
             for socket in (one, two):
                 await socket.subscribe(list=True)
-            readers = {hub.hub()._reader}
+            readers = {hub.hub()._tasks[0]}
             await sync_to_async(happens)(item)
             heard = [await socket.hear() for socket in (one, two)]
-            readers.add(hub.hub()._reader)
-        return heard, len(readers), hub.hub()._reader is None
+            readers.add(hub.hub()._tasks[0])
+        return heard, len(readers), hub.hub()._tasks == []
 
     heard, readers, ended = scenario()
     assert [told["changed"] for told in heard] == [{str(item.pk): 2}] * 2
@@ -332,7 +373,8 @@ def test_who_may_not_see_items_is_told_nothing_over_http(staff: Any, log_in: Any
 
 def test_pages_carry_a_cursor_taken_before_they_were_read(boss: Client) -> None:
     item = WorkItemFactory()
-    for url in ("/admin/roost/workitem/", f"/admin/roost/workitem/{item.pk}/change/"):
+    lists = ("/admin/roost/", "/admin/roost/workitem/", "/admin/roost/wait/")
+    for url in (*lists, f"/admin/roost/workitem/{item.pk}/change/"):
         html = boss.get(url).content.decode()
         cursor = html.split('data-roost-cursor="')[1].split('"')[0]
         happens(item)

@@ -69,3 +69,11 @@ def test_sqlite_survives_a_power_cut_and_lets_readers_go_on() -> None:
 def test_another_address_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"write .*sqlite:///"):
         database_from_url(url, BASE)
+
+
+def test_the_password_may_come_apart_from_the_address() -> None:
+    def password(url: str) -> str:
+        return str(database_from_url(url, BASE, "apart")["PASSWORD"])
+
+    assert password("postgresql://ann@db.example/roost") == "apart"
+    assert password("postgresql://ann:inside@db.example/roost") == "inside"

@@ -291,10 +291,10 @@ def test_artifacts_kept_apart_are_not_public(settings: Any, storage: dict[str, A
 
 
 def test_channel_layer_in_memory(settings: Any) -> None:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    only(surroundings.channel_layer_in_memory(), "roost.I001", "RedisChannelLayer")
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
-    assert surroundings.channel_layer_in_memory() == []
+    told = [] if connection.vendor == "postgresql" else ["roost.I001"]
+    for backend, ids in {"channels.layers.InMemory": told, "channels_redis.core.Redis": []}.items():
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{backend}ChannelLayer"}}
+        assert [found.id for found in surroundings.channel_layer_in_memory()] == ids
 
 
 class SchedulesElsewhere:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja.params import functions as param
 from ninja.responses import Status
 
+from console.api import shapes
 from console.api.callers import Caller, caller_of
 from console.api.conditions import asked_of, located, once
 from console.api.reach import item_of, require_named
@@ -95,7 +96,16 @@ def _schedule(view: schedules.ScheduleView, caller: Caller) -> dict[str, Any]:
     told = {"times": view.times, "next_runs": list(view.next_runs), "trouble": view.trouble}
     names = [name for name in ScheduleOut.model_fields if name not in told]
     shown = {name: getattr(view.schedule, name) for name in names} | told
-    return shown if caller.reads_payload else shown | {"payload": None}
+    if view.schedule.error and not caller.reads_payload:
+        shown["trouble"] = "It failed, and this caller may not read why."
+    return shown | {"payload": _template(view.schedule.payload, caller, "change_schedule")}
+
+
+def _template(payload: Any, caller: Caller, edits: str) -> Any:
+    """Return the payload that a rule gives its items: as it is for who edits it, since they send it back."""
+    if caller.reads_payload and caller.may(edits):
+        return payload
+    return shapes.contents(payload, caller)
 
 
 def _viewed(row: Schedule, caller: Caller) -> dict[str, Any]:
@@ -189,7 +199,13 @@ def fire_schedule(request: HttpRequest, response: HttpResponse, namespace: str, 
 @route(router, "GET", "/triggers", "listTriggers", gives={200: Triggers}, permission="view_trigger", everywhere=True)
 def list_triggers(request: HttpRequest) -> dict[str, Any]:
     """List triggers, rows and those of the settings."""
-    return {"triggers": [{**view.values, "source": view.source} for view in triggers.views()]}
+    caller = caller_of(request)
+    return {"triggers": [_trigger(view.values, view.source, caller) for view in triggers.views()]}
+
+
+def _trigger(values: Mapping[str, Any], source: str, caller: Caller) -> dict[str, Any]:
+    payload = _template(values["payload"], caller, "change_trigger")
+    return {**values, "source": source, "payload": payload}
 
 
 @route(
@@ -203,8 +219,9 @@ def list_triggers(request: HttpRequest) -> dict[str, Any]:
 )
 def put_trigger(request: HttpRequest, name: str, body: TriggerIn) -> dict[str, Any]:
     """Make a trigger, or change one; it holds within a second."""
-    row = set_trigger(name, by=caller_of(request).by, **body.given)
-    return {name: getattr(row, name) for name in TriggerOut.model_fields if name != "source"} | {"source": "row"}
+    caller = caller_of(request)
+    row = set_trigger(name, by=caller.by, **body.given)
+    return _trigger({name: getattr(row, name) for name in TriggerOut.model_fields if name != "source"}, "row", caller)
 
 
 @route(

@@ -13,6 +13,7 @@ from ninja.params import functions as param
 
 from console.api.callers import Caller, caller_of
 from console.api.conditions import asked_of, once
+from console.api.masking import masked_text
 from console.api.pagination import Paging, after_id, cursor
 from console.api.reach import item_of
 from console.api.reading import bounded
@@ -63,8 +64,12 @@ def group_letters(
     """Group dead letters by what went wrong, the largest group first; the newest 10,000 are looked at."""
     caller = caller_of(request)
     page = dead.groups(_wanted(caller, filters), limit=limit, newest_of=WINDOW)
-    hidden = {} if caller.reads_payload else {"message": ""}
-    told = [{name: getattr(group, name) for name in group.__slots__} | hidden for group in page.rows]
+    reads = caller.reads_payload
+    told = [
+        {name: getattr(group, name) for name in group.__slots__}
+        | {"message": masked_text(group.message) if reads else ""}
+        for group in page.rows
+    ]
     return {"groups": told, "more": page.more}
 
 

@@ -11,8 +11,8 @@ from ninja import File, Form, Query, Schema, UploadedFile
 from ninja.responses import Status
 from pydantic import Field
 
-from console.api import sniffing
-from console.api.callers import caller_of
+from console.api import shapes, sniffing
+from console.api.callers import Caller, caller_of
 from console.api.conditions import asked_of, expected, once, space_of
 from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
@@ -54,9 +54,9 @@ class UploadIn(Schema):
 )
 def list_artifacts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
     """List an item's files, oldest first."""
-    found, readable = item_of(request, item_id), caller_of(request).reads_payload
+    found, caller = item_of(request, item_id), caller_of(request)
     page = artifacts.page(found.pk, after=after_id(paging.cursor), limit=paging.limit)
-    told = [_told(one, readable=readable) for one in page.rows]
+    told = [_told(one, caller) for one in page.rows]
     return {"artifacts": told, "next": cursor(page.rows[-1].pk if page.rows else None, more=page.more)}
 
 
@@ -90,12 +90,12 @@ def upload(
     status, made = once(asked, work, lambda about: (200, artifacts.get(item_id, about)))
     address = {"item_id": item_id, "artifact_id": made.pk}
     response.headers["Location"] = reverse(f"{space_of(request)}downloadArtifact", kwargs=address)
-    return Status(status, _told(made, readable=caller.reads_payload))
+    return Status(status, _told(made, caller))
 
 
-def _told(found: Artifact, *, readable: bool) -> dict[str, Any]:
+def _told(found: Artifact, caller: Caller) -> dict[str, Any]:
     told = {name: getattr(found, name) for name in ArtifactOut.model_fields}
-    return told if readable else told | {"metadata": None}
+    return told | {"metadata": shapes.contents(found.metadata, caller)}
 
 
 def _refuse_more(request: HttpRequest) -> None:

@@ -11,6 +11,7 @@ from ninja.params import functions as param
 
 from console.api import shapes
 from console.api.callers import caller_of
+from console.api.masking import masked_text
 from console.api.pagination import Paging, after_id, after_number, cursor
 from console.api.reach import item_of
 from console.api.routes import new_router, route
@@ -80,10 +81,10 @@ def list_calls(
 )
 def list_attempts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
     """List every try of every step, oldest first."""
-    found, readable = item_of(request, item_id), caller_of(request).reads_payload
+    found, caller = item_of(request, item_id), caller_of(request)
     page = attempts.attempts(found.pk, after=after_number(paging.cursor, 0), limit=paging.limit)
     told = [
-        {name: getattr(one, name) for name in one.__slots__} | ({} if readable else {"error": None})
+        {name: getattr(one, name) for name in one.__slots__} | {"error": shapes.contents(one.error, caller)}
         for one in page.rows
     ]
     return {"attempts": told, "next": cursor(page.rows[-1].seq if page.rows else None, more=page.more)}
@@ -108,8 +109,7 @@ def list_waits(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
 def explain_why(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
     """Say exactly why an item is where it is."""
     item = item_of(request, item_id)
-    if not caller_of(request).reads_payload:
-        item.last_error = None
+    item.last_error = shapes.contents(item.last_error, caller_of(request))
     found = why.why(item)
     causes = [{"code": cause.code, "text": cause.text, "data": cause.data} for cause in found.causes]
     return {"item": found.item, "state": found.state, "at": found.at, "text": found.text, "causes": causes}
@@ -118,8 +118,11 @@ def explain_why(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
 @route(router, "GET", f"{OF}/explain", "explainRun", gives={200: StoryOut}, permission="view_payload", refuses=(404,))
 def explain_run(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
     """Tell a run from its beginning, in sentences."""
-    run = explain.explain(item_of(request, item_id), after=after_number(paging.cursor, 0), limit=paging.limit)
-    lines = [f"{'  ' * depth}{line}" for depth, line in telling.sentences(run)]
+    item, caller = item_of(request, item_id), caller_of(request)
+    for name in shapes.SECRET:
+        setattr(item, name, shapes.contents(getattr(item, name), caller))
+    run = explain.explain(item, after=after_number(paging.cursor, 0), limit=paging.limit)
+    lines = [f"{'  ' * depth}{masked_text(line)}" for depth, line in telling.sentences(run)]
     return {"item": run.item.pk, "now": run.now, "text": lines, "next": cursor(run.next, more=run.next is not None)}
 
 

@@ -13,6 +13,7 @@ from ninja.responses import Status
 from console.api import shapes
 from console.api.callers import VIEW_PAYLOAD, Caller, caller_of
 from console.api.conditions import key_of, located, tagged, unchanged
+from console.api.masking import masked
 from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
 from console.api.reach import item_of
@@ -178,12 +179,12 @@ def get_result(
             found = item_of(request, item_id)
     ended = found.state in TERMINAL
     told = {"id": found.pk, "state": found.state, "reason": found.reason, "ended": ended, "version": found.version}
-    told |= {"finished_at": found.finished_at, "error": found.last_error if ended else None}
+    told |= {"finished_at": found.finished_at, "error": masked(found.last_error) if ended else None}
     tagged(response, found)
     if not ended:
         response.headers["Retry-After"] = "1"
         return Status(202, told)
-    return Status(200, told | {"result": values.read(item_id, "result").value})
+    return Status(200, told | {"result": masked(values.read(item_id, "result").value)})
 
 
 @route(
@@ -203,4 +204,4 @@ def get_value(
     with bounded():
         item_of(request, item_id)
     found = values.read(item_id, place, version=version)
-    return {"place": found.place, "version": found.version, "value": found.value}
+    return {"place": found.place, "version": found.version, "value": masked(found.value)}

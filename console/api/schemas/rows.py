@@ -235,7 +235,10 @@ class TriggerIn(Asked):
 
 
 class TriggerOut(Schema):
-    """A trigger; `source` says whether it is a row or stands in the settings."""
+    """A trigger; `source` says whether it is a row or stands in the settings.
+
+    `payload` is null without the permission roost.view_payload.
+    """
 
     name: str
     namespace: str

@@ -1,25 +1,32 @@
 // Keep Roost's pages up to date. Everything works without this module; it only saves the reload.
 //
-// A page says what it shows by attributes of the element [data-roost-page]. Changes come over a socket; where there
-// is none, the same question is asked over HTTP, less and less often. A hidden tab asks nothing and catches up later.
+// A page says what it shows by attributes of the element [data-roost-page]. Changes come over a socket; where there is
+// none, in server-sent events; where those do not come either, the same question is asked from time to time. All three
+// go on from one cursor, so nothing is lost when one dies, and a change is known by its item and number when it is told
+// twice. A hidden tab listens to nothing and catches up later.
 
 const SOCKET_PATH = "/roost/live/";
-const FIRST_PAUSE = 2000;
-const LONGEST_PAUSE = 60000;
+const WAYS = ["socket", "stream", "ask"];
+// So often a way that works is taken before a better one is tried again.
+const ROUNDS = 8;
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 30000;
+// The server says something every 20 seconds; a line that is still for longer is dead.
+const LONGEST_SILENCE = 50000;
 const BETWEEN_REFRESHES = 1000;
-const SOCKETS_BEFORE_ASKING = 2;
 
-const page = document.querySelector("[data-roost-page]");
-
-class Live {
+class Line {
   constructor(root, show) {
     this.root = root;
     this.show = show;
     this.cursor = root.dataset.roostCursor;
+    this.way = 0;
+    this.rounds = 0;
+    this.works = false;
     this.pause = FIRST_PAUSE;
-    this.refused = 0;
+    this.turn = 0;
     this.timer = 0;
-    this.socket = null;
+    this.close = null;
     document.addEventListener("visibilitychange", () => this.wake());
     window.addEventListener("pageshow", () => this.wake());
     window.addEventListener("pagehide", () => this.rest());
@@ -27,16 +34,23 @@ class Live {
   }
 
   wake() {
-    if (document.hidden) return this.rest();
-    if (!this.socket && !this.timer) this.connect();
+    if (document.hidden) this.rest();
+    else if (!this.close && !this.timer) this.open();
   }
 
   rest() {
+    this.turn += 1;
     clearTimeout(this.timer);
     this.timer = 0;
-    const socket = this.socket;
-    this.socket = null;
-    if (socket) socket.close();
+    const close = this.close;
+    this.close = null;
+    if (close) close();
+  }
+
+  // Ask anew: the page shows other items than before.
+  again() {
+    this.rest();
+    this.wake();
   }
 
   question() {
@@ -45,49 +59,78 @@ class Live {
     return JSON.stringify({ ...about, cursor: this.cursor });
   }
 
-  connect() {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}${SOCKET_PATH}`);
-    this.socket = socket;
-    socket.addEventListener("open", () => socket.send(this.question()));
-    socket.addEventListener("message", (event) => {
-      this.refused = 0;
-      this.pause = FIRST_PAUSE;
-      this.hear(JSON.parse(event.data));
-    });
-    socket.addEventListener("close", () => {
-      if (this.socket !== socket) return;
-      this.socket = null;
-      this.refused += 1;
-      this.later();
-    });
+  address(name) {
+    const url = new URL(this.root.dataset[name], location.href);
+    url.searchParams.set("ask", this.question());
+    return url;
   }
 
-  later() {
-    if (document.hidden || this.timer) return;
+  open() {
+    const turn = this.turn;
+    const current = (what) => (event) => {
+      if (turn === this.turn) what(event);
+    };
+    this.root.dataset.roostWay = WAYS[this.way];
+    this.close = this[WAYS[this.way]](current);
+  }
+
+  socket(current) {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}${SOCKET_PATH}`);
+    socket.addEventListener("open", current(() => socket.send(this.question())));
+    socket.addEventListener("message", current((event) => this.heard(JSON.parse(event.data), current)));
+    socket.addEventListener("close", current(() => this.lost()));
+    return () => socket.close();
+  }
+
+  stream(current) {
+    const source = new EventSource(this.address("roostStream"));
+    source.addEventListener("message", current((event) => this.heard(JSON.parse(event.data), current)));
+    // It would come again by itself, with the cursor that it had at first.
+    source.addEventListener("error", current(() => this.lost()));
+    return () => source.close();
+  }
+
+  ask(current) {
+    const stop = new AbortController();
+    const options = { headers: { Accept: "application/json" }, redirect: "error", signal: stop.signal };
+    const answered = current((told) => {
+      if (told) {
+        this.works = true;
+        this.tell(told);
+      }
+      this.lost();
+    });
+    fetch(this.address("roostChanges"), options)
+      .then((answer) => (answer.ok ? answer.json() : null))
+      .then(answered, () => answered(null));
+    return () => stop.abort();
+  }
+
+  heard(told, current) {
+    this.works = true;
+    this.pause = FIRST_PAUSE;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(current(() => this.lost()), LONGEST_SILENCE);
+    this.tell(told);
+  }
+
+  // The line ended, or there never was one: try it again, or the next way.
+  lost() {
+    this.rest();
+    if (!this.works) this.way = (this.way + 1) % WAYS.length;
+    else if (++this.rounds % ROUNDS === 0) this.way = 0;
+    this.works = false;
+    if (document.hidden) return;
     const jitter = 0.75 + Math.random() / 2;
     this.timer = setTimeout(() => {
       this.timer = 0;
-      if (this.refused % (SOCKETS_BEFORE_ASKING * 3) < SOCKETS_BEFORE_ASKING) this.connect();
-      else this.ask();
+      this.open();
     }, this.pause * jitter);
     this.pause = Math.min(this.pause * 1.5, LONGEST_PAUSE);
   }
 
-  async ask() {
-    this.refused += 1;
-    try {
-      const url = new URL(this.root.dataset.roostChanges, location.href);
-      url.searchParams.set("ask", this.question());
-      const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "error" });
-      if (answer.ok) this.hear(await answer.json());
-    } catch {
-      // The server is away or the session is over; the next question comes later.
-    }
-    this.later();
-  }
-
-  hear(told) {
+  tell(told) {
     this.cursor = told.cursor;
     const changed = Object.entries(told.changed);
     if (changed.length || told.reset) {
@@ -101,39 +144,43 @@ class Live {
 function showOnList(root) {
   const seen = new Set();
   const text = root.querySelector("[data-roost-text]");
+  let unknown = false;
   return (changed, told) => {
     for (const [id] of changed) seen.add(id);
+    unknown ||= told.reset;
     const count = told.more ? `${seen.size}+` : String(seen.size);
-    text.textContent = seen.size === 1 ? root.dataset.roostOne : root.dataset.roostMany.replace("%s", count);
+    if (unknown) text.textContent = root.dataset.roostSome;
+    else text.textContent = seen.size === 1 ? root.dataset.roostOne : root.dataset.roostMany.replace("%s", count);
     root.hidden = false;
   };
 }
 
-// An item's page: fetch it again and replace the parts that differ.
+// An item's page: fetch it again, until that succeeds, and replace the parts that differ.
 function showOnItem(root) {
   let busy = false;
-  let again = false;
+  let stale = false;
+  let pause = BETWEEN_REFRESHES;
   const shown = () => Number(document.querySelector("[data-roost-seq]")?.dataset.roostSeq ?? 0);
 
   async function refresh() {
-    if (busy) {
-      again = true;
-      return;
-    }
+    stale = true;
+    if (busy) return;
     busy = true;
+    stale = false;
     try {
       const answer = await fetch(location.href, { redirect: "error", headers: { "X-Requested-With": "roost" } });
       if (answer.ok) patch(new DOMParser().parseFromString(await answer.text(), "text/html"), root);
+      else if (answer.status >= 500) stale = true;
+      pause = BETWEEN_REFRESHES;
     } catch {
-      // The next change, or a reload, brings the page up to date.
+      // What it was told of is told once: the server will be back.
+      stale = true;
+      pause = Math.min(pause * 1.5, LONGEST_PAUSE);
     }
     setTimeout(() => {
       busy = false;
-      if (again) {
-        again = false;
-        refresh();
-      }
-    }, BETWEEN_REFRESHES);
+      if (stale) refresh();
+    }, pause);
   }
 
   return (changed, told) => {
@@ -145,10 +192,13 @@ function showOnItem(root) {
 function patch(fresh, root) {
   const freshRoot = fresh.querySelector("[data-roost-page]");
   if (!freshRoot) return;
-  root.dataset.roostWatched = freshRoot.dataset.roostWatched;
   for (const box of document.querySelectorAll("[data-roost-parts]")) {
     const freshBox = fresh.querySelector(`[data-roost-parts="${box.dataset.roostParts}"]`);
     if (freshBox) patchParts(box, freshBox);
+  }
+  if (root.dataset.roostWatched !== freshRoot.dataset.roostWatched) {
+    root.dataset.roostWatched = freshRoot.dataset.roostWatched;
+    line.again();
   }
 }
 
@@ -187,11 +237,16 @@ function differs(one, other) {
   return plain(one) !== plain(other);
 }
 
+// What the reader unfolded stays so: by its id, or else by its place among those without one.
 function keepOpen(from, to) {
-  for (const open of from.querySelectorAll("details[open][id]")) {
-    const match = to.querySelector(`#${CSS.escape(open.id)}`);
+  const named = (detail) => (detail.id ? `#${CSS.escape(detail.id)}` : null);
+  const unnamed = (of) => [...of.querySelectorAll("details:not([id])")];
+  const places = unnamed(to);
+  for (const open of from.querySelectorAll("details[open]")) {
+    const match = named(open) ? to.querySelector(named(open)) : places[unnamed(from).indexOf(open)];
     if (match) match.open = true;
   }
 }
 
-if (page) new Live(page, page.dataset.roostPage === "list" ? showOnList(page) : showOnItem(page));
+const page = document.querySelector("[data-roost-page]");
+const line = page && new Line(page, page.dataset.roostPage === "list" ? showOnList(page) : showOnItem(page));

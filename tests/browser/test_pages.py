@@ -1,0 +1,118 @@
+"""Every page is accessible, passes a strict policy, and holds in other directions, sizes and themes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from django.contrib import admin
+from django.db import connection
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.stack import Stack
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="pages look the same on every database"),
+]
+
+GRAVE = {"serious", "critical"}
+RUN = """async (rules) => {
+  const options = { resultTypes: ["violations"], ...(rules ? { runOnly: { type: "rule", values: rules } } : {}) };
+  const found = await axe.run(document, options);
+  return found.violations.map((one) => ({
+    id: one.id, impact: one.impact, nodes: one.nodes.map((node) => [node.html, node.failureSummary]),
+  }));
+}"""
+MODELS = sorted(model._meta.model_name for model in admin.site._registry if model._meta.app_label == "roost")
+OF_AN_ITEM = ("change", "story", "state", "history")
+ADDED = ("apitoken", "limit", "schedule", "trigger", "webhook", "webhooktarget")
+
+
+def violations(page: Page, *rules: str) -> list[Any]:
+    """Return what axe-core finds serious or critical on the page."""
+    if not page.evaluate("() => typeof window.axe === 'object'"):
+        page.evaluate(AXE_SCRIPT)
+    return [one for one in page.evaluate(RUN, list(rules) or None) if one["impact"] in GRAVE]
+
+
+def judge(page: Page) -> list[Any]:
+    """Look at the page in light and in dark."""
+    page.emulate_media(color_scheme="light")
+    found = violations(page)
+    page.emulate_media(color_scheme="dark")
+    found += [("dark", one) for one in violations(page, "color-contrast")]
+    return [(page.url, one) for one in found]
+
+
+def addresses(page: Page, stack: Stack) -> Iterator[str]:
+    """Go through every kind of page of the console; the rows are those that the lists show first."""
+    item = stack.made["item"]
+    yield reverse("admin:app_list", args=["roost"])
+    yield from (
+        reverse(f"admin:roost_workitem_{name}", args=[item]) for name in ("change", "story", "state", "history")
+    )
+    yield reverse("admin:roost_workitem_dead")
+    yield from (reverse(f"admin:roost_{model}_add") for model in ADDED)
+    for model in MODELS:
+        yield reverse(f"admin:roost_{model}_changelist")
+        first = page.locator("#result_list tbody th a").first
+        if first.count() and (row := first.get_attribute("href")):
+            yield row
+
+
+def test_axe_finds_nothing_grave_on_any_page_in_light_and_dark(visit: Visit, stack: Stack) -> None:
+    page = visit().open("/admin/")
+    found, seen = [], set()
+    for address in addresses(page, stack):
+        answer = page.goto(f"{stack.address}{address}")
+        assert answer is not None
+        assert answer.status == 200, address
+        seen.add(address)
+        found += judge(page)
+    assert found == []
+    assert len(seen) > 2 * len(MODELS), seen
+
+
+def widths(page: Page) -> tuple[int, int]:
+    """Return how wide the page is, and how wide the window."""
+    found: list[int] = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    return found[0], found[1]
+
+
+def main_pages(stack: Stack) -> list[str]:
+    """Return the pages that are looked at most."""
+    item = reverse("admin:roost_workitem_change", args=[stack.made["item"]])
+    lists = [reverse(f"admin:roost_{name}_changelist") for name in ("workitem", "wait")]
+    return [reverse("admin:app_list", args=["roost"]), *lists, item]
+
+
+@pytest.mark.parametrize("kind", ["arabic", "narrow"])
+def test_the_main_pages_hold_from_right_to_left_and_on_a_narrow_screen(kind: str, visit: Visit, stack: Stack) -> None:
+    arabic = {"locale": "ar", "viewport": {"width": 1280, "height": 900}}
+    page = visit(**(arabic if kind == "arabic" else {"viewport": {"width": 360, "height": 740}})).open("/admin/")
+    for address in main_pages(stack):
+        page.goto(f"{stack.address}{address}")
+        wide, window = widths(page)
+        assert wide <= window, f"{address} scrolls sideways"
+        assert page.locator("html").get_attribute("dir") == ("rtl" if kind == "arabic" else "ltr")
+        assert violations(page) == []
+
+
+def test_an_item_is_mended_in_a_foreign_theme(visit: Visit, stack: Stack, themed: str) -> None:
+    item = stack.enqueue("counter", {"count_to": 2}, delay=3600)
+    page = visit(themed).open(reverse("admin:app_list", args=["roost"]))
+    assert page.locator("link[href*='unfold']").count() > 0
+    expect(page.locator(".roost-tiles")).to_be_visible()
+    page.goto(f"{themed}{reverse('admin:roost_workitem_changelist')}?q={item}")
+    page.locator("#result_list a", has_text=item[-12:]).first.click()
+    expect(page.locator(".roost-head")).to_contain_text(item)
+    page.locator("#roost-verb-cancel").click()
+    page.locator("#roost-reason").fill("A theme is no reason to wait.")
+    page.locator("button[name=confirmed]").click()
+    expect(page.locator(".roost-head .roost-cancelled")).to_be_visible()
+    assert stack.state(item) == "cancelled"
