@@ -233,6 +233,7 @@ DAMAGE = {
     "children that are no items": _wait(kind="children", data={**TERMS, "children": ["ann"]}),
     "a number of children that is none": _wait(kind="children", data={**TERMS, "need": True}),
     "ends of children that are none": _wait(kind="children", data=TERMS, state="resolved", resolution=[None]),
+    "metadata that are no object": _set("artifacts", 0, "metadata", ["a"]),
     "other bytes": _set("artifacts", 0, "content", "AAAA"),
     "bytes that are no base64": _set("artifacts", 0, "content", "?"),
     "a name that leaves the folder": _set("artifacts", 0, "name", "../x"),
