@@ -8,7 +8,8 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo console test test-django6 crash soak check bench mutants docs lock clean
+.PHONY: help install install-django6 install-newest demo console test test-django6 crash soak fuzz bench mutants docs lock
+.PHONY: check check-types check-style check-django check-tests clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,30 +24,53 @@ console: install ## Serve the console with demo data and a running worker (PORT=
 	@$(CLEAN) $(if $(ROOST_DEMO_PASSWORD),ROOST_DEMO_PASSWORD="$$ROOST_DEMO_PASSWORD") \
 		$(PY) -m roost_project.console $(if $(PORT),--port "$(PORT)")
 
-test: install ## Run the suite on SQLite and PostgreSQL, then on Django 6 where a Python for it is found
-	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) $(ARGS)
-	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory test-django6; \
+test: install install-newest ## Run the suite on SQLite and PostgreSQL, and on Django 6 where a Python for it is found
+	@$(PY) -m tests.suite $(foreach database,$(ONLY),--only $(database)) \
+		$$(test ! -x $(DJANGO6)/bin/python || echo --django6 $(DJANGO6)/bin/python) $(ARGS)
+
+test-django6: install-django6 ## Run the suite, but for its slow tests, on Django 6 and SQLite
+	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "not slow" $(ARGS)
+
+install-newest:
+	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory install-django6; \
 	else echo "Django 6 not tested: no Python 3.12 or newer here."; fi
 
-test-django6: ## Run the suite, but for its slow tests, on Django 6 and SQLite
+install-django6:
 	@sh deploy/install.sh $(DJANGO6) 3.12 constraints.txt constraints-django6.txt
-	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "not slow" $(ARGS)
 
 crash: install ## Let processes fail at every point of every scenario, and print what came of it (ONLY=…, RENDER=1)
 	@$(PY) -m tests.crash $(foreach database,$(ONLY),--only $(database)) $(if $(RENDER),--render) $(ARGS)
 
-soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge what came of it (MINUTES=10, SEED=…)
-	@$(PY) -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)") $(ARGS)
+soak: install ## Kill workers and restart PostgreSQL under a mixed load, and judge it (MINUTES=10, SEED=…, NIGHTLY=1)
+	@$(PY) -m tests.soak $(if $(NIGHTLY),--nightly) $(if $(MINUTES),--minutes "$(MINUTES)") \
+		$(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+fuzz: install ## Ask a running server of the API all that its description allows, and more (ONLY=…, SEED=…, EXAMPLES=40)
+	@$(PY) -m tests.fuzz $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed "$(SEED)") $(if $(EXAMPLES),--examples "$(EXAMPLES)")
 
 check: install ## Lint, types, import contracts, migrations, deployment checks
+	@mkdir -p build
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j 2) \
+		check-types check-style check-django check-tests
+
+# The Django plugin's cache goes stale when a model is added; only a run without one counts as a failure.
+check-types:
+	@$(VENV)/bin/mypy || { rm -rf .mypy_cache && $(VENV)/bin/mypy; }
+
+check-style:
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@# The Django plugin's cache goes stale when a model is added; only a run without one counts as a failure.
-	@$(VENV)/bin/mypy || { rm -rf .mypy_cache && $(VENV)/bin/mypy; }
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/lint-imports
+
+check-django:
 	@$(CLEAN) $(PY) manage.py makemigrations --check --dry-run
 	@$(CLEAN) ROOST_SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))") \
 		ROOST_ALLOWED_HOSTS=roost.example $(PY) manage.py check --deploy --fail-level WARNING
+
+# Leaves the tests' bytecode behind, too, which every process of the suite would have to make.
+check-tests:
+	@$(PY) -m tests.suite --only sqlite --label collected --collect-only -qq -n 0 >build/collected.log || \
+		{ cat build/collected.log; exit 1; }
 
 bench: install ## Measure, beside this machine's floors, one JSON line a figure (QUICK=1, PEERS=1, ARGS=names)
 	@QUICK=$(QUICK) PEERS=$(PEERS) $(PY) -m tests.benchmarks $(ARGS)

@@ -83,10 +83,11 @@ class ActionField:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Typed:
-    """A field and the text that is in it."""
+    """A field and the text that is in it, and what is wrong with that."""
 
     field: ActionField
     text: str
+    error: str = ""
 
 
 def typed(fields: tuple[ActionField, ...], form: Mapping[str, str]) -> list[Typed]:
@@ -96,11 +97,37 @@ def typed(fields: tuple[ActionField, ...], form: Mapping[str, str]) -> list[Type
 
 def values(given: Sequence[Typed]) -> dict[str, Any]:
     """Return the arguments that were given. Raises `InvalidInput` for the first that is missing or cannot be read."""
+    found, told = read_each(given)
+    for one in told:
+        if one.error:
+            raise InvalidInput(one.error, field=str(one.field.label))
+    return found
+
+
+def read_each(given: Sequence[Typed]) -> tuple[dict[str, Any], list[Typed]]:
+    """Return the arguments that were given, and the fields with what is wrong with each. Raises nothing."""
+    found: dict[str, Any] = {}
+    told: list[Typed] = []
     for one in given:
-        if one.field.required and not one.text.strip():
-            label = str(one.field.label)
-            raise InvalidInput(_("%(field)s: this is needed.") % {"field": label}, field=label)
-    return {one.field.name: one.field.read(one.text) for one in given if one.text.strip()}
+        try:
+            if one.text.strip():
+                found[one.field.name] = one.field.read(one.text)
+            elif one.field.required:
+                raise _refused(str(one.field.label), _("this is needed."))
+        except InvalidInput as error:
+            told.append(replace(one, error=str(error)))
+        else:
+            told.append(one)
+    return found, told
+
+
+def told_at(fields: Sequence[Typed], place: str, message: str) -> list[Typed] | None:
+    """Return the fields with the message at the one that a place such as `name.0.key` is in, None if none is."""
+    names = [one.field.name for one in fields if f"{place}.".replace("[", ".").startswith(f"{one.field.name}.")]
+    if not names:
+        return None
+    name = max(names, key=len)
+    return [replace(one, error=message) if one.field.name == name else one for one in fields]
 
 
 def _refused(label: str, wrong: str) -> InvalidInput:

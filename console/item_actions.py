@@ -66,7 +66,18 @@ ACTIONS: tuple[OperatorAction, ...] = (
         name="redrive",
         operation=Redrive,
         title=gettext_lazy("Redrive"),
-        effect=gettext_lazy("Dead letters run again from their last snapshot. Steps that committed are not repeated."),
+        effect=gettext_lazy(
+            "Dead letters run again from their last snapshot, or from an earlier one. Steps that committed before it "
+            "are not repeated."
+        ),
+        fields=(
+            ActionField(
+                name="from_version",
+                label=gettext_lazy("From version"),
+                help=gettext_lazy("The step whose state they go on from. Empty: the last."),
+                kind="whole",
+            ),
+        ),
     ),
     OperatorAction(
         name="requeue",

@@ -22,18 +22,23 @@ FORMATS: dict[str, Kind] = {"date": "date", "date-time": "datetime", "time": "ti
 COMPOUND = frozenset({"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"})
 
 
-def fields_of(schema: Any) -> tuple[ActionField, ...]:
-    """Return the fields of an answer's form."""
+def fields_of(schema: Any, *, whole: str = "") -> tuple[ActionField, ...]:
+    """Return the fields of an answer's form; `whole` is the label of the one field of an answer that has no others."""
     properties = _properties(schema)
     if properties is None:
-        return (_field(WHOLE, schema if isinstance(schema, Mapping) else {}, required=False),)
+        named = {"title": whole, **schema} if isinstance(schema, Mapping) else {"title": whole}
+        return (_field(WHOLE, named, required=False),)
     needed = _needed(schema)
     return tuple(_field(f"{WHOLE}.{name}", inner, required=name in needed) for name, inner in properties.items())
 
 
 def answer_of(given: Sequence[Typed]) -> Any:
     """Return the answer that a form makes. Raises `InvalidInput` for the first field that cannot be read."""
-    said = values(given)
+    return composed(values(given), given)
+
+
+def composed(said: Mapping[str, Any], given: Sequence[Typed]) -> Any:
+    """Return the answer that the values of these fields make."""
     if [one.field.name for one in given] == [WHOLE]:
         return said.get(WHOLE)
     return {name.removeprefix(f"{WHOLE}."): value for name, value in said.items()}

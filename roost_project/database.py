@@ -16,16 +16,17 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
-def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
-    """Parse a database address.
+def database_from_url(url: str, base_dir: Path, password: str = "") -> dict[str, Any]:
+    """Parse a database address; `password` is for a server whose address has none.
 
-    `postgres://` and `postgresql://` name a server; `?host=/directory` names a socket, other
-    query parameters become libpq options. `sqlite:///name` is relative to `base_dir`,
-    `sqlite:////name` absolute. Raises ImproperlyConfigured for anything else.
+    `postgres://` and `postgresql://` name a server; `?host=/directory` names a socket, `?pool=20`
+    keeps up to 20 connections of a process in a pool, other query parameters become libpq
+    options. `sqlite:///name` is relative to `base_dir`, `sqlite:////name` absolute. Raises
+    ImproperlyConfigured for anything else.
     """
     scheme = urlsplit(url).scheme
     if scheme in {"postgres", "postgresql"}:
-        return _postgres(url)
+        return _postgres(url, password)
     if scheme == "sqlite":
         return _sqlite(url, base_dir)
     raise ImproperlyConfigured(
@@ -34,18 +35,27 @@ def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
     )
 
 
-def _postgres(url: str) -> dict[str, Any]:
+def _postgres(url: str, password: str) -> dict[str, Any]:
     parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    if "pool" in options:
+        # Under ASGI each request has a thread of its own, and would open a connection of its own.
+        options["pool"] = {"min_size": 1, "max_size": _whole(options["pool"])}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": options.pop("dbname", "") or unquote(parts.path.lstrip("/")),
         "USER": options.pop("user", "") or unquote(parts.username or ""),
-        "PASSWORD": options.pop("password", "") or unquote(parts.password or ""),
+        "PASSWORD": options.pop("password", "") or unquote(parts.password or "") or password,
         "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": options.pop("port", "") or str(parts.port or ""),
         "OPTIONS": options,
     }
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or text == "0":
+        raise ImproperlyConfigured(f"pool={text} is no number of connections; write pool=20.")
+    return int(text)
 
 
 def _sqlite(url: str, base_dir: Path) -> dict[str, Any]:

@@ -26,6 +26,34 @@ def flag(name: str, *, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} is {word!r}; write 1 or 0.")
 
 
+def number(name: str, *, default: int) -> int:
+    """Read a whole number that is not negative; raise ImproperlyConfigured for anything else."""
+    word = os.environ.get(name, "").strip() or str(default)
+    if word.isascii() and word.isdigit():
+        return int(word)
+    raise ImproperlyConfigured(f"{name} is {word!r}; write a whole number.")
+
+
+def secret(name: str) -> str:
+    """Read a variable, or the file that the variable `<name>_FILE` names, without the line's end; "" for neither.
+
+    Supervisors hand out files that only the service can read; variables are inherited by whatever it starts. Raises
+    ImproperlyConfigured for a file that cannot be read or is empty.
+    """
+    if value := os.environ.get(name):
+        return value
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return ""
+    try:
+        value = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which is empty.")
+    return value
+
+
 def listed(name: str, *, default: tuple[str, ...] = ()) -> list[str]:
     """Read a comma-separated variable."""
     value = os.environ.get(name)

@@ -1,7 +1,8 @@
 """Configure the demo product from the environment.
 
 Without any variable it is a checkout on someone's machine: SQLite, a key of its own, local hosts
-only. With ROOST_SECRET_KEY it is a deployment, and everything a deployment needs is on.
+only. With ROOST_SECRET_KEY, or ROOST_DEPLOYED, it is a deployment, and everything a deployment needs is on. Secrets may
+be files: ROOST_SECRET_KEY_FILE names one.
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from roost_project.database import database_from_url
-from roost_project.environment import checkout_key, flag, listed, overrides
+from roost_project.environment import checkout_key, flag, listed, number, overrides, secret
 from runtime.conf import names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DEPLOYED = bool(os.environ.get("ROOST_SECRET_KEY"))
+GIVEN_KEY = secret("ROOST_SECRET_KEY")
+DEPLOYED = flag("ROOST_DEPLOYED", default=bool(GIVEN_KEY))
+if DEPLOYED and not GIVEN_KEY:
+    raise ImproperlyConfigured("This is a deployment (ROOST_DEPLOYED), and it has no key: set ROOST_SECRET_KEY.")
 
-SECRET_KEY = os.environ.get("ROOST_SECRET_KEY") or checkout_key(BASE_DIR / ".secret-key")
+SECRET_KEY = GIVEN_KEY or checkout_key(BASE_DIR / ".secret-key")
+# Keys that were good before. What they signed, deliveries under way among it, stays good.
+SECRET_KEY_FALLBACKS = listed("ROOST_SECRET_KEY_FALLBACKS")
 DEBUG = flag("ROOST_DEBUG", default=False)
 ALLOWED_HOSTS = listed("ROOST_ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = listed("ROOST_TRUSTED_ORIGINS")
@@ -39,6 +47,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "roost_project.policy.ContentPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -68,8 +77,8 @@ TEMPLATES = [
 
 # Database -------------------------------------------------------------------------------------
 
-DATABASE_URL = os.environ.get("ROOST_DATABASE_URL") or os.environ.get("DATABASE_URL") or "sqlite:///db.sqlite3"
-DATABASES = {"default": database_from_url(DATABASE_URL, BASE_DIR)}
+DATABASE_URL = secret("ROOST_DATABASE_URL") or os.environ.get("DATABASE_URL") or "sqlite:///db.sqlite3"
+DATABASES = {"default": database_from_url(DATABASE_URL, BASE_DIR, secret("ROOST_DATABASE_PASSWORD"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # django-q2 reads this at import and warns when a retry could overtake a running task. Roost's
@@ -100,10 +109,12 @@ ROOST_OUTGOING_ALLOW = [] if DEPLOYED else ["127.0.0.0/8", "::1"]
 
 # Roost's own settings (runtime/conf.py) may come from the environment too: ROOST_LEASE_SECONDS=30.
 globals().update(overrides(names()))
+# Text, also where it is all digits.
+ROOST_METRICS_TOKEN = secret("ROOST_METRICS_TOKEN") or None
 
 # Live updates ---------------------------------------------------------------------------------
 
-REDIS_URL = os.environ.get("ROOST_REDIS_URL", "")
+REDIS_URL = secret("ROOST_REDIS_URL")
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -155,11 +166,13 @@ WHITENOISE_AUTOREFRESH = not DEPLOYED
 
 HTTPS_ONLY = flag("ROOST_HTTPS_ONLY", default=DEPLOYED)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
+# Health is asked on the machine itself and by balancers, by plain HTTP; it is told to anybody, and gives nothing away.
+SECURE_REDIRECT_EXEMPT = [r"^roost/health/"]
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
-SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_ONLY else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
-SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_HSTS_SECONDS = number("ROOST_HSTS_SECONDS", default=365 * 24 * 3600 if HTTPS_ONLY else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = flag("ROOST_HSTS_SUBDOMAINS", default=HTTPS_ONLY)
+SECURE_HSTS_PRELOAD = flag("ROOST_HSTS_PRELOAD", default=HTTPS_ONLY)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("ROOST_TRUST_PROXY", default=False) else None
 X_FRAME_OPTIONS = "DENY"
 

@@ -121,6 +121,7 @@ class EventKind(models.TextChoices):
     NOTIFY_FAILED = "notify_failed", _("delivery to a webhook could not be enqueued")
     LEGAL_HOLD = "legal_hold", _("put on legal hold")
     LEGAL_HOLD_LIFTED = "legal_hold_lifted", _("taken off legal hold")
+    UPLOADED = "uploaded", _("file uploaded")
 
 
 class WorkerState(models.TextChoices):

@@ -95,6 +95,8 @@ class Settings:
     # Arguments of a tool call, and its result; what is larger is told as a result.
     MAX_TOOL_BYTES: int = 256 * 1024
     MAX_ARTIFACT_BYTES: int = 512 * 1024 * 1024
+    # Files of one item, all together, beyond which none is uploaded to it; None for no limit.
+    MAX_ITEM_ARTIFACT_BYTES: int | None = 1024 * 1024 * 1024
     # Largest document that a run is exported to or imported from.
     MAX_EXPORT_BYTES: int = 256 * 1024 * 1024
     # Resources one item may ask for, and items one bulk enqueue may take.
@@ -127,10 +129,12 @@ class Settings:
     # Webhook targets of the product's code: name → {"url", "events", "secret"} and what else `set_target` takes.
     WEBHOOK_TARGETS: dict[str, dict[str, Any]] = {}
 
-    # The API: bytes of a request's body; items of one bulk request; requests of one caller in a minute (None: any
-    # number), counted in this one of Django's caches; milliseconds a statement may read (PostgreSQL); seconds that a
-    # request may wait for a result, and that a stream of events lasts, and requests of one process that may at once.
+    # The API: bytes of a request's body, and of an uploaded file; items of one bulk request; requests of one caller in
+    # a minute (None: any number), counted in this one of Django's caches; milliseconds a statement may read
+    # (PostgreSQL); seconds that a request may wait for a result, and that a stream of events lasts, and requests of
+    # one process that may at once; seconds for which an Idempotency-Key is known again.
     API_MAX_BODY_BYTES: int = 16 * 1024 * 1024
+    API_MAX_UPLOAD_BYTES: int = 64 * 1024 * 1024
     API_MAX_BULK: int = 1_000
     API_REQUESTS_PER_MINUTE: int | None = 12_000
     API_CACHE: str = "default"
@@ -138,17 +142,20 @@ class Settings:
     API_WAIT_SECONDS: float = 30.0
     API_STREAM_SECONDS: float = 60.0
     API_WAITERS: int = 32
+    API_KEY_SECONDS: float = 24 * 3600.0
 
     # Days after which what has ended is removed with all that belongs to it, None for never: done and cancelled items,
     # and dead letters.
     RETENTION_DAYS: float | None = 30.0
     RETENTION_FAILED_DAYS: float | None = 90.0
-    # Days after which events and snapshots of items that stay are removed, but for the latest; None for never.
+    # Days after which events and snapshots of items that stay are removed, but for the latest, and signals for names
+    # that nobody came for; None for never.
     RETENTION_HISTORY_DAYS: float | None = 90.0
 
     # Dotted path of a callable that takes a JSON value, what looks like a secret taken out of it already, and returns
-    # what the admin shows of it.
+    # what the admin and the API show of it; and whether the API masks anything at all.
     REDACT: str | None = None
+    API_REDACT: bool = True
     # Bearer token with which roost/metrics may be read without a login, None for none; whether roost/health/ready asks
     # for a live worker too.
     METRICS_TOKEN: str | None = None

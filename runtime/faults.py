@@ -52,6 +52,8 @@ PLACES = {
     "fork": "an item is begun from another one's snapshot",
     "import": "an imported run is written",
     "rule": "a limit, a schedule, a trigger or a capacity is written",
+    "attach": "the row of an uploaded file is written, with its event",
+    "once": "a request with a key is noted, in the transaction that does it",
     "token": "a token of the API is made, exchanged or revoked, or its use is noted",
     "worker": "a worker's own row is written",
 }

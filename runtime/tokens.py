@@ -39,6 +39,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
         *("change_resource", "run_schedule"),
     ),
     "hold": ("hold_workitem",),
+    "upload": ("upload_artifact",),
 }
 """Scope → the permissions that it stands for."""
 

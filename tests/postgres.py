@@ -89,7 +89,7 @@ class PrivatePostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one C call, and no thread runs yet
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - one C call, and no thread runs yet
                 **self._identity(),
             )
         deadline = time.monotonic() + START_SECONDS
@@ -132,9 +132,10 @@ def _copy(package: Path, folder: Path) -> Path:
     return folder / PACKAGE
 
 
-def _end_with_parent() -> None:
+def end_with_parent(how: signal.Signals = signal.SIGINT) -> None:
+    """Let this process, which was just forked, get a signal when its parent ends."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
 
 
 def main() -> int:

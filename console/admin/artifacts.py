@@ -1,21 +1,35 @@
-"""Artifacts and their stored contents in the admin."""
+"""Artifacts and their stored contents in the admin: what they are, a safe look into them, and the download."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+import logging
+import uuid
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.base import ReadOnlyAdmin, json_column
+from console.admin.base import ReadOnlyAdmin, json_column, may_read_payload
+from console.attachments import OutOfRange, attached
+from console.previews import picture_of
+from runtime.exceptions import CorruptArtifact, StorageUnavailable
 from runtime.models import Artifact, Blob
+
+log = logging.getLogger("roost.console")
 
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
-    """Files that steps made: what they are, never their bytes."""
+    """Files that steps made. Whoever may read payloads looks into them and downloads them."""
 
+    change_form_template = "admin/roost/artifact/change_form.html"
     list_display = ("name", "item", "version", "kind", "bytes", "content", "created")
     list_filter = ("kind",)
     sortable_by = ()
@@ -25,6 +39,72 @@ class ArtifactAdmin(ReadOnlyAdmin):
     secret_fields = ("metadata",)
     fields = ("name", "item", "version", "kind", "content_type", "bytes", "content", "created", "shown_metadata")
     shown_metadata = json_column("metadata", _("metadata"))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the addresses of the bytes."""
+        download, picture = (self.admin_site.admin_view(view) for view in (self.download_view, self.picture_view))
+        return [
+            path("<uuid:artifact>/download/", download, name="roost_artifact_download"),
+            path("<uuid:artifact>/picture/", picture, name="roost_artifact_picture"),
+            *super().get_urls(),
+        ]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Offer the bytes to those who may read them."""
+        shown = super().get_list_display(request)
+        return [*shown, "download"] if may_read_payload(request) else shown
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
+        """Say whether the page shows a preview; it is read when the page is drawn, with no transaction held."""
+        context["reads_payload"] = may_read_payload(request)
+        return super().render_change_form(request, context, *args, **options)
+
+    def download_view(self, request: HttpRequest, artifact: uuid.UUID) -> HttpResponseBase:
+        """Hand out the file, or the part of it that is asked for."""
+        found = self._readable(request, artifact)
+        if isinstance(found, HttpResponse):
+            return found
+        try:
+            return attached(request, found, found.blob.path)
+        except OutOfRange as error:
+            return HttpResponse(status=416, headers={"Content-Range": error.content_range})
+        except (CorruptArtifact, StorageUnavailable) as error:
+            log.warning("the artifact %s cannot be downloaded", found.pk, exc_info=error)
+            self.message_user(
+                request, _("The artifact storage does not give the file. The log says why."), messages.ERROR
+            )
+            return HttpResponseRedirect(reverse("admin:roost_artifact_change", args=[found.pk]))
+
+    def picture_view(self, request: HttpRequest, artifact: uuid.UUID) -> HttpResponseBase:
+        """Hand out a picture that the preview shows, as what its bytes say it is; nothing else."""
+        found = self._readable(request, artifact)
+        if isinstance(found, HttpResponse):
+            return found
+        try:
+            picture = picture_of(found, found.blob.path)
+            if picture is not None:
+                return attached(request, found, found.blob.path, content_type=picture.content_type)
+        except (CorruptArtifact, StorageUnavailable, OutOfRange) as error:
+            log.warning("the picture %s cannot be shown", found.pk, exc_info=error)
+        raise Http404("There is no picture to show.")
+
+    def _readable(self, request: HttpRequest, artifact: uuid.UUID) -> Artifact | HttpResponseNotAllowed:
+        """Return the file for somebody who may read it, or that the method is none. Raises what is no file."""
+        if not self.has_view_permission(request) or not may_read_payload(request):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        found: Artifact | None = self.get_queryset(request).select_related("blob").filter(pk=artifact).first()
+        if found is None:
+            raise Http404(f"There is no artifact {artifact}.")
+        return found
+
+    @admin.display(description=_("download"))
+    def download(self, row: Artifact) -> SafeString:
+        """Link the bytes."""
+        url = reverse("admin:roost_artifact_download", args=[row.pk])
+        words = _("Download")
+        return format_html('<a href="{}" download>{}<span class="visually-hidden"> {}</span></a>', url, words, row.name)
 
     @admin.display(description=_("work item"))
     def item(self, row: Artifact) -> SafeString | str:

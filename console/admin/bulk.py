@@ -38,7 +38,7 @@ class BulkAdmin(VerbAdmin):
         """Offer all that match where one confirmation does not cover them."""
         answer: TemplateResponse = super().confirm(request, action, rows, error)
         context: dict[str, Any] = answer.context_data or {}
-        if context["at_once"]:
+        if context["at_once"] and self._is_own_list(context["back"]):
             context["all_count"] = min(rows.order_by()[: MOST + 1].count(), MOST)
             context["newest"] = rows.order_by("-pk").values_list("pk", flat=True).first()
             context["all_url"] = reverse("admin:roost_workitem_verb_all", args=[action.name])
@@ -70,8 +70,14 @@ class BulkAdmin(VerbAdmin):
         self.message_user(request, format_html('{} <a href="{}">{}</a>', told, link, words), messages.SUCCESS)
         return HttpResponseRedirect(back)
 
+    def _is_own_list(self, address: str) -> bool:
+        return urlsplit(address).path == reverse("admin:roost_workitem_changelist")
+
     def _matching(self, request: HttpRequest, back: str) -> list[uuid.UUID]:
         """Run the filters and the search of the list's address again; newest first."""
+        if not self._is_own_list(back):
+            # Another table's filters mean something else here, and none at all would be every item.
+            raise InvalidInput(_("All that match are those of the list of work items. Go there."), field="items")
         listed = HttpRequest()
         listed.__dict__.update(request.__dict__)
         listed.method = "GET"

@@ -61,7 +61,7 @@ def _steps(minutes: Sequence[Minute]) -> Picture:
         summary=_("%(sum)s in the last hour, at most %(most)s in a minute")
         % {"sum": f"{sum(values):,}", "most": f"{max(values):,}"},
         tone="roost-fill-live",
-        url=display.list_url("event", kind__exact=EventKind.STEP),
+        url=display.list_url("event", kind__exact=EventKind.STEP, **_ids(minutes)),
     )
 
 
@@ -79,7 +79,7 @@ def _times(minutes: Sequence[Minute]) -> Picture:
         title=_("Time a step takes"),
         summary=said if timed else _("no step in the last hour"),
         tone="roost-fill-hold",
-        url=display.list_url("event", kind__exact=EventKind.STEP),
+        url=display.list_url("event", kind__exact=EventKind.STEP, **_ids(minutes)),
     )
 
 
@@ -91,12 +91,18 @@ def _failures(minutes: Sequence[Minute]) -> Picture:
         title=_("Failed attempts a minute"),
         summary=_("%(sum)s in the last hour") % {"sum": f"{sum(values):,}"},
         tone="roost-fill-bad",
-        url=display.list_url("event", kind__in=",".join(pulse.FAILURES)),
+        url=display.list_url("event", kind__in=",".join(pulse.FAILURES), **_ids(minutes)),
     )
 
 
+def _ids(minutes: Sequence[Minute]) -> dict[str, int]:
+    """Return between which ids the events of these minutes are; a minute without events has none."""
+    busy = [minute for minute in minutes if minute.end]
+    return {"id__gte": busy[0].first, "id__lt": busy[-1].end} if busy else {}
+
+
 def _row(minute: Minute) -> MinuteRow:
-    ids = {"id__gte": minute.first, "id__lt": minute.end}
+    ids = _ids([minute])
     return MinuteRow(
         minute=minute,
         at=_clock(minute),

@@ -1,4 +1,4 @@
-"""What was removed from histories, and which large values lie beside the rows, in the admin."""
+"""What was removed from histories, large values beside the rows, and requests that are known again, in the admin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin
-from runtime.models import EventHorizon, Offloaded, PrunedHistory
+from runtime.models import DoneRequest, EventHorizon, Offloaded, PrunedHistory
 
 
 @admin.register(PrunedHistory)
@@ -59,3 +59,17 @@ class EventHorizonAdmin(ReadOnlyAdmin):
 
     list_display = ("event", "tx")
     fields = ("event", "tx")
+
+
+@admin.register(DoneRequest)
+class DoneRequestAdmin(ReadOnlyAdmin):
+    """Requests with a key of their own that were done."""
+
+    list_display = ("id", "key", "done")
+    ordering = ("-id",)
+    fields = ("key", "done")
+
+    @admin.display(description=_("done at"))
+    def done(self, row: DoneRequest) -> SafeString | str:
+        """Show the time to the second."""
+        return display.moment(row.done_at)

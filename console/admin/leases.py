@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.base import ReadOnlyAdmin, json_column
+from console.admin.base import json_column, may_view
+from console.admin.row_buttons import ItemRowsAdmin
+from console.item_actions import ACTIONS
 from runtime import clock
-from runtime.models import Lease
+from runtime.choices import State
+from runtime.models import Lease, WorkItem
 from runtime.store import work_database
+
+RELEASE = next(action for action in ACTIONS if action.name == "release")
 
 
 class OverFilter(admin.SimpleListFilter):
@@ -37,8 +43,11 @@ class OverFilter(admin.SimpleListFilter):
 
 
 @admin.register(Lease)
-class LeaseAdmin(ReadOnlyAdmin):
-    """Who owns which running item, until when."""
+class LeaseAdmin(ItemRowsAdmin):
+    """Who owns which running item, until when; and the verb that takes it away."""
+
+    row_verbs = (RELEASE.name,)
+    actions = ("release_items",)
 
     list_display = ("name", "owner", "epoch", "acquired", "expires", "revoked", "alone")
     list_filter = (OverFilter, ("revoked_at", admin.EmptyFieldListFilter), "alone")
@@ -52,6 +61,23 @@ class LeaseAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Fetch the workers by a query of their own: a join would hide leases whose worker's row is gone."""
         return super().get_queryset(request).prefetch_related("worker")
+
+    def fitting(self, row: Lease) -> Iterator[tuple[str, dict[str, str]]]:
+        """Offer to release a lease that is good."""
+        if row.revoked_at is None and row.work_item.state == State.RUNNING:
+            yield RELEASE.name, {}
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may release leases of items, which he has to see."""
+        return RELEASE.allowed(request.user) and may_view(request, WorkItem)
+
+    @admin.action(description=format_lazy("{title}…", title=RELEASE.title), permissions=["release"])
+    def release_items(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        """Ask whether to release the leases of all that were chosen."""
+        items: Any = self.admin_site.get_model_admin(WorkItem)
+        rows = items.get_queryset(request).filter(pk__in=queryset.order_by().values("pk"))
+        answer: HttpResponse = items.confirm(request, RELEASE, rows)
+        return answer
 
     @admin.display(description=_("item"), ordering="work_item_id")
     def name(self, row: Lease) -> SafeString:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db.models import Model
 from django.http import HttpRequest
 
+from console.admin.base import SHOWN
 from console.admin.configuration import ConfigurationAdmin, VersionedForm
 from runtime.exceptions import RoostError
 
@@ -48,6 +49,17 @@ class OperatedAdmin(ConfigurationAdmin):
     """A table whose every edit goes through an operation. `named` are the columns that a row keeps for ever."""
 
     named: ClassVar[tuple[str, ...]] = ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Show contents redacted, but to those who may edit them."""
+        found = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return found
+        instead = {name: SHOWN + name for name in self.secret_fields if hasattr(self, SHOWN + name)}
+        return [
+            (name, {**options, "fields": [instead.get(field, field) for field in options["fields"]]})
+            for name, options in found
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Keep the name of a row that exists."""

@@ -33,12 +33,13 @@ SCHEDULES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateTile:
-    """How many items are in a state, and since when there is one."""
+    """How many items are in a state, and since when there is one, which `oldest_url` leads to."""
 
     badge: SafeString
     count: str
     url: str
     oldest: str
+    oldest_url: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,7 @@ class WorkerPart:
 
     rows: tuple[WorkerRow, ...]
     taking: int
+    taking_url: str
     count: int
     url: str
 
@@ -103,6 +105,7 @@ def _states() -> tuple[StateTile, ...]:
             count=display.figure(standing.count),
             url=display.list_url("workitem", state__exact=standing.state),
             oldest="" if standing.oldest is None else _("oldest %(age)s") % {"age": span(standing.oldest)},
+            oldest_url="" if standing.first is None else reverse("admin:roost_workitem_change", args=[standing.first]),
         )
         for standing in overview.standings()
     )
@@ -112,6 +115,7 @@ def _workers(alive: Sequence[WorkerView], *, leases: bool) -> WorkerPart:
     return WorkerPart(
         rows=tuple(_worker(view, leases=leases) for view in alive[:WORKERS]),
         taking=sum(view.takes_work for view in alive),
+        taking_url=display.list_url("worker", work="takes"),
         count=len(alive),
         url=display.list_url("worker"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -12,8 +13,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.base import ReadOnlyAdmin
 from console.admin.configuration import ConfigurationAdmin, VersionedForm
+from console.admin.row_buttons import ItemRowsAdmin
+from runtime.choices import State
 from runtime.models import Resource, ResourceClaim
 
 
@@ -58,16 +60,26 @@ class ResourceAdmin(ConfigurationAdmin):
 
 
 @admin.register(ResourceClaim)
-class ResourceClaimAdmin(ReadOnlyAdmin):
-    """Which item holds or wants which resource."""
+class ResourceClaimAdmin(ItemRowsAdmin):
+    """Which item holds or wants which resource; and the verbs that free it."""
 
+    row_verbs = ("release", "release_claim")
     list_display = ("id", "resource", "item", "standing", "mode", "units", "scope", "since")
     list_filter = ("held", "mode", "scope")
-    list_select_related = ["resource"]
+    list_select_related = ("resource", "work_item")
     search_help_text = _("A resource's key or a work item's id, whole.")
     find_by = ("resource__key",)
     find_by_id = ("work_item_id",)
     fields = ("resource", "item", "standing", "mode", "units", "scope", "epoch", "since")
+
+    def fitting(self, row: ResourceClaim) -> Iterator[tuple[str, dict[str, str]]]:
+        """Offer to free a resource: by its claim, or by the lease of an item that runs and may be using it."""
+        if not row.held:
+            return
+        if row.work_item.state == State.RUNNING:
+            yield "release", {}
+        else:
+            yield "release_claim", {"resource": row.resource.key}
 
     @admin.display(description=_("work item"))
     def item(self, row: ResourceClaim) -> SafeString | str:

@@ -81,17 +81,6 @@ class ScheduleAdmin(OperatedAdmin):
 
     shown_payload = json_column("payload", _("payload"))
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show the payload redacted, but to those who may edit it."""
-        found = super().get_fieldsets(request, obj)
-        if self.has_change_permission(request, obj):
-            return found
-        instead = {"payload": "shown_payload"}
-        return [
-            (name, {**options, "fields": [instead.get(field, field) for field in options["fields"]]})
-            for name, options in found
-        ]
-
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the schedule."""
         remove_schedule(obj.name, namespace=obj.namespace, by=request.user, using=work_database())

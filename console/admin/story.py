@@ -11,9 +11,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
+from console.actions import Confirmation, OperatorAction
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin, may_read_payload, may_view
-from runtime.choices import EventKind
+from console.item_actions import ACTIONS
+from runtime.choices import EventKind, State
 from runtime.exceptions import RoostError
 from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
 from runtime.queries.chapters import Happening
@@ -50,12 +52,25 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRow:
-    """A step as the page tells it. `took` is the step's own time, `lasted` that from its claim to its commit."""
+    """A step as the page tells it. `took` is the step's own time, `lasted` that from its claim to its commit.
+
+    `kept` says whether there is a snapshot of its state, from which the item could go on.
+    """
 
     told: ToldStep
     took: str
     lasted: str
     happenings: tuple[Told, ...]
+    kept: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WayBack:
+    """A verb by which an item goes on from an earlier step, and the field in which its form has the step."""
+
+    action: OperatorAction
+    field: str
+    title: str
 
 
 class StoryPages(ReadOnlyAdmin):
@@ -77,11 +92,14 @@ class StoryPages(ReadOnlyAdmin):
         """Tell the item's steps from the event `?after=` on. Reads only."""
         found = self._item(request, item, Event)
         run = explain(found, after=_number(request, "after") or 0, limit=STEPS, most=EVENTS, using=work_database())
-        reads = may_read_payload(request)
+        reads, ways = may_read_payload(request), _ways_back(request, found)
+        kept = _kept(found, [step.chapter.step for step in run.steps]) if ways else frozenset()
         context = {
             "title": _("Story"),
             "run": run,
-            "steps": [_row(step, reads=reads) for step in run.steps],
+            "steps": [_row(step, reads=reads, kept=step.chapter.step in kept) for step in run.steps],
+            "ways_back": ways,
+            "confirmation": str(Confirmation.of(found)),
             "latest": max(0, found.event_seq - LATEST),
             "sees_calls": may_view(request, JournalEntry),
             "sees_waits": may_view(request, Wait),
@@ -147,7 +165,27 @@ def _number(request: HttpRequest, name: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
-def _row(step: ToldStep, *, reads: bool) -> StepRow:
+def _ways_back(request: HttpRequest, item: WorkItem) -> tuple[WayBack, ...]:
+    """Return the verbs that take the item, or a new one, back to a step, as far as the user and its state allow."""
+    ways = (
+        ("redrive", "from_version", _("Redrive from here"), item.state == State.FAILED),
+        ("fork", "version", _("Fork from here"), True),
+    )
+    actions = {action.name: action for action in ACTIONS if action.allowed(request.user)}
+    return tuple(
+        WayBack(action=actions[name], field=f"value-{field}", title=title)
+        for name, field, title, fits in ways
+        if fits and name in actions
+    )
+
+
+def _kept(item: WorkItem, steps: list[int]) -> frozenset[int]:
+    """Return those of the steps whose state is kept."""
+    found = Snapshot.objects.using(work_database()).filter(work_item=item, version__in=steps)
+    return frozenset(found.values_list("version", flat=True))
+
+
+def _row(step: ToldStep, *, reads: bool, kept: bool) -> StepRow:
     chapter = step.chapter
     over = chapter.committed_at and chapter.began_at and (chapter.committed_at - chapter.began_at).total_seconds()
     return StepRow(
@@ -155,6 +193,7 @@ def _row(step: ToldStep, *, reads: bool) -> StepRow:
         took=display.seconds(chapter.duration),
         lasted=display.seconds(over) if over else "",
         happenings=tuple(_told(one, reads=reads) for one in chapter.happenings),
+        kept=kept and chapter.committed_at is not None,
     )
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from console.admin.base import json_column
 from console.admin.operated import OperatedAdmin, OperatedForm
 from runtime.models import Trigger
 from runtime.operations.triggers import SetTrigger, remove_trigger
@@ -26,7 +27,8 @@ class TriggerForm(OperatedForm):
     def operation(self, by: Any = None) -> SetTrigger:
         """Return the operation that does what the form says. Raises `InvalidInput`."""
         said = self.cleaned_data
-        values: dict[str, Any] = {field: said[field] for field in EDITED}
+        values: dict[str, Any] = {field: said[field] for field in EDITED if field in said}
+        values.setdefault("payload", self.instance.payload)  # which not everybody who may change it may see
         values["options"] = said["options"] or {}
         return SetTrigger(self.said("name"), by=by, row_version=self.shown, using=work_database(), **values)
 
@@ -38,11 +40,14 @@ class TriggerAdmin(OperatedAdmin):
     form = TriggerForm
     named = ("name",)
     edited = EDITED
+    secret_fields = ("payload",)
     list_display = ("name", "enabled", "engine", "on", "condition", "target", "namespace", "note")
     list_filter = ("enabled", "on")
     search_help_text = _("A trigger's whole name.")
     find_by = ("name",)
     fields = ("name", *EDITED, "shown_version")
+
+    shown_payload = json_column("payload", _("payload map"))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the trigger."""

@@ -96,7 +96,7 @@ class VerbAdmin(ReadOnlyAdmin):
             "click": uuid.uuid4().hex,
             "back": self.way_back(request),
             "reason": request.POST.get("reason", ""),
-            "typed": typed(action.asked(eligible or found[:1]), request.POST),
+            "typed": typed(action.asked(eligible or found[:1]), {**request.GET.dict(), **request.POST.dict()}),
             "max_reason": MAX_REASON,
             "reads_payload": may_read_payload(request),
             "error": error,

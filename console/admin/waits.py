@@ -1,4 +1,4 @@
-"""What items ask for, and the signals they get, in the admin."""
+"""What items ask for, and the answers, in the admin."""
 
 from __future__ import annotations
 
@@ -8,29 +8,23 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from console.actions import Confirmation
 from console.admin import display
-from console.admin.base import ITEM_LOOKUP, ReadOnlyAdmin, json_column
+from console.admin.base import ITEM_LOOKUP, json_column
 from console.admin.live import LiveList
+from console.admin.row_buttons import Button, buttons
 from console.admin.verbs import VerbAdmin, offer
 from console.wait_actions import WAIT_ACTIONS, WaitAction
 from runtime import clock
 from runtime.choices import WaitKind, WaitState
-from runtime.models import Mailbox, Signal, Wait
+from runtime.models import Wait
 from runtime.queries.attention import SOON
 from runtime.queries.items import HEAVY
 from runtime.store import work_database
 
 ALL = "all"
-BUTTON = (
-    '<button type="submit" form="roost-answer" formaction="{}" name="items" value="{}" class="button">{}…'
-    '<span class="visually-hidden"> {}</span></button>'
-)
 
 
 class InboxFilter(admin.SimpleListFilter):
@@ -149,54 +143,9 @@ def answers_to(request: HttpRequest, wait: Wait) -> tuple[WaitAction, ...]:
 
 
 def _buttons_column(allowed: Sequence[WaitAction]) -> Callable[[Wait], SafeString]:
-    """Return a column of buttons that belong to the form `roost-answer`, which stands outside the list's own."""
-    addresses = {action.name: reverse("admin:roost_wait_verb", args=[action.name]) for action in allowed}
-
     @admin.display(description=_("answer"), empty_value="")
     def answer(row: Wait) -> SafeString:
-        buttons = (
-            (addresses[action.name], Confirmation.of(row), action.title, row.key)
-            for action in allowed
-            if action.fits(row)
-        )
-        return format_html_join(" ", BUTTON, buttons)
+        fitting = (action for action in allowed if action.fits(row))
+        return buttons(Button(action=action, model="wait", row=row, about=row.key) for action in fitting)
 
     return answer
-
-
-@admin.register(Signal)
-class SignalAdmin(ReadOnlyAdmin):
-    """Signals, and the waits that took them. The payload is shown with the permission to view payloads."""
-
-    list_display = ("id", "namespace", "name", "item", "sent", "actor", "consumed_version")
-    list_filter = (("taken_by", admin.EmptyFieldListFilter),)
-    sortable_by = ()
-    search_help_text = _("A work item's or a signal's whole id.")
-    find_by_id = ("target_id", "pk")
-    secret_fields = ("payload",)
-    fields = (
-        *("namespace", "name", "item", "delivery_id", "actor", "sent", "taken_by_id", "consumed_version"),
-        "shown_payload",
-    )
-    shown_payload = json_column("payload", _("payload"))
-
-    @admin.display(description=_("to the work item"))
-    def item(self, row: Signal) -> SafeString | str:
-        """Link the item that it is for."""
-        return display.item_link(row.target_id) if row.target_id else self.empty_value_display
-
-    @admin.display(description=_("sent at"))
-    def sent(self, row: Signal) -> SafeString | str:
-        """Show the time to the second."""
-        return display.moment(row.created_at)
-
-
-@admin.register(Mailbox)
-class MailboxAdmin(ReadOnlyAdmin):
-    """The names that signals were sent to, or waited for."""
-
-    list_display = ("name", "namespace")
-    sortable_by = ()
-    search_help_text = _("A whole name.")
-    find_by = ("name",)
-    fields = ("namespace", "name")

@@ -16,6 +16,9 @@ from console.admin import display
 from console.admin.base import json_column, may_read_payload, moment_column
 from console.admin.bulk import BulkAdmin
 from console.admin.dead_letters import DeadLetterPages
+from console.admin.enqueueing import EnqueuePages
+from console.admin.exporting import MOST as MOST_EXPORTED
+from console.admin.exporting import ExportPages
 from console.admin.filters import AgeFilter, AttentionFilter, EngineFilter, NamespaceFilter
 from console.admin.item_page import item_page
 from console.admin.live import LiveAddresses
@@ -34,7 +37,7 @@ from runtime.queries.windows import WINDOW
 
 @admin.register(WorkItem)
 @offer
-class WorkItemAdmin(LiveAddresses, DeadLetterPages, StoryPages, BulkAdmin):
+class WorkItemAdmin(LiveAddresses, DeadLetterPages, EnqueuePages, ExportPages, StoryPages, BulkAdmin):
     """Work items, newest first; an item's page tells its story and offers the verbs."""
 
     verbs = ACTIONS
@@ -117,8 +120,8 @@ class WorkItemAdmin(LiveAddresses, DeadLetterPages, StoryPages, BulkAdmin):
     moment_updated_at = moment_column("updated_at", _("updated at"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Give the list what its search finds by."""
-        context = {"fields": FIELDS, "window": WINDOW, **(extra_context or {})}
+        """Give the list what its search finds by, and how much of it is handed out."""
+        context = {"fields": FIELDS, "window": WINDOW, "most_exported": MOST_EXPORTED, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def to_confirm(self, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -135,6 +138,7 @@ class WorkItemAdmin(LiveAddresses, DeadLetterPages, StoryPages, BulkAdmin):
             found = find(queryset, terms)
         except InvalidInput as error:
             _tell_once(request, messages.ERROR, str(error))
+            request.__dict__["roost_refused"] = True
             return queryset.none(), False
         for note in found.notes:
             _tell_once(request, messages.INFO, note)

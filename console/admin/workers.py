@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -13,7 +14,31 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin
+from runtime.choices import WorkerState
 from runtime.models import Worker
+from runtime.queries.workers import heard_since
+from runtime.store import work_database
+
+
+class WorkFilter(admin.SimpleListFilter):
+    """Narrow to workers that take work, or to those that should and are not heard of."""
+
+    title = _("work")
+    parameter_name = "work"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        """Return the two choices."""
+        return [("takes", _("takes work")), ("silent", _("silent, and not stopped"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list."""
+        wanted = self.value()
+        if wanted not in ("takes", "silent"):
+            return queryset
+        heard = heard_since(using=work_database())
+        if wanted == "silent":
+            return queryset.filter(heartbeat_at__lt=heard).exclude(state=WorkerState.OFFLINE)
+        return queryset.filter(heartbeat_at__gte=heard, state=WorkerState.ONLINE, desired_state=WorkerState.ONLINE)
 
 
 @admin.register(Worker)
@@ -21,7 +46,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     """Worker processes, newest first, and what each holds."""
 
     list_display = ("name", "standing", "engine_names", "pool_names", "holds", "capacity", "beat", "started")
-    list_filter = ("state", "desired_state")
+    list_filter = (WorkFilter, "state", "desired_state")
     ordering = ("-started_at", "pk")
     search_help_text = _("A worker's id or host, whole.")
     find_by = ("host",)

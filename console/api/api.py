@@ -9,14 +9,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path, re_path
 from ninja import NinjaAPI, Router
 
+from console.api.description import RoostAPI
 from console.api.errors import handle_all
 from console.api.guard import guarded, unknown
 from console.api.parsing import StrictParser
-from console.api.problems import MEDIA_TYPE
 from console.api.routers import (
     configuration,
     dead_letters,
     downloads,
+    files,
     fleet,
     health,
     history,
@@ -28,28 +29,14 @@ from console.api.routers import (
 VERSION = "1"
 SERVER = "/roost/api/v1"
 SPACE = "api"
-JSON = "application/json"
+WITH_FILES = frozenset({"listArtifacts", "uploadArtifact"})
+"""Routes of the address to which a POST is a form with a file."""
 
 ROUTERS: tuple[Router, ...] = (
-    *(work_items.router, history.router, downloads.router, streams.router, verbs.router, dead_letters.router),
-    *(fleet.router, configuration.router, health.router),
+    *(work_items.router, history.router, files.router, downloads.router, streams.router, verbs.router),
+    *(dead_letters.router, fleet.router, configuration.router, health.router),
 )
 """Every route. A product may mount them in a NinjaAPI of its own; see `install`."""
-
-
-class RoostAPI(NinjaAPI):
-    """An API whose description says that refusals are problem+json."""
-
-    def get_openapi_schema(self, **options: Any) -> Any:
-        """Return the description."""
-        found = super().get_openapi_schema(**{"path_prefix": "", **options})
-        for methods in found["paths"].values():
-            for operation in methods.values():
-                for status, response in operation["responses"].items():
-                    content = response.get("content", {})
-                    if status >= 400 and JSON in content:
-                        content[MEDIA_TYPE] = content.pop(JSON)
-        return found
 
 
 def install(api: NinjaAPI, prefix: str = "") -> NinjaAPI:
@@ -89,8 +76,6 @@ def _description() -> Any:
 
 def describe(request: HttpRequest) -> HttpResponse:
     """Answer with the OpenAPI description of this API where it is mounted."""
-    if request.method not in ("GET", "HEAD"):
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     mounted = request.path.removesuffix("/openapi.json")
     return JsonResponse({**_description(), "servers": [{"url": mounted}]})
 
@@ -98,10 +83,22 @@ def describe(request: HttpRequest) -> HttpResponse:
 def patterns() -> list[URLPattern]:
     """Return the addresses, each behind the guard, and the one that answers for all that are none."""
     routes, _app, _space = api.urls
+    methods = _methods(api)
     found = [
-        path(str(route.pattern), guarded(route.callback), name=route.name)
+        path(
+            str(route.pattern),
+            guarded(route.callback, methods=methods[route.name], takes_files=route.name in WITH_FILES),
+            name=route.name,
+        )
         for route in routes
-        if isinstance(route, URLPattern) and route.name != "api-root"
+        if isinstance(route, URLPattern) and route.name in methods
     ]
-    known = path("openapi.json", guarded(describe), name="openapi")
+    known = path("openapi.json", guarded(describe, methods=("GET", "HEAD")), name="openapi")
     return [known, *found, re_path(r"^.*$", guarded(unknown), name="unknown")]
+
+
+def _methods(api: NinjaAPI) -> dict[str, list[str]]:
+    """Return the methods that each route's address takes, by the route's name."""
+    views = [view for _prefix, router in api._routers for view in router.path_operations.values()]
+    taken = {id(view): sorted({method for one in view.operations for method in one.methods}) for view in views}
+    return {str(one.url_name): taken[id(view)] for view in views for one in view.operations}

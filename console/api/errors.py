@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -97,8 +98,13 @@ def on_validation_error(request: HttpRequest, error: ValidationError) -> HttpRes
 
 
 def _place(parts: tuple[Any, ...]) -> str:
-    """Return where a field stands: body.items.3.engine; a body has one argument, whose name says nothing."""
+    """Return where a field stands: body.items.3.engine; a body has one argument, whose name says nothing.
+
+    The fields and the file of a form are its body's.
+    """
     names = [str(part) for part in parts]
+    if names[:1] in (["form"], ["file"]):
+        return ".".join(["body", *names[1:]])
     if names[:1] == ["body"] and len(names) > 1:
         names = ["body", *names[2:]]
     return ".".join(names)
@@ -128,7 +134,7 @@ def on_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
     return problem(403, "forbidden", "This is not allowed.")
 
 
-def on_suspicion(request: HttpRequest, error: SuspiciousOperation) -> HttpResponse:
+def on_suspicion(request: HttpRequest, error: Exception) -> HttpResponse:
     """Tell that the request cannot be one that is meant."""
     return problem(400, "bad_request", "The request cannot be read.")
 
@@ -144,6 +150,7 @@ HANDLERS: dict[type[Exception], Handler] = {
     Http404: on_missing,
     PermissionDenied: on_denied,
     SuspiciousOperation: on_suspicion,
+    MultiPartParserError: on_suspicion,
 }
 """What answers which exception; the nearest class counts."""
 

@@ -3,27 +3,40 @@ or a document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import (
+    BadRequest,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from console.api.problems import MEDIA_TYPE, Refusal, problem
+from console.api.problems import Refusal, problem
 from runtime.conf import settings as roost
 
 JSON = "application/json"
+FORM = "multipart/form-data"
+FORM_BYTES = 64 * 1024
+"""What a form may have beside its file."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 View = Callable[..., HttpResponse]
 
 
-def guarded(view: View) -> View:
-    """Return the view behind the guard.
+def guarded(view: View, *, methods: Collection[str] = (), takes_files: bool = False) -> View:
+    """Return the view behind the guard, which lets these methods pass; none said, all.
+
+    With `takes_files` a POST is a form with a file, not JSON.
 
     Sessions are checked by the API itself, CSRF tokens with them; a LoginRequiredMiddleware would answer tokens with a
     redirect. ATOMIC_REQUESTS does not hold: operations open their transactions, and who waits must hold none.
@@ -32,8 +45,12 @@ def guarded(view: View) -> View:
     @wraps(view)
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            _refuse_method(request, methods)
             _refuse_nul(request)
-            _take_body(request)
+            if takes_files and request.method == "POST":
+                _take_form(request)
+            else:
+                _take_body(request)
         except Refusal as refusal:
             return _finished(refusal.response)
         return _finished(view(request, *args, **kwargs))
@@ -46,6 +63,13 @@ def guarded(view: View) -> View:
 def unknown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Answer an address that is none."""
     return problem(404, "not_found", "There is nothing at this address.")
+
+
+def _refuse_method(request: HttpRequest, methods: Collection[str]) -> None:
+    """Raise `Refusal` (405) before a body is looked at that nobody takes."""
+    if methods and request.method not in methods:
+        allowed = ", ".join(methods)
+        raise Refusal(405, "method_not_allowed", f"This address takes {allowed}.", headers={"Allow": allowed})
 
 
 def _refuse_nul(request: HttpRequest) -> None:
@@ -73,6 +97,21 @@ def _take_body(request: HttpRequest) -> None:
     request._body = body
 
 
+def _take_form(request: HttpRequest) -> None:
+    """Read a form with a file, which Django keeps on the disk if it is large. Raises `Refusal`: 400, 413, 415."""
+    most: int = roost.API_MAX_UPLOAD_BYTES
+    if request.content_type != FORM:
+        raise Refusal(415, "unsupported_media_type", f"Send {FORM}.", headers={"Accept": FORM})
+    if _length(request) > most + FORM_BYTES:
+        raise _too_large(most)
+    try:
+        request.POST, request.FILES  # noqa: B018 - reading them is what parses the form
+    except (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent):
+        raise Refusal(413, "too_large", "The form has more, or larger, fields than are taken.") from None
+    except (MultiPartParserError, UnreadablePostError, SuspiciousOperation, BadRequest):
+        raise Refusal(400, "bad_request", "The form cannot be read.") from None
+
+
 def _length(request: HttpRequest) -> int:
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
@@ -85,10 +124,6 @@ def _too_large(most: int) -> Refusal:
 
 
 def _finished(response: HttpResponse) -> HttpResponse:
-    if response.status_code == 405 and response.get("Content-Type") != MEDIA_TYPE:
-        allowed = response.get("Allow", "")
-        told = f"This address takes {allowed or 'no such method'}."
-        response = problem(405, "method_not_allowed", told, headers={"Allow": allowed})
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response

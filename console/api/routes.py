@@ -23,19 +23,21 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 EVERY_ROUTE = (401, 403, 422, 429, 500, 503)
 EVERY_WRITE = (400, 413, 415)
+EVERY_POST = (409,)
+EVERY_VARIABLE = (404,)
 
 IF_MATCH = {
     "in": "header",
     "name": "If-Match",
     "required": False,
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": '^(\\*|(W/)?"[0-9]{1,18}")$'},
     "description": "The ETag of the item as you saw it: the change is refused (412) if it was written since.",
 }
 IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "required": False,
-    "schema": {"type": "string", "maxLength": 200},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"},
     "description": "The same request with the same key is done once.",
 }
 
@@ -80,11 +82,14 @@ def route(
 ) -> Callable[[V], V]:
     """Make a view a route of the router.
 
-    `gives` maps statuses to what they carry, `refuses` lists problems beyond those of every route. A GET reads within
-    `bounded`, unless it takes its time by itself (`holds` False).
+    `gives` maps statuses to what they carry, `refuses` lists problems beyond those of every route. A POST takes an
+    Idempotency-Key, and the view sees to it that it is done once. A GET reads within `bounded`, unless it takes its
+    time by itself (`holds` False).
     """
     ACCESS[name] = Access(permission=permission, everywhere=everywhere)
+    headers = (*headers, IDEMPOTENCY_KEY) if method == "POST" else headers
     statuses = {*EVERY_ROUTE, *(EVERY_WRITE if method != "GET" else ()), *refuses}
+    statuses |= {*(EVERY_POST if method == "POST" else ()), *(EVERY_VARIABLE if "{" in path else ())}
     responses = {**gives, **dict.fromkeys(sorted(statuses), Problem)}
 
     def declare(view: V) -> V:

@@ -1,12 +1,13 @@
-"""Make answers of rows, without what the caller may not read."""
+"""Make answers of rows, without what the caller may not read, and with what looks like a secret masked."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ninja import Schema
 
 from console.api.callers import Caller
+from console.api.masking import masked
 from console.api.schemas.history import CallOut, EventOut, SnapshotOut, WaitOut
 from console.api.schemas.items import Item
 from runtime.models import Event, Snapshot, Wait, WorkItem
@@ -21,7 +22,7 @@ def item(found: WorkItem, caller: Caller) -> Item:
     """Return an item."""
     shown: Item = Item.model_validate(found)
     shown.readable = caller.reads_payload
-    return shown if shown.readable else shown.model_copy(update=dict.fromkeys(SECRET))
+    return _shown(shown, caller, *SECRET)
 
 
 def event(found: Event, caller: Caller) -> EventOut:
@@ -52,8 +53,15 @@ def wait(found: Wait, owner: WorkItem, caller: Caller) -> WaitOut:
         votes=len(found.answers),
         answer_schema=found.schema,
     )
-    return _shown(shown, caller, "answer_schema", "data", "default", "resolution")
+    shown = _shown(shown, caller, "data", "default", "resolution")
+    # A schema says what an answer looks like: masked, it would say something else.
+    return shown if caller.reads_payload else shown.model_copy(update={"answer_schema": None})
+
+
+def contents(value: Any, caller: Caller) -> Any:
+    """Return what products and agents put in: masked, or None for who may not read it."""
+    return masked(value) if caller.reads_payload else None
 
 
 def _shown(shape: S, caller: Caller, *secret: str) -> S:
-    return shape if caller.reads_payload else shape.model_copy(update=dict.fromkeys(secret))
+    return shape.model_copy(update={name: contents(getattr(shape, name), caller) for name in secret})

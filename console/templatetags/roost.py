@@ -11,8 +11,10 @@ from django.utils.safestring import SafeString
 
 from console.actions import Confirmation, item_of
 from console.admin import display
+from console.admin.folded import folded
 from console.admin.overview import Overview, overview_page
-from runtime.models import WorkItem
+from console.previews import Preview, preview_of
+from runtime.models import Artifact, WorkItem
 from runtime.queries.windows import Figure
 
 register = template.Library()
@@ -49,6 +51,18 @@ def roost_json(value: object) -> SafeString:
 
 
 @register.filter
+def roost_folded(value: object) -> SafeString:
+    """Show a JSON value as a tree that opens and closes."""
+    return folded(value)
+
+
+@register.filter
+def roost_told(text: str) -> str:
+    """Show a text, redacted."""
+    return display.told(text)
+
+
+@register.filter
 def roost_brief(value: object) -> str:
     """Show a JSON value on one short line; null is a value too."""
     return "null" if value is None else display.brief(value)
@@ -82,6 +96,12 @@ def roost_hidden() -> SafeString:
 def roost_figure(value: Figure) -> str:
     """Show a number of rows, and how sure it is."""
     return display.figure(value)
+
+
+@register.simple_tag
+def roost_preview(artifact: Artifact) -> Preview:
+    """Read what may be shown of a file, out of the artifact storage."""
+    return preview_of(artifact, artifact.blob.path)
 
 
 @register.simple_tag(takes_context=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
@@ -101,6 +102,20 @@ class Found:
     entry: Entry | None = None
     quota: Quota | None = None
     retry_after: float | None = None
+
+
+_QUESTION = re.compile(r"journal(?:[1-9][0-9]*)?:(.+)")
+
+
+def question_key(key: str, attempts: int) -> str:
+    """Return the key under which a person is asked about this attempt of a call, and about no other. Pure."""
+    return f"journal:{key}" if attempts == 1 else f"journal{attempts}:{key}"
+
+
+def call_asked_about(question: str) -> str | None:
+    """Return the key of the call that a question is about, None for one that is about no call. Pure."""
+    found = _QUESTION.fullmatch(question)
+    return found[1] if found else None
 
 
 FENCED = Found(answer=Answer.FENCED)

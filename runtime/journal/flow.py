@@ -34,7 +34,7 @@ from runtime.exceptions import (
 )
 from runtime.journal import Quota
 from runtime.journal.call import Call
-from runtime.journal.entries import Answer, Begin, Entry, Found, Write
+from runtime.journal.entries import Answer, Begin, Entry, Found, Write, question_key
 
 MAX_MESSAGE = 2_000
 MAX_DETAILS = 8_000
@@ -158,9 +158,8 @@ def _out_of_doubt(call: Call, attempt: uuid.UUID, attempts: int) -> _Next:
 
 
 def _question(call: Call, attempts: int) -> Input:
-    again = "" if attempts == 1 else f":{attempts}"
     return Input(
-        f"journal:{call.key}{again}",
+        question_key(call.key, attempts),
         prompt=f"Did the call {call.key!r} ({call.name}) happen? It was cut off. If so, what was its result?",
         schema={
             "type": "object",

@@ -18,6 +18,8 @@ from runtime.exceptions import Conflict, RoostError
 from runtime.journal.entries import Entry, Place
 from runtime.journal.memory import MemoryJournal
 
+BEGINNING = b'{"run":"'
+"""How the file begins."""
 COLUMNS = ("state", "attempts", "input_hash", "name", "result", "error")
 
 
@@ -73,11 +75,20 @@ class JsonLinesJournal(MemoryJournal):
         """Read the entries; cut off a line that was not written to its end, so that the next one begins anew."""
         good = 0
         with self.path.open("rb") as file:
+            self._require_ours(file.peek(len(BEGINNING))[: len(BEGINNING)])
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n") or not self._take(line, number, last=not file.peek(1)):
                     break
                 good += len(line)
         os.ftruncate(self._file, good)
+
+    def _require_ours(self, head: bytes) -> None:
+        """Raise `CorruptJournal` for another kind of file, of which nothing is to be cut off.
+
+        The first line may be torn, or be zeros after a crash of the machine.
+        """
+        if not BEGINNING.startswith(head) and head.strip(b"\0"):
+            raise CorruptJournal(f"Line 1 of {self.path} is no journal entry: it begins with {head!r}.")
 
     def _take(self, line: bytes, number: int, *, last: bool) -> bool:
         """Take up a line; return False for one that is torn."""

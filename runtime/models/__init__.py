@@ -17,6 +17,7 @@
     Webhook                      what is enqueued when somebody calls, and how the caller is known
     WebhookTarget                who is called when an item ends or waits, and what about
     ApiToken                     who may use the API, for what and where
+    DoneRequest                  which requests of the API with a key of theirs were done
     EventHorizon                 how recent an event was ever removed
     Limit                        how many of which items may run at once, and how often; claims look it up
 
@@ -29,6 +30,7 @@ and products) or `runtime.store` (workers); rows are never edited in place by an
 from __future__ import annotations
 
 from runtime.models.artifact import Artifact, Blob
+from runtime.models.done_request import DoneRequest
 from runtime.models.event import Event
 from runtime.models.journal import JournalEntry
 from runtime.models.lease import Lease
@@ -50,6 +52,7 @@ __all__ = [
     "ApiToken",
     "Artifact",
     "Blob",
+    "DoneRequest",
     "Event",
     "EventHorizon",
     "JournalEntry",

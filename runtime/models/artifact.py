@@ -34,7 +34,7 @@ class Blob(models.Model):
 
 
 class Artifact(Versioned):
-    """A named file of an item, made by the step that committed `version`."""
+    """A named file of an item: made by the step that committed `version`, or uploaded while the item was at it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     work_item = models.ForeignKey(
@@ -57,6 +57,7 @@ class Artifact(Versioned):
         verbose_name_plural = _("artifacts")
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["work_item", "version", "name"], name="roost_artifact_name")]
+        permissions = [("upload_artifact", "Can upload artifacts to work items")]
 
     def __str__(self) -> str:
         return self.name

@@ -10,7 +10,7 @@ from runtime.choices import TERMINAL, EventKind, Reason, State, WaitKind, WaitSt
 from runtime.conf import settings as roost
 from runtime.models import Wait, WorkItem
 from runtime.operations import fields
-from runtime.operations.afresh import afresh
+from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.store.transactions import transacted
 from runtime.store.values import Move
@@ -24,7 +24,8 @@ class FollowUp(ItemOperation):
 
     The input is an answer to a question that nobody had to ask: `ctx.answers["follow_up"]`. Every attempt of the next
     step gets it, and the step that commits consumes it, once. Snapshots, steps and totals stay; attempts, deaths, the
-    error and the result go. A second follow-up before any step has committed replaces the first one's input.
+    error and the result go, and recorded calls that failed for good are made again, with other arguments if the input
+    says so. A second follow-up before any step has committed replaces the first one's input.
     """
 
     verb = "follow up"
@@ -48,10 +49,12 @@ class FollowUp(ItemOperation):
         if item.state not in TERMINAL:
             raise self.conflict(item, "Only items that have ended are followed up.")
         told = {"ended": item.state, "key": KEY}
+        failed = failed_calls(item, using=self.store.using)
         return Move(
             kind=EventKind.FOLLOWED_UP,
             state=State.QUEUED,
             reason=Reason.FOLLOW_UP,
+            forget=tuple(failed),
             clear_errors=True,
             changes={**afresh(item, max_steps=self.max_steps), "asked": True},
             data=told if self.max_steps is None else {**told, "max_steps": self.max_steps},

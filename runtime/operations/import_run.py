@@ -19,6 +19,7 @@ from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapsho
 from runtime.models.workitem import new_id
 from runtime.operations import fields, import_values
 from runtime.operations.base import actor_name, check_permission, clean_reason
+from runtime.operations.import_shapes import require_shapes
 from runtime.operations.resources import normalise
 from runtime.queries.export import FORMAT, FORMAT_VERSION, PARTS
 from runtime.store import blobs, get_store
@@ -78,6 +79,7 @@ class ImportRun:
         pruned = _pruned(document)
         _require_whole(item, rows["snapshots"], rows["events"], since=pruned.events_through if pruned else 0)
         _require_values(item, rows["snapshots"])
+        require_shapes(item, rows, redacted=document.get("redacted") is True)
         item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
         item.asked = any(is_answered(row) for row in rows["waits"])
@@ -96,9 +98,9 @@ class ImportRun:
 
     def _item(self, document: dict[str, Any]) -> WorkItem:
         values = import_values.row(WorkItem, document.get("item"), "item", without=_NOT_TAKEN)
-        _require_usable(values)
         now = clock.now(self.store.using)
         item = WorkItem(**values, id=new_id(), relation=RELATION, updated_at=now)
+        _require_usable(item)
         item.namespace = self.namespace or item.namespace
         item.resources = json.loads(normalise(item.resources))
         item.limited = bool(item.resources)
@@ -180,23 +182,23 @@ def _origin(document: dict[str, Any]) -> str:
         return ""
 
 
-def _require_usable(values: dict[str, Any]) -> None:
+def _require_usable(item: WorkItem) -> None:
     """Raise `InvalidInput` for names and numbers that an enqueue would not take. Pure."""
     for name in ("namespace", "pool"):
-        fields.name(values[name], f"item.{name}")
+        fields.name(getattr(item, name), f"item.{name}")
     for name, most in (("engine", 100), ("engine_version", 50), ("fair_key", 200)):
-        if name == "engine" or values[name]:
-            fields.text(values[name], f"item.{name}", limit=most)
+        if name == "engine" or getattr(item, name):
+            fields.text(getattr(item, name), f"item.{name}", limit=most)
     for name in ("version", "steps_total", "epoch"):
-        fields.whole(values[name], f"item.{name}", (0, _LARGEST))
+        fields.whole(getattr(item, name), f"item.{name}", (0, _LARGEST))
     for name in ("attempt", "deaths"):
-        fields.whole(values[name], f"item.{name}", (0, _MOST_FAILURES))
-    fields.whole(values["max_attempts"], "item.max_attempts", fields.INT)
-    if values["max_steps"] is not None:
-        fields.whole(values["max_steps"], "item.max_steps", fields.BIGINT)
+        fields.whole(getattr(item, name), f"item.{name}", (0, _MOST_FAILURES))
+    fields.whole(item.max_attempts, "item.max_attempts", fields.INT)
+    if item.max_steps is not None:
+        fields.whole(item.max_steps, "item.max_steps", fields.BIGINT)
     for name in ("step_timeout", "item_timeout"):
-        if values[name] is not None:
-            fields.seconds(values[name], f"item.{name}", positive=True)
+        if getattr(item, name) is not None:
+            fields.seconds(getattr(item, name), f"item.{name}", positive=True)
 
 
 def _opened(document: Any) -> dict[str, Any]:

@@ -103,9 +103,10 @@ def finish(*, seconds: float | None = None, using: str | None = None) -> Pruned:
 
 
 def prune_workers(*, using: str | None = None) -> int:
-    """Remove the rows of workers that went offline `ROOST_RETENTION_DAYS` ago; return how many. One transaction.
+    """Remove the rows of workers that went offline `ROOST_RETENTION_DAYS` ago; return how many.
 
-    A worker stays while an item still names it as its owner, and always where items are kept for ever.
+    At most 5,000 go in one transaction. A worker stays while an item still names it as its owner, and always where
+    items are kept for ever.
     """
     using = using or work_database()
     days = roost.RETENTION_DAYS

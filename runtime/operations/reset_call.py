@@ -5,21 +5,23 @@ from __future__ import annotations
 import uuid
 from typing import Unpack
 
-from runtime.choices import EventKind, JournalState, State
+from runtime.choices import TERMINAL, EventKind, JournalState, State
 from runtime.exceptions import Conflict, NotFound
 from runtime.journal.call import MAX_KEY
-from runtime.journal.entries import WHOLE_RUN
-from runtime.models import JournalEntry, WorkItem
+from runtime.journal.entries import WHOLE_RUN, question_key
+from runtime.models import JournalEntry, Wait, WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.store.values import Move
+from runtime.store.waits import UNCONSUMED
 
 
 class ResetCall(ItemOperation):
     """Forget the call that the item recorded under `key`: one that failed for good, or is in doubt.
 
     The step that runs next makes it again, under the same idempotency key. The item stays as it is: bring it back with
-    redrive if it failed. A call in doubt may have happened, so find that out first.
+    redrive if it failed. A call in doubt may have happened, so find that out first. One about which the item asks a
+    person is not forgotten: the answer decides.
     """
 
     verb = "reset a call"
@@ -50,8 +52,18 @@ class ResetCall(ItemOperation):
                 f"makes it again.",
                 state=item.state,
             )
+        self._require_not_asked(item, entry)
         told = {"key": self.key, "name": entry.name, "was": entry.state, "attempts": entry.attempts}
         return Move(kind=EventKind.JOURNAL_RESET, forget=(entry.pk,), data=told)
+
+    def _require_not_asked(self, item: WorkItem, entry: JournalEntry) -> None:
+        """Raise `Conflict` while a person's answer decides about the call: of two who decide, one would be ignored."""
+        if item.state in TERMINAL or entry.state != JournalState.STARTED:
+            return
+        question = question_key(entry.key, entry.attempts)
+        waits = Wait.objects.using(self.store.using).filter(UNCONSUMED, work_item_id=item.pk, base_version=item.version)
+        if waits.filter(key=question).exists():
+            raise self.conflict(item, f"A person says whether the call happened: the answer to {question!r} decides.")
 
     def _entry(self, item: WorkItem) -> JournalEntry:
         """Return the entry that the item's next step would find. Those of earlier steps decide nothing any more."""

@@ -7,14 +7,17 @@ import functools
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-import httpx
 from django.views.decorators.debug import sensitive_variables
 
 from runtime.conf import BadSetting
 from runtime.conf import settings as roost
 from runtime.exceptions import RefusedAddress
 from runtime.outgoing.addresses import Network, is_public, is_within, plain_host, read_address, read_allowed
+
+if TYPE_CHECKING:
+    import httpx
 
 LOOKUPS_AT_ONCE = 16
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -65,14 +68,16 @@ def _judge(text: str, host: str, port: int, networks: tuple[Network, ...]) -> No
 
 
 async def _resolve(host: str, port: int) -> list[str]:
+    from httpx import ConnectError
+
     try:
         found = await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), lookup, host, port)
     except UnicodeError:
         raise RefusedAddress(f"{host[:80]} is no host name. It was not called.") from None
     except OSError as error:
-        raise httpx.ConnectError(f"{host} cannot be resolved: {error}") from error
+        raise ConnectError(f"{host} cannot be resolved: {error}") from error
     if not found:
-        raise httpx.ConnectError(f"{host} resolves to nothing")
+        raise ConnectError(f"{host} resolves to nothing")
     return found
 
 

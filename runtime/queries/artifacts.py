@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from django.db.models import QuerySet
@@ -10,6 +11,8 @@ from runtime.exceptions import InvalidInput, NotFound
 from runtime.models import Artifact
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.store import work_database
+
+_BEGINNING = re.compile(r"[0-9a-f]{8,64}")
 
 
 def page(
@@ -42,9 +45,10 @@ def _by_id_or_content(item: uuid.UUID, name: str, using: str | None) -> list[Art
     try:
         return list(_of(item, using).filter(pk=uuid.UUID(name)))
     except ValueError:
-        if len(name) < 8:
+        digits = name.lower()
+        if not _BEGINNING.fullmatch(digits):
             return []
-        return list(_of(item, using).filter(blob__sha256__startswith=name.lower()).order_by("-version", "-id")[:50])
+        return list(_of(item, using).filter(blob__sha256__startswith=digits).order_by("-version", "-id")[:50])
 
 
 def _of(item: uuid.UUID, using: str | None) -> QuerySet[Artifact]:

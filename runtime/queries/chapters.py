@@ -24,7 +24,7 @@ BY_PEOPLE = frozenset(
     {
         *(EventKind.PAUSED, EventKind.RESUMED, EventKind.REQUEUED, EventKind.REDRIVEN, EventKind.CANCELLED),
         *(EventKind.PRIORITY, EventKind.RESOURCE_RELEASED, EventKind.JOURNAL_RESET, EventKind.ACKNOWLEDGED),
-        *(EventKind.LEGAL_HOLD, EventKind.LEGAL_HOLD_LIFTED),
+        *(EventKind.LEGAL_HOLD, EventKind.LEGAL_HOLD_LIFTED, EventKind.UPLOADED),
         *(EventKind.ANSWERED, EventKind.APPROVED, EventKind.REJECTED, EventKind.SIGNALLED, EventKind.EXPIRED),
     }
 )

@@ -51,6 +51,21 @@ WHERE s.relname LIKE 'roost\\_%%' AND s.schemaname = ANY (current_schemas(false)
     AND coalesce((SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()), 'epoch') <= %s
 ORDER BY 2 DESC LIMIT {MOST}
 """
+# Numbers of transactions that this server has not given out yet; one's own, in a test, aside.
+RESTORED_SQL = """
+SELECT EXISTS (
+    SELECT FROM roost_event
+    WHERE tx >= pg_snapshot_xmax(pg_current_snapshot()) AND tx IS DISTINCT FROM pg_current_xact_id_if_assigned()
+) OR EXISTS (
+    SELECT FROM roost_eventhorizon
+    WHERE tx >= pg_snapshot_xmax(pg_current_snapshot()) AND tx IS DISTINCT FROM pg_current_xact_id_if_assigned()
+)
+"""
+# 3 is the first number there is: every reader has seen it.
+SETTLE_SQL = (
+    "UPDATE roost_event SET tx = '3' WHERE tx >= pg_snapshot_xmax(pg_current_snapshot());",
+    "DELETE FROM roost_eventhorizon WHERE tx >= pg_snapshot_xmax(pg_current_snapshot());",
+)
 PID_SQL = "SELECT pg_backend_pid()"
 
 Pooling = Literal["none", "session", "transaction"]
@@ -161,6 +176,20 @@ def _notify(using: str) -> Iterator[Finding]:
     yield Finding(check="notify", level="problem" if usage > 0.5 else "warning", text=text, hint=hint)
 
 
+def _restored(using: str) -> Iterator[Finding]:
+    [[foreign]] = _rows(using, RESTORED_SQL)
+    if not foreign:
+        yield Finding(check="restored", level="ok", text="All events are of this server's transactions.")
+        return
+    yield Finding(
+        check="restored",
+        level="problem",
+        text="Events carry numbers of transactions of another server, from which they were restored: whoever follows "
+        "events is told to begin anew, again and again, or hears of old ones.",
+        hint="Once after the restore: " + " ".join(f"`{statement}`" for statement in SETTLE_SQL),
+    )
+
+
 def _pid(connection: BaseDatabaseWrapper) -> int:
     with connection.cursor() as cursor:
         cursor.execute(PID_SQL)
@@ -180,4 +209,4 @@ def _rows(using: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
     return found
 
 
-_CHECKS: tuple[Callable[[str], Iterator[Finding]], ...] = (_vacuum, _dead_rows, _indexes, _pooler, _notify)
+_CHECKS: tuple[Callable[[str], Iterator[Finding]], ...] = (_vacuum, _dead_rows, _indexes, _pooler, _notify, _restored)

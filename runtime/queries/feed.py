@@ -24,8 +24,8 @@ from runtime.store import work_database
 from runtime.store.horizon import read as horizon_of
 
 _SNAPSHOT = r"\d{1,19}:\d{1,19}:[\d,]*"
-_POSTGRES = re.compile(rf"p({_SNAPSHOT})(?:~({_SNAPSHOT})~(\d{{1,18}}))?")
-_SQLITE = re.compile(r"s(\d{1,18})(\+?)")
+_POSTGRES = re.compile(rf"p({_SNAPSHOT})(?:~({_SNAPSHOT})~(\d{{1,18}}))?", re.ASCII)
+_SQLITE = re.compile(r"s(\d{1,18})(\+?)", re.ASCII)
 EVERYTHING = "3:3:"
 """The snapshot that has seen no transaction yet."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
 
-from runtime.choices import Reason, State
+from runtime.choices import LIVE, Reason, State
 from runtime.exceptions import InvalidInput, NotFound
 from runtime.models import WorkItem
 from runtime.queries.page import Page, checked_limit, page_of
@@ -103,12 +104,10 @@ def get(name: str | uuid.UUID, *, using: str | None = None) -> WorkItem:
     return item
 
 
-def state_of(item: uuid.UUID, *, using: str | None = None) -> str:
-    """Return the item's state, and nothing else of it. Raises `NotFound`."""
-    found = WorkItem.objects.using(using or work_database()).filter(pk=item).values_list("state", flat=True).first()
-    if found is None:
-        raise NotFound(f"There is no work item {item}.")
-    return str(found)
+def live(wanted: Collection[uuid.UUID], *, using: str | None = None) -> set[uuid.UUID]:
+    """Return those of the items that are there and have not ended. One query."""
+    rows = WorkItem.objects.using(using or work_database()).filter(pk__in=wanted, state__in=LIVE)
+    return set(rows.order_by().values_list("pk", flat=True))
 
 
 def id_range(name: str | uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from runtime.choices import JournalState, State
+from runtime.choices import JournalState, State, WaitState
 from runtime.exceptions import InvalidInput
-from runtime.journal.entries import WHOLE_RUN
-from runtime.models import JournalEntry, WorkItem
+from runtime.journal.entries import WHOLE_RUN, question_key
+from runtime.models import JournalEntry, Wait, WorkItem
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.store import work_database
 
@@ -47,6 +48,16 @@ def in_doubt(item: WorkItem, *, limit: int = 20, using: str | None = None) -> li
     if item.state == State.RUNNING:
         started &= Q(epoch__lt=item.epoch)
     return list(_of(item.pk, using).filter(started).order_by("id")[:limit])
+
+
+def asked_about(item: WorkItem, calls: Sequence[JournalEntry], *, using: str | None = None) -> dict[int, str]:
+    """Return the open questions about these calls: the entry's id, and the question's key."""
+    questions = {question_key(call.key, call.attempts): call.pk for call in calls}
+    if not questions:
+        return {}
+    waits = Wait.objects.using(using or work_database()).filter(work_item_id=item.pk, state=WaitState.OPEN)
+    rows = waits.filter(base_version=item.version, key__in=questions).values_list("key", flat=True)
+    return {questions[key]: key for key in rows}
 
 
 def _in_doubt(entry: JournalEntry, item: WorkItem) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,12 @@ SELECT %s, (SELECT count(*) FROM (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """How many items are in a state, and the seconds since the oldest of them was made; None if there is none."""
+    """How many items are in a state, and the seconds since the `first` of them was made; None if there is none."""
 
     state: str
     count: Figure
     oldest: float | None
+    first: uuid.UUID | None
 
 
 def standings(*, using: str | None = None) -> list[Standing]:
@@ -41,7 +43,7 @@ def standings(*, using: str | None = None) -> list[Standing]:
     )
     now = clock.now(using)
     return [
-        Standing(state=state, count=_figure(state, count, using), oldest=_age(now, made.get(first)))
+        Standing(state=state, count=_figure(state, count, using), oldest=_age(now, made.get(first)), first=first)
         for state, count, first in rows
     ]
 

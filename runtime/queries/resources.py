@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from runtime.exceptions import InvalidInput
 from runtime.models import Resource, ResourceClaim, WorkItem
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.store import work_database
 from runtime.store.resources import Ask, Candidate, Holder, fits
+
+MOST_ROWS = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +48,12 @@ class ResourceView:
 def page(
     *, namespace: str = "", key: str = "", after: int = 0, limit: int = 50, busy: bool = False, using: str | None = None
 ) -> Page[ResourceView]:
-    """Return resources with their claims; `busy` leaves out those that nobody holds or wants."""
+    """Return resources with their claims; `busy` leaves out those that nobody holds or wants.
+
+    The next page is `after` as many more rows. Raises `InvalidInput`.
+    """
+    if not 0 <= after <= MOST_ROWS:
+        raise InvalidInput(f"after is {after}; it must be 0 to {MOST_ROWS}.", field="after")
     found: QuerySet[Resource] = Resource.objects.using(using or work_database()).order_by("namespace", "key")
     if namespace:
         found = found.filter(namespace=namespace)

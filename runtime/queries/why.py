@@ -78,11 +78,17 @@ def _overdue(item: WorkItem, now: dt.datetime) -> Iterator[Cause]:
 
 def _doubts(item: WorkItem, using: str) -> Iterator[Cause]:
     """Name the calls of the item's step that were cut off."""
-    for entry in journal.in_doubt(item, using=using):
+    doubted = journal.in_doubt(item, using=using)
+    asked = journal.asked_about(item, doubted, using=using)
+    for entry in doubted:
+        question = asked.get(entry.pk)
+        mend = f"`roost journal reset {item.pk} {entry.key}` has it made again."
+        if question is not None:
+            mend = f"`roost respond {item.pk} {question}` decides."
         yield Cause(
             code="in_doubt",
             text=f"The call {entry.key!r} ({entry.name}) began at {moment(entry.started_at)} and was cut off: nobody "
-            f"knows whether it happened. `roost journal reset {item.pk} {entry.key}` has it made again.",
+            f"knows whether it happened. {mend}",
             data={"key": entry.key, "name": entry.name, "since": entry.started_at, "attempts": entry.attempts},
         )
 

@@ -62,6 +62,11 @@ def offering(engine: str, pool: str, *, among: Iterable[WorkerView]) -> list[Wor
     return [view for view in among if view.takes_work and view.offers(engine, pool)]
 
 
+def heard_since(*, using: str | None = None) -> dt.datetime:
+    """Return when a worker that is alive was last heard of, or later."""
+    return clock.now(using or work_database()) - dt.timedelta(seconds=BEATS * roost.HEARTBEAT_SECONDS)
+
+
 def _view(worker: Worker, now: dt.datetime) -> WorkerView:
     age = (now - worker.heartbeat_at).total_seconds()
     running: int = worker.running  # type: ignore[attr-defined]

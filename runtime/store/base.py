@@ -120,7 +120,12 @@ class Store(ABC):
 
     @abstractmethod
     def sweep(
-        self, *, dead_workers: Iterable[uuid.UUID] = (), living_workers: Iterable[uuid.UUID] = (), batch: int
+        self,
+        *,
+        dead_workers: Iterable[uuid.UUID] = (),
+        living_workers: Iterable[uuid.UUID] = (),
+        only_dead: bool = False,
+        batch: int,
     ) -> SweepReport:
         """Take back the items of leases that expired or belong to `dead_workers`; end what is overdue.
 
@@ -128,7 +133,9 @@ class Store(ABC):
         poison. Also: deadlines and item timeouts, revoked leases that expired, parked items whose resources are free,
         waits whose time is over, and items whose children have all ended unnoticed; `dead_workers` become offline. Safe
         with any number of sweepers: an item is recovered once. On SQLite expiry alone takes nothing from
-        `living_workers`, whose processes the caller sees to be alive on this host.
+        `living_workers`, whose processes the caller sees to be alive on this host. With `only_dead` no time that has
+        passed counts, as after an outage in which nobody could renew: only what `dead_workers` hold is taken back. Rows
+        that others keep locked are passed over, and hide none behind them.
         """
 
     @abstractmethod

@@ -7,6 +7,7 @@ its claims and its waits follow from the change of state.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from django.db import connections
@@ -56,7 +57,7 @@ def apply(
     WorkItem.objects.using(using).filter(pk=item.pk).update(**changes, **counted)
     write_events(using, [event])
     if move.forget:
-        JournalEntry.objects.using(using).filter(work_item=item.pk, pk__in=move.forget).delete()
+        _forget_calls(using, item, move.forget)
     if item.asked and (move.restore is not None or item.state in TERMINAL):
         _end_waits(using, item, restored=move.restore is not None)
     if item.state in triggered.FOLLOWED and before != item.state:
@@ -68,6 +69,13 @@ def apply(
     over = before != State.RUNNING and item.state in TERMINAL
     ended = [item.pk] if over and not Lease.objects.using(using).filter(pk=item.pk).exists() else []
     return waking.finish(freeing, ended) if ended or move.free else 0
+
+
+def _forget_calls(using: str, item: WorkItem, calls: Collection[int]) -> None:
+    """Have recorded calls made anew. What people were asked about them, and said, is about no call to come."""
+    entries = JournalEntry.objects.using(using).filter(work_item=item.pk, pk__in=calls)
+    waits.forget_doubts(using, item, set(entries.values_list("key", flat=True)))
+    entries.delete()
 
 
 def _end_waits(using: str, item: WorkItem, *, restored: bool) -> None:

@@ -68,12 +68,18 @@ def take(using: str, wanted: Wanted, ids: Sequence[uuid.UUID]) -> Taken:
 def remove_workers(using: str, cutoff: dt.datetime) -> int:
     """Remove workers that are offline and have not beaten since the cutoff, but for owners of leases. Returns how many.
 
-    Histories name workers by id: of these they name them no more by host and process.
+    At most `heavy.ROWS` go in one transaction. Histories name workers by id: of these they name them no more by host
+    and process.
     """
     owners = Lease.objects.using(using).filter(worker=OuterRef("pk"))
     rows = Worker.objects.using(using).filter(~Exists(owners), state=WorkerState.OFFLINE, heartbeat_at__lt=cutoff)
-    with faults.around("prune"):
-        removed, _by_model = transacted(using, rows.delete)
+    removed = 0
+    while some := list(rows.values_list("pk", flat=True)[: heavy.ROWS]):
+        with faults.around("prune"):
+            gone, _by_model = transacted(using, rows.filter(pk__in=some).delete)
+        removed += gone
+        if not gone:
+            break
     return removed
 
 

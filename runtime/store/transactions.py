@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from django.db import OperationalError, connections, transaction
@@ -34,6 +35,8 @@ AGAIN_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 ATTEMPTS = 6
 PAUSE_SECONDS = 0.01
 PATIENCE_SECONDS = 30.0
+
+_impatience: ContextVar[int | None] = ContextVar("roost_impatience", default=None)
 
 
 @contextmanager
@@ -59,7 +62,18 @@ def begin(using: str, *, savepoint: bool = True, bounded: bool = True, lock_ms: 
 
 def timeouts(*, lock_ms: int | None = None) -> list[str]:
     """Return the parameters of TIMEOUTS; `lock_ms` bounds lock waits otherwise than the setting does."""
-    return [f"{roost.LOCK_TIMEOUT_MS if lock_ms is None else lock_ms}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"]
+    bounds = [bound for bound in (lock_ms, _impatience.get()) if bound is not None]
+    return [f"{min(bounds, default=roost.LOCK_TIMEOUT_MS)}ms", f"{roost.STATEMENT_TIMEOUT_MS}ms"]
+
+
+@contextmanager
+def impatiently(lock_ms: int) -> Iterator[None]:
+    """Let no transaction that begins in the block wait longer than this for a lock."""
+    token = _impatience.set(min(lock_ms, roost.LOCK_TIMEOUT_MS))
+    try:
+        yield
+    finally:
+        _impatience.reset(token)
 
 
 @contextmanager

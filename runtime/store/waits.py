@@ -16,6 +16,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, Subquery
 
 from runtime.choices import WaitKind, WaitState
+from runtime.journal.entries import call_asked_about
 from runtime.jsondata import dumps, loads
 from runtime.models import Signal, Wait, WorkItem
 from runtime.store.children import Terms, ended_badly
@@ -150,6 +151,15 @@ def forget(using: str, item: uuid.UUID) -> None:
     # They stay the item's: somebody else who waits for the name would have to be woken, and was not locked.
     Signal.objects.using(using).filter(taken_by__in=waits).update(taken_by=None, target=item)
     waits.update(state=WaitState.WITHDRAWN, row_version=F("row_version") + 1)
+
+
+def forget_doubts(using: str, item: WorkItem, calls: Collection[str]) -> None:
+    """Take back what an item has asked about recorded calls of these keys, with the answers. The item is locked."""
+    asked = Wait.objects.using(using).filter(work_item=item.pk, base_version=item.version, kind=WaitKind.INPUT)
+    about = [pk for pk, key in asked.values_list("pk", "key") if call_asked_about(key) in calls]
+    if about:
+        withdrawn = Wait.objects.using(using).filter(pk__in=about)
+        withdrawn.update(state=WaitState.WITHDRAWN, needed="", row_version=F("row_version") + 1)
 
 
 def reopen(using: str, item: uuid.UUID, now: dt.datetime) -> str:

@@ -27,6 +27,10 @@ class Arguments(ABC):
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keyword arguments to call the tool with. Raises `InvalidInput` that names what is wrong."""
 
+    def as_taken(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments that were checked as the tool takes them, with what it takes where nothing was given."""
+        return dict(given)
+
 
 class ByModel(Arguments):
     """Arguments that pydantic checks and converts."""
@@ -42,6 +46,10 @@ class ByModel(Arguments):
         except ValidationError as error:
             raise InvalidInput(_told(error), field="arguments") from error
         return {name: getattr(made, name) for name in type(made).model_fields if name in made.model_fields_set}
+
+    def as_taken(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all of the model's fields, converted: "yes" is True for a `bool`, and a model in it is a dict."""
+        return self._model.model_validate(dict(given)).model_dump(warnings=False)
 
 
 class BySchema(Arguments):

@@ -46,7 +46,7 @@ def call(registry: ToolRegistry, ctx: StepContext, name: str, arguments: Any, ke
         if inspect.iscoroutine(made):
             made.close()
             raise InvalidInput("registry.call() is for atomic steps; in an async step, await registry.acall().")
-        return ToolResult.from_json(made)
+        return ToolResult.recorded(made)
     except (CallFailed, QuotaExceeded) as error:
         return _failure(error)
 
@@ -64,7 +64,7 @@ def acall(
         if refused is not None:
             return refused
         try:
-            return ToolResult.from_json(await _make(ctx, prepared))
+            return ToolResult.recorded(await _make(ctx, prepared))
         except (CallFailed, QuotaExceeded) as error:
             return _failure(error)
 

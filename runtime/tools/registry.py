@@ -34,8 +34,11 @@ class Tool:
     confirm_within: float | None
 
     def needs_approval(self, given: Mapping[str, Any]) -> bool:
-        """Say whether a person has to approve a call with these arguments."""
-        return self.confirm(given) if callable(self.confirm) else self.confirm
+        """Say whether a person has to approve a call with these arguments, which were checked.
+
+        What decides are the arguments that the tool will get: a model may write them in more than one way.
+        """
+        return self.confirm(self.arguments.as_taken(given)) if callable(self.confirm) else self.confirm
 
 
 class ToolRegistry:
@@ -60,7 +63,8 @@ class ToolRegistry:
         """Make a tool of a function, sync or async, and return the function unchanged.
 
         `schema` is a pydantic model or a JSON schema of its arguments; without one, its type hints are taken. With
-        `confirm`, or where that returns True for the arguments, a person has to approve each call; after
+        `confirm`, or where that returns True for the arguments as the tool takes them (converted, and with defaults
+        where nothing was given), a person has to approve each call; after
         `confirm_within` seconds (`ROOST_WAIT_SECONDS`) without an answer the call is rejected. `per_run` calls may be
         made in an item's life, and `per_window` (number, seconds) in its namespace. `timeout` is in seconds; `policy`
         is the journal's. Raises `InvalidInput`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from runtime.choices import ErrorCategory
@@ -75,11 +75,21 @@ class ToolResult:
         }
 
     @classmethod
+    def recorded(cls, data: Any) -> ToolResult:
+        """Return what is recorded of a call: what `as_json` made, or what a person says that a call in doubt came to.
+
+        Who answers that question need not know of results: any other value is the payload.
+        """
+        told = isinstance(data, Mapping) and isinstance(data.get("success"), bool) and _KEYS.issuperset(data)
+        return cls.from_json(data) if told else cls(success=True, payload=data)
+
+    @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ToolResult:
         """Return the result that `as_json` made an object of."""
         return cls(**{**data, "suggestions": tuple(data.get("suggestions", ()))})
 
 
+_KEYS = frozenset(field.name for field in fields(ToolResult))
 _ERRORS: dict[str, type[StepError]] = {
     ErrorCategory.VALIDATION: InvalidData,
     ErrorCategory.BUSINESS: Declined,

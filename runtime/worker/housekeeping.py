@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections
 from runtime import instrument, wake
 from runtime.choices import Reason, WorkerState
 from runtime.conf import settings as roost
-from runtime.store.values import Held
+from runtime.store.values import Held, SweepReport
 from runtime.worker import execute, outcomes, takeover
 from runtime.worker.punctual import Punctual
 from runtime.worker.retention_care import RetentionCare
@@ -152,14 +152,11 @@ class Housekeeping(threading.Thread):
         self._sweep_at = now + roost.SWEEP_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311 - spreads load
         # After a restart of the database, leases that expired meanwhile belong to the living until these had a chance.
         self._settled = self._settled or takeover.is_settled(self._store.using)
-        if not self._settled or (now < self._thorough_at and takeover.is_quiet(self._store.using, self._worker)):
+        if self._settled and now < self._thorough_at and takeover.is_quiet(self._store.using, self._worker):
             return
-        if now >= self._thorough_at:
+        if self._settled and now >= self._thorough_at:
             self._thorough_at = now + THOROUGH_SECONDS
-        dead = takeover.find_dead(self._store.using, self._worker)
-        takeover.end_sessions(self._store.using, dead)
-        living = takeover.find_living(self._store.using)
-        report = self._store.sweep(dead_workers=dead, living_workers=living, batch=roost.SWEEP_BATCH)
+        report = self._take_back(only_dead=not self._settled)
         if report.recovered or report.quarantined:
             logger.info("recovered %d items, quarantined %d", report.recovered, report.quarantined)
         if report.changed:
@@ -167,6 +164,12 @@ class Housekeeping(threading.Thread):
             instrument.committed(self._store.using)
         if report.more:
             self._sweep_at = now
+
+    def _take_back(self, *, only_dead: bool) -> SweepReport:
+        dead = takeover.find_dead(self._store.using, self._worker)
+        takeover.end_sessions(self._store.using, dead, only_dead=only_dead)
+        living = takeover.find_living(self._store.using)
+        return self._store.sweep(dead_workers=dead, living_workers=living, only_dead=only_dead, batch=roost.SWEEP_BATCH)
 
     def _watch(self) -> None:
         """Fence steps that overran their time limit and did not end: their process has to go.

@@ -27,6 +27,10 @@ logger = logging.getLogger("roost.worker")
 
 SPARE_THREADS = 8
 _STAY_SECONDS = 0.2
+_CONNECT_SECONDS = 0.5
+"""Between two tries to get a database session for a step."""
+_IDLE_SECONDS = 1.0
+"""After so long without a step a thread looks whether its session is still there."""
 _LAST_WORDS_SECONDS = 0.5
 
 
@@ -154,6 +158,7 @@ class AtomicLane:
             for number in range(threads)
         ]
         self._started = False
+        self._ending = threading.Event()
         self.on_connect: Callable[[], None] | None = None
 
     @property
@@ -172,16 +177,38 @@ class AtomicLane:
 
     def stop(self) -> None:
         """Let idle threads end; one that is inside a step ends with the process."""
+        self._ending.set()
         for _thread in self._threads if self._started else ():
             self._queue.put(None)
 
     def _serve(self) -> None:
+        idle_since = time.monotonic()
         while (run := self._queue.get()) is not None:
+            self._await_session(run, anew=time.monotonic() - idle_since > _IDLE_SECONDS)
             self._prepare()
             message = self._run(run)
             run.started = 0.0
             self._post(message)
+            idle_since = time.monotonic()
         connections.close_all()
+
+    def _await_session(self, run: Run, *, anew: bool) -> None:
+        """Wait until this thread has a database session: a step that was not begun for want of one has not failed.
+
+        With `anew` the session is looked at first: it may have ended since the last step.
+        """
+        connection = connections[self._store.using]
+        while not (run.lost or self._ending.is_set()):
+            try:
+                if anew and connection.connection is not None and not connection.is_usable():
+                    connection.close()
+                connection.ensure_connection()
+            except DatabaseError as error:
+                logger.warning("the step of item %s waits for a database session: %s", run.id, error)
+                connection.close()
+                self._ending.wait(_CONNECT_SECONDS)
+            else:
+                return
 
     def _prepare(self) -> None:
         """Have this thread's database session registered, which may be a new one since the last step."""

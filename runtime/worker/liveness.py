@@ -2,7 +2,8 @@
 
 A pid alone proves nothing: it is reused, and means something else in another PID namespace. Host boot id, PID
 namespace, pid and the process's start time together name a process for certain on Linux; elsewhere nothing is ever
-called dead for sure, and leases expire by time alone.
+called dead for sure, and leases expire by time alone. Nor is a process whose entry in /proc is hidden from this user,
+as `hidepid` and systemd's `ProtectProc` do.
 """
 
 from __future__ import annotations
@@ -70,9 +71,28 @@ def start_time(pid: int) -> str | None:
 
 
 def exists(worker: Worker) -> bool | None:
-    """Say whether the worker's process exists; None when this process cannot tell (another host or namespace)."""
+    """Say whether the worker's process exists.
+
+    None when this process cannot tell: on another host, in another namespace, or hidden from this user.
+    """
     if not (worker.boot_id and worker.pid_namespace and worker.process_started):
         return None
     if worker.boot_id != _boot_id() or worker.pid_namespace != _pid_namespace():
         return None
-    return start_time(worker.pid) == worker.process_started
+    started = start_time(worker.pid)
+    if started is None and _is_hidden(worker.pid):
+        return None
+    return started == worker.process_started
+
+
+def _is_hidden(pid: int) -> bool:
+    """Say whether there is a process with that pid of which this one is shown nothing."""
+    try:
+        (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        try:
+            os.kill(pid, 0)
+        except OSError as error:
+            return not isinstance(error, ProcessLookupError)
+        return True
+    return False

@@ -23,6 +23,8 @@ YIELDS_PER_PEEK = 10
 BLOCKED_SECONDS = 0.01
 BLOCKED_MOST_SECONDS = 0.4
 SUSPECT_SECONDS = 2.0
+WOKEN_SECONDS = 0.5
+"""Between two looks for suspects while wake-ups come."""
 UNWOKEN_SECONDS = 10.0
 SQLITE_UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
@@ -44,9 +46,11 @@ class Pace:
         self._peeked_at = 0.0
         self._pressure: int | None = None
         self._yields = 0
-        self._suspects_at = time.monotonic() + SUSPECT_SECONDS
+        # Nobody is as empty as who has just begun; who claims but once takes what everybody takes.
+        self._suspects_at = time.monotonic() + (SUSPECT_SECONDS if options.once else 0.0)
         self._suspects_woken_at = self._suspects_at
         self._quiet_until = 0.0
+        self._quiet_seconds = QUIET_SECONDS
         self._streak_until = 0.0
         self._alone = False
         self._blocked = 0.0
@@ -72,7 +76,11 @@ class Pace:
         if self._alone:
             self._alone = False
             now = time.monotonic()
-            self._quiet_until = now + QUIET_SECONDS if now < self._streak_until else 0.0
+            if now < self._streak_until:
+                self._quiet_until = now + QUIET_SECONDS
+            else:
+                self._streak_until = 0.0
+                self._suspects_at = self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
         self._expect = self._expect or self._blocked > 0
         if self._expect:
             self._look_at = 0.0
@@ -94,14 +102,19 @@ class Pace:
         ended would cost a quarter of what their steps do.
         """
         now = time.monotonic()
-        if runs and now >= self._quiet_until:
+        if runs and self._quiet_until and now >= self._quiet_until:
+            # In vain: some step lasts longer. Growing with each time, it outlasts the longest one in the end.
             self._quiet_until = 0.0
+            self._quiet_seconds *= 2
         if room <= 0:
             self._peek(now)
             self._watch_suspects(now)
             return None
         if self._alone:
             return None
+        if now >= self._look_at:
+            # However much else is due: a suspect that waited for a moment without other work would wait for ever.
+            self._watch_suspects(now)
         if self._quiet_until:
             return None if runs else True
         if now < self._look_at:
@@ -122,7 +135,7 @@ class Pace:
         self._look_at = now + (self._poll if wait is None else min(wait, self._poll))
         if self._options.until_idle:
             self._suspects_at = 0.0
-        self._watch_suspects(now)
+            self._watch_suspects(now)
         if self._quiet_until:
             return None if runs else True
         self.idle = True
@@ -136,6 +149,7 @@ class Pace:
             if not (count and self._streak_until):
                 self._streak_until = now + STREAK_SECONDS if count else 0.0
             self._quiet_until = 0.0
+            self._quiet_seconds = QUIET_SECONDS
             self._suspects_at = self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
             return
         self._streak_until = 0.0
@@ -175,12 +189,14 @@ class Pace:
     def _watch_suspects(self, now: float) -> None:
         if now < self._suspects_at or self._quiet_until:
             return
-        self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
+        self._suspects_woken_at = now + _about(WOKEN_SECONDS)
         self._suspects_at = now + _about(SQLITE_UNWOKEN_SECONDS if self._sqlite else UNWOKEN_SECONDS)
-        if self._store.due(replace(self._request, alone=True)) is not None:
-            self._quiet_until = now + QUIET_SECONDS
-            self._suspects_at = now + QUIET_SECONDS * (1 + random.random())  # noqa: S311 - spreads load
-            self._suspects_woken_at = self._suspects_at
+        if self._store.due(replace(self._request, alone=True)) is None:
+            self._quiet_seconds = QUIET_SECONDS
+            return
+        self._quiet_until = now + self._quiet_seconds
+        self._suspects_at = now + self._quiet_seconds * (1 + random.random())  # noqa: S311 - spreads load
+        self._suspects_woken_at = self._suspects_at
 
 
 def _about(seconds: float) -> float:

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections
 from runtime.exceptions import InvalidInput
 from runtime.operations.prune import finish, prune, prune_workers
 from runtime.operations.prune_history import prune_history
+from runtime.operations.prune_signals import prune_signals
 from runtime.store.going import Place
 
 logger = logging.getLogger("roost.retention")
@@ -27,9 +28,9 @@ ROUND_SECONDS = 5.0
 class RetentionCare:
     """Starts a round in a thread of its own every ten minutes, sooner while there is more to remove than one takes.
 
-    What has ended, and the histories of items that stay, are gone through from where the last round came to, so that
-    nothing which has to stay keeps others from being looked at. Any number of workers may do so at once: they pass
-    over what another one is at.
+    What has ended, the histories of items that stay, and the names of signals are gone through from where the last
+    round came to, so that nothing which has to stay keeps others from being looked at. Any number of workers may do so
+    at once: they pass over what another one is at.
     """
 
     def __init__(self, using: str) -> None:
@@ -37,6 +38,7 @@ class RetentionCare:
         self._due_at = time.monotonic() + EVERY_SECONDS * random.random()  # noqa: S311 - spreads load
         self._place: Place | None = None
         self._after: uuid.UUID | None = None
+        self._mailbox = 0
         self._thread: threading.Thread | None = None
 
     def start_if_due(self) -> None:
@@ -50,7 +52,7 @@ class RetentionCare:
     def _round(self) -> None:
         try:
             # One that fails keeps none of the others from being done.
-            stages = (self._begun, self._items, self._workers, self._history)
+            stages = (self._begun, self._items, self._workers, self._history, self._signals)
             more = [self._attempted(stage) for stage in stages]
             if any(more):
                 self._due_at = time.monotonic() + AGAIN_SECONDS * (0.5 + random.random())  # noqa: S311 - spreads load
@@ -83,3 +85,8 @@ class RetentionCare:
         trimmed = prune_history(after=self._after, seconds=ROUND_SECONDS, using=self._using)
         self._after = trimmed.after
         return trimmed.more
+
+    def _signals(self) -> bool:
+        emptied = prune_signals(after=self._mailbox, seconds=ROUND_SECONDS, using=self._using)
+        self._mailbox = emptied.after
+        return emptied.more

@@ -47,7 +47,7 @@ CROSS JOIN LATERAL jsonb_array_elements(w.backend_pids) AS b
 JOIN pg_stat_activity a ON a.pid = (b->>0)::int AND a.backend_start::text = b->>1
 WHERE w.state <> 'offline'
   AND (w.id = ANY(%(dead)s)
-       OR EXISTS (
+       OR NOT %(only_dead)s AND EXISTS (
            SELECT 1 FROM roost_lease l
            WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
                AND (
@@ -90,7 +90,10 @@ def is_settled(using: str) -> bool:
 
 
 def find_dead(using: str, me: uuid.UUID) -> list[uuid.UUID]:
-    """Return the ids of workers, not yet marked offline, that are dead for certain."""
+    """Return the ids of workers, not yet marked offline, that are dead for certain.
+
+    Also right after a restart of the database, when a lease that has expired says nothing.
+    """
     others = Worker.objects.using(using).exclude(state=WorkerState.OFFLINE).exclude(pk=me)
     dead: set[uuid.UUID] = set()
     alive: set[uuid.UUID] = set()
@@ -117,10 +120,15 @@ def find_living(using: str) -> list[uuid.UUID]:
     return [worker.pk for worker in workers if liveness.exists(worker)]
 
 
-def end_sessions(using: str, dead: list[uuid.UUID]) -> int:
-    """End the PostgreSQL sessions of dead workers and of those whose leases expired; return how many."""
+def end_sessions(using: str, dead: list[uuid.UUID], *, only_dead: bool = False) -> int:
+    """End the PostgreSQL sessions of dead workers and, unless `only_dead`, of those whose leases expired.
+
+    Returns how many.
+    """
     if connections[using].vendor != "postgresql":
         return 0
     with connections[using].cursor() as cursor:
-        cursor.execute(clock.sql(END_SESSIONS_SQL), {"dead": dead, "silence": roost.LEASE_SECONDS})
+        cursor.execute(
+            clock.sql(END_SESSIONS_SQL), {"dead": dead, "silence": roost.LEASE_SECONDS, "only_dead": only_dead}
+        )
         return len(cursor.fetchall())

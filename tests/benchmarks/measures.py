@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from tests.benchmarks import backlog, enqueueing, idle, journal, latency, limits, memory, sqlite, steps
+from tests.benchmarks import api, backlog, console, enqueueing, idle, journal, latency, limits, memory, sqlite, steps
 from tests.benchmarks.measure import Figure, Measure
 
-_MODULES = (steps, enqueueing, latency, idle, memory, journal, sqlite, limits, backlog)
+_MODULES = (steps, enqueueing, latency, idle, memory, journal, sqlite, limits, backlog, console, api)
 
 
 def measures(names: Collection[str] = ()) -> list[Measure]:

@@ -11,7 +11,7 @@ VERBS = frozenset(
     {
         *("cancel_workitem", "requeue_workitem", "redrive_workitem", "follow_up_workitem", "pause_workitem"),
         *("resume_workitem", "fork_workitem", "release_workitem", "acknowledge_workitem", "prioritise_workitem"),
-        *("hold_workitem", "send_signal"),
+        *("hold_workitem", "send_signal", "enqueue_workitem"),
     }
 )
 
@@ -38,6 +38,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "apitoken": {**EDITED, "add": (ADMIN,)},
     "artifact": READ_ONLY,
     "blob": READ_ONLY,
+    "donerequest": FOR_ADMINS,
     "event": READ_ONLY,
     "eventhorizon": FOR_ADMINS,
     "journalentry": READ_ONLY,
@@ -61,12 +62,22 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
 """Who may do what on the pages of each table."""
 
 MORE_PAGES: dict[str, tuple[str, ...]] = {
+    "roost_mailbox_send": (OPERATOR, ADMIN),
     "roost_workitem_changes": ALL,
+    "roost_workitem_csv": ALL,
     "roost_workitem_dead": ALL,
+    "roost_workitem_enqueue": (OPERATOR, ADMIN),
+    "roost_workitem_json": ALL,
     "roost_workitem_story": LOOKERS,
     "roost_workitem_state": LOOKERS,
 }
 """Who may look at the pages that are no table's. The confirm pages are in `ASKED`."""
+
+FILES: dict[str, tuple[str, ...]] = {
+    "roost_artifact_download": (OPERATOR, ADMIN),
+    "roost_artifact_picture": (OPERATOR, ADMIN),
+}
+"""Who may have the bytes of files."""
 
 LIVE: dict[str, tuple[str, ...]] = {"roost_workitem_stream": ALL}
 """Who may hear of changes over a stream, and over the socket."""
@@ -94,7 +105,7 @@ READERS = (OPERATOR, ADMIN)
 PUBLIC_JSON = frozenset(
     {
         *("workitem.resources", "worker.engines", "worker.pools", "worker.backend_pids", "wait.spawned"),
-        *("schedule.options", "trigger.options", "trigger.payload", "webhook.options", "webhook.payload"),
+        *("schedule.options", "trigger.options", "webhook.options", "webhook.payload"),
         *("apitoken.scopes", "apitoken.namespaces"),
         *("webhook.verifier_options", "webhooktarget.events", "webhooktarget.contents", "webhooktarget.options"),
     }

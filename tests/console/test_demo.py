@@ -92,6 +92,7 @@ def started(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_console_starts_with_a_worker_and_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     with started(tmp_path) as (process, lines):
         address = lines.split("The console: ")[1].split()[0]

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from runtime import faults
-from runtime.models import Blob, EventHorizon, Offloaded, PrunedHistory
+from runtime.models import Blob, DoneRequest, EventHorizon, Offloaded, PrunedHistory
 from runtime.store.horizon import delete_events
 from tests.console.test_lists import address
 from tests.factories import EventFactory
@@ -24,6 +24,7 @@ def test_what_was_removed_and_what_was_moved_away_can_be_looked_at(boss: Client)
         PrunedHistory.objects.create(work_item=item, pruned_at=moment),
         Offloaded.objects.create(work_item=item, place="state", version=1, blob=blob),
         EventHorizon.objects.get(),
+        DoneRequest.objects.create(key="b" * 64, asked="c" * 64, done_at=moment),
     ]
     for row in rows:
         assert boss.get(address(type(row))).status_code == 200

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from runtime.choices import EventKind
-from runtime.models import WorkItem
+from runtime.models import Event, WorkItem
 from runtime.operations.schedules import set_schedule
 from tests.console.conftest import Page
 from tests.factories import (
@@ -72,6 +75,80 @@ def test_every_state_leads_to_its_items(boss: Client) -> None:
     assert ">3</a>" in tiles
 
 
+class Numbers(HTMLParser):
+    """Collects the digits of a page that stand in no link, outside of times, code and drawings."""
+
+    BESIDE = frozenset({"a", "time", "code", "svg", "caption"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.inside: list[str] = []
+        self.loose: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note where we are."""
+        if tag in self.BESIDE:
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note where we are."""
+        if self.inside[-1:] == [tag]:
+            self.inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Note a number that leads nowhere."""
+        if not self.inside and any(map(str.isdigit, data)):
+            self.loose.append(data.strip())
+
+
+def test_every_number_leads_to_what_it_counts(boss: Client) -> None:
+    trouble()
+    EventFactory.create_batch(3, kind=EventKind.STEP, duration=0.5)
+    LeaseFactory(worker=WorkerFactory(capacity=77))
+    text = boss.get(address()).content.decode()
+    shown = text.split('class="roost-overview"')[1].split('id="content-main"')[0]
+    clock_of_a_row = re.compile(r"\d\d:\d\d")
+    beside = {"50", "77", "gone", *needed_words(shown)}
+    loose = [one for one in Numbers(shown).loose if not clock_of_a_row.fullmatch(one) and one not in beside]
+    assert loose == []
+
+
+def needed_words(shown: str) -> set[str]:
+    """Return what needs say in words: names and versions have digits too."""
+    cells = shown.split('<td class="roost-text">')[1:]
+    return {unescape(cell.split("</td>")[0].strip()) for cell in cells}
+
+
+def test_the_oldest_of_a_state_and_the_workers_that_take_work_are_one_click_away(boss: Client) -> None:
+    oldest, *_younger = WorkItemFactory.create_batch(3)
+    taking = WorkerFactory()
+    silent = WorkerFactory(heartbeat_at=now(-900))
+    WorkerFactory(state="offline", heartbeat_at=now(-900))
+    WorkerFactory(desired_state="draining")
+    answer = boss.get(address())
+    assert f'href="{reverse("admin:roost_workitem_change", args=[oldest.pk])}"' in answer.content.decode()
+    listed = reverse("admin:roost_worker_changelist")
+    assert f'href="{listed}?work=takes"' in answer.content.decode()
+    assert "Workers: 1 takes work" in Page(answer).text
+    found = {
+        wanted: list(boss.get(listed, {"work": wanted}).context["cl"].result_list) for wanted in ("takes", "silent")
+    }
+    assert found == {"takes": [taking], "silent": [silent]}
+    assert len(boss.get(listed, {"work": "nonsense"}).context["cl"].result_list) == 4
+
+
+def test_the_pictures_lead_to_the_events_of_their_hour(boss: Client) -> None:
+    item = EventFactory(kind=EventKind.STEP).work_item
+    Event.objects.update(created_at=now(-7200))
+    steps = EventFactory.create_batch(3, work_item=item, kind=EventKind.STEP, duration=0.5)
+    failed = EventFactory(work_item=item, kind=EventKind.RETRY)
+    pictures = boss.get(address()).content.decode().split("<figcaption>")[1:]
+    urls = [part.split('href="')[1].split('"')[0].replace("&amp;", "&") for part in pictures]
+    found = [{*boss.get(url).context["cl"].result_list} for url in urls]
+    assert found == [{*steps}, {*steps}, {failed}]
+
+
 def test_an_empty_installation_is_told_what_to_do(boss: Client) -> None:
     words = Page(boss.get(address())).text
     for said in (
@@ -94,7 +171,7 @@ def test_the_last_hour_is_drawn_and_stands_in_a_table_with_links(boss: Client) -
     assert "3 in the last hour, at most 3 in a minute" in Page(answer).text
     rows = text.split("The minutes of the last hour")[1].split("</table>")[0]
     links = [part.split('"')[0].replace("&amp;", "&") for part in rows.split('href="')[1:]]
-    assert [boss.get(link).context["cl"].result_count for link in links] == [3, 0, 1]
+    assert [boss.get(link).context["cl"].result_count for link in links] == [3, 0, 1, 3, 3]
 
 
 def test_workers_and_schedules_are_shown(boss: Client) -> None:

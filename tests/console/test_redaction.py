@@ -26,6 +26,8 @@ def shout(value: Any) -> Any:
     """Mask a word of the product's own."""
     if isinstance(value, dict):
         return {key: shout(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shout(inner) for inner in value]
     return value.replace("herring", "HERRING") if isinstance(value, str) else value
 
 

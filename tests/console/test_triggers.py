@@ -65,3 +65,34 @@ def test_triggers_are_edited_only_with_the_permission(staff: Any, log_in: Any) -
     editor = log_in(staff("view_trigger", "change_trigger", name="editor"))
     assert editor.post(address("change", made.pk), {**VALUES, "shown_version": "1"}).status_code == 302
     assert Trigger.objects.get().condition == VALUES["condition"]
+
+
+@pytest.mark.scenario("B18")
+def test_a_payload_map_is_hidden_masked_or_shown_by_what_one_may(staff: Any, log_in: Any) -> None:
+    made = set_trigger(
+        "alert", engine="watchlist", target="webhook_delivery", payload={"api_key": "swordfish", "plain": "herring"}
+    )
+    seen = {}
+    for name, more in {
+        "viewer": [],
+        "reader": ["view_payload"],
+        "changer": ["change_trigger"],
+        "editor": ["change_trigger", "view_payload"],
+    }.items():
+        html = log_in(staff("view_trigger", *more, name=name)).get(address("change", made.pk)).content.decode()
+        seen[name] = ("swordfish" in html, "herring" in html)
+    assert seen == {
+        "viewer": (False, False),
+        "reader": (False, True),
+        "changer": (False, False),
+        "editor": (True, True),
+    }
+
+
+def test_who_may_not_see_the_payload_map_keeps_it_by_an_edit(staff: Any, log_in: Any) -> None:
+    made = set_trigger("alert", engine="watchlist", target="counter", payload={"count_to": 3})
+    changer = log_in(staff("view_trigger", "change_trigger"))
+    sent = {**VALUES, "condition": "", "note": "x", "payload": '{"count_to": 9}', "shown_version": "1"}
+    assert changer.post(address("change", made.pk), sent).status_code == 302
+    made.refresh_from_db()
+    assert (made.note, made.payload) == ("x", {"count_to": 3})

@@ -18,6 +18,7 @@ ON_POSTGRES = [
     "test_postgres_store.py",
     "test_prune_plans.py",
     "test_read_plans.py",
+    "test_store_exempt_rows.py",
     "test_store_front.py",
     "test_store_interleavings.py",
     "test_store_plans.py",

@@ -17,6 +17,8 @@ from runtime.engine import Complete, Continue, Snapshot
 from runtime.exceptions import InvalidInput
 from runtime.testing import run_step
 
+pytestmark = pytest.mark.once
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 

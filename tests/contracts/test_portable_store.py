@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from runtime.models import WorkItem
+from runtime.choices import State
+from runtime.models import Lease, WorkItem
 from runtime.store.transactions import begin
-from tests.contracts.builders import Hand, put
+from tests.contracts.builders import Hand, after, put
 
 claim, due, sweep = (import_module(f"runtime.store.portable.{name}") for name in ("claim", "due", "sweep"))
 
@@ -49,6 +50,21 @@ def test_an_idle_claim_takes_no_write_lock() -> None:
         assert hand.store.sweep(batch=10).changed == 0
     finally:
         other.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("F12")
+def test_expired_leases_of_the_living_never_hide_those_of_who_is_gone() -> None:
+    living, gone = Hand(), Hand()
+    for _ in range(5):
+        put()
+    living.claim()
+    pk = put()
+    gone.take()
+    with after(16):
+        assert gone.store.sweep(living_workers=[living.id], batch=2).recovered == 1
+    assert WorkItem.objects.get(pk=pk).state == State.QUEUED
+    assert Lease.objects.count() == 5
 
 
 def plan(statement: str, params: list[Any]) -> str:

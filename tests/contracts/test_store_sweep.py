@@ -37,6 +37,34 @@ def test_a_dead_workers_items_go_to_the_next_at_once(worker: Hand, other: Hand) 
     assert worker.commit(claimed, version=1) is None
 
 
+@pytest.mark.scenario("L42")
+def test_after_an_outage_only_what_the_dead_hold_is_taken_back(store: Store, worker: Hand, other: Hand) -> None:
+    of_the_dead = put()
+    worker.take()
+    of_the_living = put()
+    other.take()
+    late = put(delay=60, deadline_at=clock.now(store.using) + dt.timedelta(seconds=5))
+    with after(16):
+        report = store.sweep(dead_workers=[worker.id], only_dead=True, batch=10)
+        assert report == SweepReport(recovered=1, workers_lost=1)
+        assert item(of_the_dead).reason == Reason.RECOVERED
+        assert Lease.objects.get().pk == of_the_living
+        assert item(late).state == State.QUEUED
+        assert store.sweep(dead_workers=[worker.id], only_dead=True, batch=10) == SweepReport()
+        assert store.sweep(batch=10).recovered == 1
+        assert item(late).state == State.FAILED
+
+
+@pytest.mark.scenario("L42")
+def test_after_an_outage_only_the_deads_revoked_leases_are_dropped(store: Store, worker: Hand, other: Hand) -> None:
+    for hand in (worker, other):
+        put()
+        cancelled(hand.take().id)
+    with after(16):
+        assert store.sweep(dead_workers=[worker.id], only_dead=True, batch=10).leases_dropped == 1
+        assert Lease.objects.get().worker_id == other.id
+
+
 @pytest.mark.scenario("L28")
 def test_an_item_is_recovered_once(worker: Hand) -> None:
     pk = put()

@@ -17,7 +17,8 @@ from runtime.exceptions import Conflict
 from runtime.models import Mailbox, Resource, Signal, Wait
 from runtime.operations.approve import approve
 from runtime.operations.cancel import cancel
-from runtime.store import get_store
+from runtime.store import get_store, old_signals
+from runtime.store.overdue_waits import settle_all
 from tests.contracts.asking import ends, park, signal, told, wait_for, waiting, with_children
 from tests.contracts.builders import (
     Hand,
@@ -31,6 +32,7 @@ from tests.contracts.builders import (
     until,
     waiting_for_locks,
 )
+from tests.factories import MailboxFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +71,22 @@ def test_a_signal_behind_a_wait_reaches_it(named: bool) -> None:
     sent = signal(payload=1) if named else signal(payload=1, target=pk)
     _, woken = behind(lambda: park(hand, claimed, wait_for()), lambda: hand.store.signal(sent))
     assert [one.pk for one in woken] == [pk]
+    went_on_once(pk)
+
+
+@pytest.mark.scenario("S7")
+@pytest.mark.parametrize("side", ["signal", "wait"])
+def test_a_mailbox_that_is_removed_while_somebody_is_behind_it_is_there_for_the_other_side(side: str) -> None:
+    pk, hand = put(), Hand()
+    claimed = hand.take()
+    mailbox = MailboxFactory(name="go")
+    sides = {
+        "signal": lambda: hand.store.signal(signal(payload=1)),
+        "wait": lambda: park(hand, claimed, wait_for()),
+    }
+    assert behind(lambda: old_signals.empty("default", mailbox.pk, None), sides.pop(side)) is not None
+    assert Mailbox.objects.exclude(pk=mailbox.pk).count() == 1, "whoever comes next has a row to lock"
+    sides.popitem()[1]()
     went_on_once(pk)
 
 
@@ -208,7 +226,7 @@ def test_an_answer_behind_the_end_of_patience_is_refused() -> None:
 def test_the_end_of_patience_behind_an_answer_is_none() -> None:
     pk = waiting(Hand(), wait_for("yes", "approval", expires_in=60))
     with after(61):
-        behind(lambda: approve(pk), lambda: get_store().sweep(batch=10))
+        behind(lambda: approve(pk), lambda: settle_all("default", [pk]))
     went_on_once(pk)
     assert Wait.objects.get().state == WaitState.RESOLVED
 

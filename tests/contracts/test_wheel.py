@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {"runtime", "engines", "console"}
+from tests.wheel import PACKAGES, ROOT, build
+
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Build the wheel from a copy, so that nothing an earlier build left can get in; list its files."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(source)]
-    subprocess.run(command, check=True, capture_output=True)
-    return set(zipfile.ZipFile(next(target.glob("*.whl"))).namelist())
+    """Build the wheel, and list its files."""
+    return set(zipfile.ZipFile(build(tmp_path_factory.mktemp("wheel"))).namelist())
 
 
 def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: set[str]) -> None:

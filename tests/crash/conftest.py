@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.crash import outside
 from tests.crash.scenario import World
 from tests.engines.pages import serving as serving_pages
 from tests.processes.fleet import Fleet
@@ -57,10 +55,6 @@ def make_world() -> Iterator[Any]:
 
 
 @pytest.fixture
-def processes(transactional_db: None, tmp_path: Path) -> Iterator[None]:
-    """Run what processes are forked from, on this test's database."""
-    # The address of a socket is short: pytest's own folders are too deep for it.
-    with tempfile.TemporaryDirectory(prefix="roost-") as folder:
-        environment = Fleet(tmp_path, **QUICK).environment | {"TMPDIR": folder}
-        with outside.serving(environment):
-            yield
+def environment(transactional_db: None, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of processes on this test's database."""
+    return Fleet(tmp_path, **QUICK).environment

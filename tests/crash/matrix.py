@@ -83,13 +83,15 @@ def try_inside(scenario: Scenario, world: World, fault: str, point: str, nth: in
     return Cell(scenario=scenario.name, point=point, fault=fault, nth=nth, trouble=wrong)
 
 
-def try_outside(scenario: Scenario, world: World, fault: str, point: str, nth: int, folder: Path) -> Cell:
+def try_outside(
+    scenario: Scenario, world: World, fault: str, point: str, nth: int, folder: Path, environment: outside.Environment
+) -> Cell:
     """Run one cell with processes that are killed."""
     empty()
     once = folder / f"{scenario.name}-{point}-{nth}"
     once.unlink(missing_ok=True)
     try:
-        killed = outside.play(scenario, world, f"{point}:kill:{nth}:{once}", once)
+        killed = outside.play(scenario, world, f"{point}:kill:{nth}:{once}", once, environment)
         wrong = trouble(scenario, world) if killed else NOT_REACHED
     except Exception as error:  # noqa: BLE001 - a run that fails is what is looked for
         wrong = f"{type(error).__name__}: {error}"

@@ -1,45 +1,23 @@
 """Play a scenario with real processes, a worker's and an operator's, that are killed at a point.
 
-They are forked from a server that has everything loaded, so that each costs a fraction of a second.
+They come from the nursery, so that each costs a fraction of a second.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from tests.crash.scenario import Scenario, World
+from tests.processes import nursery
+from tests.processes.nursery import Forked
 
 PATIENCE = 45.0
 LOOK_SECONDS = 0.01
-CONTEXT = multiprocessing.get_context("forkserver")
+Environment = dict[str, str]
 
 
-@contextmanager
-def serving(environment: dict[str, str]) -> Iterator[None]:
-    """Run the server that processes are forked from, with these variables in its environment."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    try:
-        CONTEXT.set_forkserver_preload(["tests.crash.loaded"])
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    try:
-        yield
-    finally:
-        forkserver._forkserver._stop()  # type: ignore[attr-defined] # nothing public ends it before this process
-
-
-def play(scenario: Scenario, world: World, plan: str, once: Path) -> bool:
+def play(scenario: Scenario, world: World, plan: str, once: Path, environment: Environment) -> bool:
     """Let a worker and an operator work until it is over; return whether one of them was killed as planned.
 
     Whoever ends is replaced. Raises `AssertionError` when it is never over.
@@ -48,16 +26,16 @@ def play(scenario: Scenario, world: World, plan: str, once: Path) -> bool:
     from django.db import connections
 
     connections.close_all()
-    worker = _start(work, plan)
-    operator = _start(operate, plan, scenario.name, world)
+    worker = nursery.start(work, plan, environment=environment)
+    operator = nursery.start(operate, plan, scenario.name, world, environment=environment)
     give_up_at = time.monotonic() + PATIENCE
     try:
-        while operator.exitcode != 0:
+        while operator.poll() != 0:
             assert time.monotonic() < give_up_at, f"{scenario.name} does not end"
-            if not worker.is_alive():
-                worker = _start(work, plan)
-            if operator.exitcode:
-                operator = _start(operate, plan, scenario.name, world)
+            if worker.poll() is not None:
+                worker = nursery.start(work, plan, environment=environment)
+            if operator.poll():
+                operator = nursery.start(operate, plan, scenario.name, world, environment=environment)
             time.sleep(LOOK_SECONDS)
     finally:
         _end(operator)
@@ -65,18 +43,12 @@ def play(scenario: Scenario, world: World, plan: str, once: Path) -> bool:
     return once.exists()
 
 
-def _start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    process = CONTEXT.Process(target=target, args=arguments, daemon=True)
-    process.start()
-    return process
-
-
-def _end(process: BaseProcess, *, gently: bool = False) -> None:
-    if gently and process.is_alive():
+def _end(process: Forked, *, gently: bool = False) -> None:
+    if gently:
         process.terminate()
-        process.join(10)
+        process.process.join(10)
     process.kill()
-    process.join()
+    process.wait()
 
 
 def work(plan: str) -> None:

@@ -10,6 +10,7 @@ from django.db import connection
 
 from runtime import faults
 from tests.crash.matrix import record, try_inside, try_outside
+from tests.crash.outside import Environment
 from tests.crash.scenario import World
 from tests.crash.scenarios import SCENARIOS
 
@@ -33,6 +34,8 @@ ELSEWHERE = {
     "notice": "tests/processes/test_webhook_targets.py",
     "prune": "tests/runtime/operations/test_prune.py",
     "token": "tests/runtime/operations/test_tokens.py",
+    "attach": "tests/runtime/operations/test_attach.py",
+    "once": "tests/runtime/operations/test_once.py",
     "clear": "tests/runtime/workspaces/test_workspaces.py",
 }
 """Which file tries the places that no scenario passes."""
@@ -46,7 +49,7 @@ def test_every_place_is_tried_somewhere() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.scenario("S8", "B23", "L4")
+@pytest.mark.scenario("S8", "B23", "L4", "F1", "F3")
 @pytest.mark.parametrize("name", HOMES)
 def test_a_fault_at_each_point_costs_nothing(name: str, make_world: Callable[[], World]) -> None:
     scenario = SCENARIOS[name]
@@ -62,15 +65,18 @@ def test_a_fault_at_each_point_costs_nothing(name: str, make_world: Callable[[],
 
 
 @pytest.mark.slow
+@pytest.mark.scenario("F4")
 @pytest.mark.parametrize("fault", ["requeue", "expire"])
 def test_an_item_that_is_lost_before_its_commit_is_done_once(fault: str, make_world: Callable[[], World]) -> None:
     assert try_inside(SCENARIOS["counter"], make_world(), fault, "commit.before", 2).trouble == ""
 
 
 @pytest.mark.slow
+@pytest.mark.scenario("F2")
 @pytest.mark.parametrize("point", ["commit.before", "commit.after"])
 def test_a_process_that_is_killed_at_its_commit_costs_nothing(
-    point: str, make_world: Callable[[], World], processes: None, tmp_path: Path
+    point: str, make_world: Callable[[], World], environment: Environment, tmp_path: Path
 ) -> None:
-    cell = try_outside(SCENARIOS["counter"], make_world(), f"kill {point.rpartition('.')[2]}", point, 1, tmp_path)
+    fault = f"kill {point.rpartition('.')[2]}"
+    cell = try_outside(SCENARIOS["counter"], make_world(), fault, point, 1, tmp_path, environment)
     assert cell.trouble == ""

@@ -52,6 +52,12 @@ WORLDS: dict[str, tuple[Rules, World]] = {
 }
 """What happens in each, two workers always."""
 
+EVERY_MOVE = (
+    Rules(steps=1, operated=(0,), verbs=ALL_VERBS),
+    world(NONE._replace(moves=2, retries=1), items=1),
+)
+"""A small one, in which an item makes every transition that it can make at all."""
+
 LARGEST = Rules(steps=1), world(NONE._replace(expiries=1, crashes=1, answers=1, moves=1))
 """Two items and everything at once: a minute and a gigabyte, so only on request."""
 

@@ -179,8 +179,8 @@ MUTANTS = (
         name="a sweep leaves the leases of dead workers until they expire",
         guarantee="Recovery is quick",
         file="runtime/store/postgres/look.py",
-        old="WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[])",
-        new="WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]) AND false",
+        old='"(l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]))"',
+        new='"(l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]) AND false)"',
         tests=("tests/contracts/test_store_sweep.py::test_a_dead_workers_items_go_to_the_next_at_once",),
     ),
     Mutant(

@@ -10,6 +10,8 @@ import pytest
 from tests.mutants.__main__ import table
 from tests.mutants.mutants import GUARANTEES, MUTANTS, Mutant
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 PROMISES = ROOT / "docs/explanation/guarantees.md"
 

@@ -18,7 +18,7 @@ def fleet(transactional_db: None, tmp_path: Path) -> Iterator[StartFleet]:
     made: list[Fleet] = []
 
     def make(**roost_settings: float) -> Fleet:
-        made.append(Fleet(tmp_path, **roost_settings))
+        made.append(Fleet(tmp_path, forked=True, **roost_settings))
         return made[-1]
 
     yield make

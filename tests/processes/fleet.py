@@ -19,7 +19,10 @@ from django.conf import settings
 from django.db import connection
 
 from runtime.models import Lease, Worker, WorkItem
+from tests.processes import nursery
 from tests.processes.tree import ROOT, eventually
+
+Command = subprocess.Popen[bytes] | nursery.Forked
 
 
 def database_url() -> str:
@@ -35,12 +38,13 @@ def database_url() -> str:
 
 
 class Fleet:
-    """`runworker` processes started by one test, or one measurement."""
+    """`runworker` processes started by one test, or one measurement; `forked` ones come from the nursery."""
 
-    def __init__(self, folder: Path, url: str = "", **roost_settings: float) -> None:
+    def __init__(self, folder: Path, url: str = "", *, forked: bool = False, **roost_settings: float) -> None:
         self.folder = folder
+        self.forked = forked
         self.log = folder / "workers.log"
-        self.commands: list[subprocess.Popen[bytes]] = []
+        self.commands: list[Command] = []
         self.environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.processes.settings",
@@ -50,21 +54,27 @@ class Fleet:
             **{f"ROOST_PROCESS_SET_{name}": str(value) for name, value in roost_settings.items()},
         }
 
-    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `manage.py` with these arguments."""
-        with self.log.open("ab") as log:
-            command = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+    def launch(self, *arguments: str, **environment: str) -> Command:
+        """Start `manage.py` with these arguments, and with these variables besides those of the fleet."""
+        command: Command
+        variables = {**self.environment, **environment}
+        if self.forked:
+            self.log.touch()
+            command = nursery.start(nursery.manage, *arguments, environment=variables, log=self.log)
+        else:
+            with self.log.open("ab") as log:
+                command = subprocess.Popen(
+                    [sys.executable, "manage.py", *arguments],
+                    cwd=ROOT,
+                    env=variables,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         self.commands.append(command)
         return command
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
+    def start(self, *options: str) -> Command:
         """Start one `runworker` and wait until its workers are registered."""
         before = Worker.objects.exclude(state="offline").count()
         processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1

@@ -11,10 +11,15 @@ DATABASES = {"default": database_from_url(os.environ["ROOST_PROCESS_DATABASE_URL
 STORAGES = {
     **STORAGES,
     "roost_artifacts": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": os.environ.get("ROOST_PROCESS_STORAGE") or "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": os.environ["ROOST_PROCESS_ARTIFACTS"], "base_url": None},
     },
 }
+if _direct := os.environ.get("ROOST_PROCESS_DIRECT_URL"):
+    # The other address is that of a pooler.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+    DATABASES["direct"] = database_from_url(_direct, BASE_DIR)
+    ROOST_DIRECT_DATABASE = "direct"
 for _name, _value in os.environ.items():
     if _name.startswith("ROOST_PROCESS_SET_"):
         _given = int(_value) if _value.isdecimal() else float(_value)

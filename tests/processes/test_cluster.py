@@ -14,7 +14,7 @@ import pytest
 
 from tests.processes.tree import Tree, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 Start = Callable[..., Tree]
 

@@ -25,7 +25,7 @@ enqueue_many([{{"engine": "write", "payload": {{"steps": {STEPS}, "sleep": 0.02}
 """
 
 
-@pytest.mark.scenario("L42", "B1")
+@pytest.mark.scenario("L42", "F5")
 def test_a_database_restarted_three_times_under_load_costs_no_item_a_step_or_a_death(tmp_path: Path) -> None:
     if os.environ.get("ROOST_TEST_DATABASE_URL", "") == "":
         pytest.skip("SQLite has no server to restart")

@@ -138,7 +138,7 @@ def test_endless_items_make_room_for_an_urgent_one(fleet: StartFleet) -> None:
     assert (claimed - WorkItem.objects.get(pk=urgent).created_at).total_seconds() < 2
 
 
-@pytest.mark.scenario("B12")
+@pytest.mark.scenario("B12", "F9")
 def test_a_worker_whose_clock_is_an_hour_off_keeps_every_due_time(fleet: StartFleet) -> None:
     workers = fleet()
     workers.environment["ROOST_PROCESS_CLOCK_SKEW"] = "3600"

@@ -30,7 +30,7 @@ def end_sessions() -> int:
         return int(cursor.fetchone()[0])
 
 
-@pytest.mark.scenario("B14")
+@pytest.mark.scenario("B14", "F10")
 @pytest.mark.parametrize("engine", ["longcaller", "atomiclongcaller"])
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_connection_lost_during_a_long_call_costs_no_second_call(

@@ -85,7 +85,7 @@ def test_a_load_survives_a_worker_killed_every_second(fleet: StartFleet) -> None
     assert_nothing_left_over()
 
 
-@pytest.mark.scenario("L26")
+@pytest.mark.scenario("L26", "F6")
 def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_wakes(fleet: StartFleet) -> None:
     if connection.vendor == "sqlite":
         # There a lease of a process that is alive on this host is never taken: the item simply waits for it.

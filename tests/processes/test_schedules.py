@@ -85,7 +85,7 @@ def test_five_workers_fire_a_schedule_on_time_and_once(fleet: StartFleet) -> Non
     assert late[len(late) // 2] < FAR_TOO_LATE
 
 
-@pytest.mark.scenario("B13", "B12")
+@pytest.mark.scenario("B13", "B12", "F9")
 def test_a_worker_whose_clock_is_an_hour_ahead_fires_nothing_early(fleet: StartFleet) -> None:
     workers = fleet()
     workers.environment["ROOST_PROCESS_CLOCK_SKEW"] = "3600"

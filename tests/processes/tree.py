@@ -14,15 +14,20 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("idle_worker.py")
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
 
 
 def eventually(seconds: float, condition: Callable[[], object], what: str) -> float:
-    """Wait until the condition holds and return how long it took; fail the test after `seconds`."""
-    start = time.monotonic()
+    """Wait until the condition holds and return how long it took; fail the test after `seconds`.
+
+    Looks often at first, and then leaves the machine to those it waits for.
+    """
+    start, pause = time.monotonic(), SHORTEST_PAUSE
     while not condition():
         if time.monotonic() - start > seconds:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(pause * 1.25, LONGEST_PAUSE)
     return time.monotonic() - start
 
 

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     consumes,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -29,6 +30,7 @@ from runtime.store import get_store
 from runtime.store.values import Claimed, Held, Move, NewEvent
 from runtime.testing import Clock
 from tests.contracts.builders import Hand, new_item, traces
+from tests.properties.calls import Calls
 
 KEYS = ["a", "b", "c"]
 RESOURCES = st.lists(
@@ -67,6 +69,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = get_store()
         self.clock = Clock()
         self.hands = [Hand() for _ in range(3)]
+        self.calls = Calls(self.store)
         self.epochs: dict[uuid.UUID, int] = defaultdict(int)
         self.versions: dict[uuid.UUID, int] = defaultdict(int)
 
@@ -152,6 +155,43 @@ class StoreMachine(RuleBasedStateMachine):
         assert beat.lost == (frozenset() if good else set(held(grip.claimed)))
         assert not beat.strangers & set(held(grip.claimed))
 
+    @rule(grip=grips, key=st.sampled_from("ab"), whole_run=st.booleans(), again=st.booleans())
+    def begin_a_call(self, grip: Grip, key: str, whole_run: bool, again: bool) -> None:
+        self.calls.begin(grip.claimed, grip.version, key, whole_run=whole_run, again=again)
+
+    @precondition(lambda self: self.calls.begun)
+    @rule(back=st.integers(0, 3), state=st.sampled_from(["succeeded", "succeeded", "failed", "retry"]))
+    def end_a_call(self, back: int, state: str) -> None:
+        """Tell the end of one of the last calls; its step may be over, or somebody else's."""
+        self.calls.end(self.calls.begun[-1 - back % len(self.calls.begun)], state)
+
+    @rule(
+        target=grips,
+        number=st.integers(0, 2),
+        whole_run=st.booleans(),
+        again=st.booleans(),
+        dies=st.booleans(),
+        goes_on=st.booleans(),
+    )
+    def lose_the_owner_of_a_call(self, number: int, whole_run: bool, again: bool, dies: bool, goes_on: bool) -> Any:
+        """Let an owner begin a call and lose its item, the next one take it, and both of them call and tell on."""
+        grips = [Grip(self.hands[number], one) for one in self.hands[number].claim(1)]
+        for grip in list(grips):
+            self.begin_a_call(grip, "a", whole_run, again=False)
+            if dies:
+                self.die(number)
+            else:
+                self.move(grip.claimed.id, "requeue")
+            grips += [Grip(self.hands[number - 1], one) for one in self.hands[number - 1].claim(1)]
+        for grip in grips:
+            for key in "aab":
+                self.begin_a_call(grip, key, whole_run, again)
+            if goes_on:
+                self.commit(grip, "go on", children=0)
+        for back in range(4 if self.calls.begun else 0):
+            self.end_a_call(back, "succeeded")
+        return multiple(*grips)
+
     @rule(grip=consumes(grips))
     def release(self, grip: Grip) -> None:
         good = self._good(grip)
@@ -190,6 +230,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert _is_blocked(item), f"{item} is parked although nothing holds what it wants"
 
     # Guarantees -------------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def what_is_recorded_of_calls_is_kept(self) -> None:
+        self.calls.are_kept()
 
     @invariant()
     def ownership_is_sound(self) -> None:
@@ -299,6 +343,6 @@ def _is_blocked(item: WorkItem) -> bool:
 
 
 @pytest.mark.django_db
-@pytest.mark.scenario("L25", "L26", "L28", "L29", "B4", "B8")
+@pytest.mark.scenario("L25", "L26", "L28", "L29", "S1", "B4", "B8", "B23")
 def test_the_store_keeps_its_guarantees_whatever_happens() -> None:
     run_state_machine_as_test(StoreMachine, settings=settings(max_examples=15, stateful_step_count=35))

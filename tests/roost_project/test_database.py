@@ -35,6 +35,14 @@ def test_a_postgresql_address_names_server_user_and_database(url: str, expected:
     assert {name: found[name] for name in expected} == expected
 
 
+def test_a_process_may_keep_its_connections_in_a_pool() -> None:
+    found = database_from_url("postgresql://ada@db/roost?pool=20&sslmode=require", BASE)
+    assert found["OPTIONS"] == {"pool": {"min_size": 1, "max_size": 20}, "sslmode": "require"}
+    for wrong in ("0", "many", "-1"):
+        with pytest.raises(ImproperlyConfigured, match="pool=20"):
+            database_from_url(f"postgresql://ada@db/roost?pool={wrong}&x=1", BASE)
+
+
 def test_what_is_left_of_the_query_goes_to_libpq() -> None:
     url = "postgresql://db/roost?sslmode=require&application_name=roost&host=other"
     found = database_from_url(url, BASE)
@@ -61,3 +69,11 @@ def test_sqlite_survives_a_power_cut_and_lets_readers_go_on() -> None:
 def test_another_address_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"write .*sqlite:///"):
         database_from_url(url, BASE)
+
+
+def test_the_password_may_come_apart_from_the_address() -> None:
+    def password(url: str) -> str:
+        return str(database_from_url(url, BASE, "apart")["PASSWORD"])
+
+    assert password("postgresql://ann@db.example/roost") == "apart"
+    assert password("postgresql://ann:inside@db.example/roost") == "inside"

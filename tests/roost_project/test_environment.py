@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from roost_project.environment import checkout_key, flag, listed, overrides
+from roost_project.environment import checkout_key, flag, listed, number, overrides, secret
 
 
 @pytest.mark.parametrize(("word", "meaning"), [("1", True), ("Yes", True), ("off", False), ("", False)])
@@ -26,6 +26,30 @@ def test_a_list_is_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert listed("ROOST_LIST", default=("a",)) == ["a"]
     monkeypatch.setenv("ROOST_LIST", "b, c,,")
     assert listed("ROOST_LIST", default=("a",)) == ["b", "c"]
+
+
+@pytest.mark.parametrize("word", ["-1", "1.5", "many", "²"])
+def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.setenv("ROOST_NUMBER", word)
+    with pytest.raises(ImproperlyConfigured, match="ROOST_NUMBER is "):
+        number("ROOST_NUMBER", default=1)
+
+
+def test_a_secret_is_a_variable_or_a_file_and_an_empty_file_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    assert secret("ROOST_SECRET") == ""
+    monkeypatch.setenv("ROOST_SECRET_FILE", str(file))
+    with pytest.raises(ImproperlyConfigured, match="ROOST_SECRET_FILE cannot be read"):
+        secret("ROOST_SECRET")
+    file.write_text("\n")
+    with pytest.raises(ImproperlyConfigured, match="which is empty"):
+        secret("ROOST_SECRET")
+    file.write_text("of the file\n")
+    assert secret("ROOST_SECRET") == "of the file"
+    monkeypatch.setenv("ROOST_SECRET", "of the variable")
+    assert secret("ROOST_SECRET") == "of the variable"
 
 
 def test_settings_come_from_the_environment_as_json_or_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = {"ROOST_SECRET_KEY": "k" * 60 + "0123456789", "ROOST_ALLOWED_HOSTS": "roost.example"}
 
@@ -44,6 +48,59 @@ def test_a_deployment_passes_djangos_checks() -> None:
     )
     done = python(code, DJANGO_SETTINGS_MODULE="roost_project.settings", **DEPLOYMENT)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_deployment_without_a_key_does_not_start() -> None:
+    done = python("import roost_project.settings", ROOST_DEPLOYED="1")
+    assert done.returncode == 1
+    assert "it has no key: set ROOST_SECRET_KEY" in done.stderr
+
+
+def test_secrets_may_be_files(tmp_path: Path) -> None:
+    given = {}
+    for name, value in {
+        "SECRET_KEY": "k" * 60,
+        "DATABASE_PASSWORD": "p@ss",
+        "METRICS_TOKEN": "1234567890123456",
+    }.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        given[f"ROOST_{name}_FILE"] = str(tmp_path / name)
+    names = ("SECRET_KEY", "DATABASES", "ROOST_METRICS_TOKEN", "SESSION_COOKIE_SECURE")
+    found = settings(*names, ROOST_DATABASE_URL="postgresql://roost@postgres/roost", **given)
+    assert found["SECRET_KEY"] == "k" * 60
+    assert found["DATABASES"]["default"]["PASSWORD"] == "p@ss"
+    assert found["ROOST_METRICS_TOKEN"] == "1234567890123456"
+    assert found["SESSION_COOKIE_SECURE"] is True
+
+
+def test_how_long_browsers_insist_on_https_can_be_chosen() -> None:
+    names = ("SECURE_HSTS_SECONDS", "SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD", "SECRET_KEY_FALLBACKS")
+    chosen = {"ROOST_HSTS_SECONDS": "300", "ROOST_HSTS_SUBDOMAINS": "0", "ROOST_HSTS_PRELOAD": "0"}
+    assert list(settings(*names, **DEPLOYMENT).values()) == [365 * 24 * 3600, True, True, []]
+    found = settings(*names, **DEPLOYMENT, **chosen, ROOST_SECRET_KEY_FALLBACKS="old,older")
+    assert list(found.values()) == [300, False, False, ["old", "older"]]
+
+
+ANSWERS = """
+import django; django.setup()
+from django.test import Client
+def told(path, **more):
+    answer = Client(headers={"host": "roost.example"}).get(path, **more)
+    names = ("Location", "Content-Security-Policy", "X-Frame-Options")
+    return answer.status_code, *(answer.get(name) for name in names)
+print(told("/roost/health/live"), told("/roost/metrics"), told("/roost/metrics", secure=True), sep="\\n")
+"""
+
+
+def test_a_deployment_sends_to_https_but_for_health_and_tells_browsers_to_run_nothing_of_agents(tmp_path: Path) -> None:
+    given = {**DEPLOYMENT, "DJANGO_SETTINGS_MODULE": "roost_project.settings", "ROOST_STATIC_ROOT": str(tmp_path)}
+    done = python(ANSWERS, **given)
+    assert done.returncode == 0, done.stderr
+    health, plain, secure = done.stdout.splitlines()
+    assert health.startswith("(200, None, ")
+    assert plain.startswith("(301, 'https://roost.example/roost/metrics', ")
+    assert secure.startswith("(401, None, \"default-src 'none'; script-src 'self'; ")
+    assert secure.endswith("'DENY')")
 
 
 def test_a_deployments_pages_are_found_over_http_and_websocket() -> None:

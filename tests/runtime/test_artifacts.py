@@ -154,6 +154,7 @@ def test_a_storage_that_keeps_less_than_it_was_given_is_an_error(settings: Any) 
         artifacts.write(artifacts.prepare("a", b"content"))
 
 
+@pytest.mark.scenario("F7")
 def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

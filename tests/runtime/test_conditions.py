@@ -106,10 +106,10 @@ def test_attributes_and_calls_are_out_of_reach() -> None:
 
 @given(st.text(alphabet="result.payload[]()'\" and or not in <>=!0123456789,-\\", max_size=80))
 def test_any_text_is_read_or_refused_quickly(text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     with contextlib.suppress(InvalidInput):
         conditions.condition(text).holds(SCOPE)
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.scenario("L33")

@@ -76,10 +76,10 @@ def test_only_text_is_a_cron_text(value: object) -> None:
     ],
 )
 def test_a_hostile_cron_text_is_refused_at_once(text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(InvalidInput):
         cron.parse(text)
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_an_unknown_time_zone_is_refused() -> None:

@@ -10,6 +10,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from django.db import connection
@@ -17,7 +18,8 @@ from django.db import connection
 from runtime.models import Lease, Worker
 from tests.postgres import PrivatePostgres
 from tests.processes.fleet import Fleet
-from tests.soak.faults import CUT, KILL, RESTART, STOP, Fault
+from tests.soak.faults import CUT, KILL, RESTART, STOP, STORAGE, Fault
+from tests.soak.storage import mark_of
 from tests.soak.threads import AWAY, insist
 
 SIGNALS = {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}
@@ -51,24 +53,33 @@ class Outage:
 class Injuries:
     """Whom the faults met; `victims` are the workers that may be killed or stopped."""
 
-    def __init__(self, server: PrivatePostgres, victims: Fleet) -> None:
+    def __init__(self, server: PrivatePostgres, victims: Fleet, artifacts: Path) -> None:
         self.kills: list[Loss] = []
         self.stops: list[Loss] = []
         self.outages: list[Outage] = []
         self.cuts = 0
+        self.failures = 0
         self.missed = 0
+        self._storage_fails = mark_of(artifacts)
         self._server = server
         self._victims = victims
         self._roster: dict[int, uuid.UUID] = {}
         self._standing: dict[int, psutil.Process] = {}
-        self._carry_out = {KILL: self._kill, RESTART: self._restart, STOP: self._stop, CUT: self._cut}
+        self._carry_out = {
+            KILL: self._kill,
+            RESTART: self._restart,
+            STOP: self._stop,
+            CUT: self._cut,
+            STORAGE: self._let_the_storage_fail,
+        }
 
     def carry_out(self, fault: Fault) -> None:
         """Let a fault happen now."""
         self._carry_out[fault.kind](fault)
 
     def heal(self) -> None:
-        """Let everybody go on who stands still."""
+        """Let everybody go on who stands still, and the storage work."""
+        self._storage_fails.unlink(missing_ok=True)
         for pid in list(self._standing):
             self._go_on(pid)
 
@@ -111,6 +122,13 @@ class Injuries:
         except AWAY:
             connection.close()
             self.missed += 1
+
+    def _let_the_storage_fail(self, fault: Fault) -> None:
+        self._storage_fails.write_text(fault.how)
+        self.failures += 1
+        timer = threading.Timer(fault.seconds, self._storage_fails.unlink, kwargs={"missing_ok": True})
+        timer.daemon = True
+        timer.start()
 
     def _restart(self, fault: Fault) -> None:
         self._look()

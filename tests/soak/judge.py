@@ -9,14 +9,18 @@ from typing import Any, Literal, NamedTuple
 from django.db.models import Count
 
 from runtime.choices import TERMINAL, State
-from runtime.models import Event, JournalEntry, Schedule, WorkItem
+from runtime.exceptions import RoostError
+from runtime.models import Artifact, Event, JournalEntry, Schedule, WorkItem
 from runtime.queries import verify
 from runtime.queries.why import why
+from runtime.store import blobs
 from tests.ledger.models import Entry
 from tests.processes.service import Service
 from tests.soak.load import SCHEDULE, Piece
 
 CALLS = {"rating": "/ratings", "pay": "/payments"}
+CALLERS = {"refund": 2, "letter": 1}
+"""How many recorded calls each makes until it is done."""
 STEPPED = ("counter", "hop", "write")
 
 
@@ -29,7 +33,7 @@ class Wrong(NamedTuple):
 
 def judge(pieces: Iterable[Piece], service: Service) -> list[Wrong]:
     """Look at everything once all is over."""
-    found = [*_stuck(), *_items(pieces), *_steps(), *_rows(), *_calls(service), *_firings()]
+    found = [*_stuck(), *_items(pieces), *_steps(), *_rows(), *_calls(service), *_files(), *_firings()]
     return [*found, *(Wrong("invalid", f"{one.item}: {one.code}: {one.text}") for one in verify.everything())]
 
 
@@ -98,7 +102,11 @@ def _rows() -> Iterator[Wrong]:
 
 def _calls(service: Service) -> Iterator[Wrong]:
     """Every call has had one effect; no request went out that the journal does not know of."""
-    entries = JournalEntry.objects.filter(work_item__engine__in=["refund", "letter"], work_item__state=State.DONE)
+    entries = JournalEntry.objects.filter(work_item__engine__in=CALLERS, work_item__state=State.DONE)
+    made = Counter(entries.values_list("work_item", flat=True))
+    for pk, engine in WorkItem.objects.filter(engine__in=CALLERS, state=State.DONE).values_list("pk", "engine"):
+        if made[pk] != CALLERS[engine]:
+            yield Wrong("doubled" if made[pk] > CALLERS[engine] else "lost", f"{engine} {pk} made {made[pk]} calls")
     for name, attempts, order in entries.values_list("key", "attempts", "work_item__payload__order"):
         path = f"/{order}{CALLS.get(name, '/letters')}"
         effects, requests = service.made(path), service.requests[path]
@@ -106,6 +114,19 @@ def _calls(service: Service) -> Iterator[Wrong]:
             yield Wrong("doubled" if effects > 1 else "lost", f"{path} had {effects} effects")
         if requests > attempts:
             yield Wrong("doubled", f"{path} was asked {requests} times, and the journal knows of {attempts}")
+
+
+def _files() -> Iterator[Wrong]:
+    """Every file that a row names is there, whole, and every refund has left one."""
+    for artifact in Artifact.objects.order_by("pk"):
+        try:
+            blobs.read_artifact(artifact)
+        except RoostError as error:
+            yield Wrong("lost", f"{artifact.name} of {artifact.work_item_id} cannot be read: {error}")
+    kept = Counter(Artifact.objects.values_list("work_item", flat=True))
+    for pk in WorkItem.objects.filter(engine="refund", state=State.DONE).values_list("pk", flat=True):
+        if kept[pk] != 1:
+            yield Wrong("doubled" if kept[pk] else "lost", f"refund {pk} has left {kept[pk]} files")
 
 
 def _firings() -> Iterator[Wrong]:

@@ -60,7 +60,10 @@ def _work(came: Came) -> str:
 
 def _faults(came: Came) -> str:
     stopped = f"{came.kills} kills, {came.stops} processes stopped for a while, {came.cuts} sessions cut off"
-    return f"{stopped}, {came.outages} restarts of the database; {came.missed} faults met nobody"
+    more = f", {came.failures} failures of the storage that {came.refused} steps met" if came.failures else ""
+    through = f"; {came.pooled:,} transactions through the pooler" if came.pooled else ""
+    restarts = f"{came.outages} restarts of the database"
+    return f"{stopped}, {restarts}{more}{through}; {came.missed} faults met nobody"
 
 
 def _conditions() -> str:

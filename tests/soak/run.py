@@ -26,6 +26,7 @@ from tests.soak.judge import Wrong
 from tests.soak.load import Load
 from tests.soak.meters import Scales, Times
 from tests.soak.people import answer_all
+from tests.soak.pooler import Pooler
 from tests.soak.threads import AWAY, Repeated, insist
 
 PATIENCE = 120.0
@@ -34,6 +35,20 @@ WAVE_SECONDS, WAVE = 0.5, 8
 """How often how many pieces of work are enqueued."""
 BOT_SECONDS, WEIGH_SECONDS, VERIFY_SECONDS = 0.2, 5.0, 15.0
 START_SECONDS = 30.0
+HOUR = "3600"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """One `runworker` whose workers are victims: how many, behind the pooler or not, and its clock's error."""
+
+    processes: int = 1
+    pooled: bool = False
+    skew: str = ""
+
+
+USUAL = (Team(processes=2), Team(processes=2))
+NIGHTLY = (Team(), Team(pooled=True), Team(pooled=True), Team(skew=HOUR))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +64,10 @@ class Came:
     stops: int
     cuts: int
     outages: int
+    failures: int
     missed: int
+    pooled: int
+    refused: int
     recovery: dict[str, Times]
     drained: float
     memory: dict[str, float]
@@ -62,14 +80,26 @@ class Came:
 
 
 class Soak:
-    """One run on a server of its own. `victims` are killed and stopped; `spared` is not, so that it can be weighed."""
+    """One run on a server of its own. `victims` are killed and stopped; `spared` is not, so that it can be weighed.
 
-    def __init__(self, server: PrivatePostgres, url: str, folder: Path, seed: int, plan: Sequence[Fault]) -> None:
+    With a `pooler` it is the nightly form.
+    """
+
+    def __init__(
+        self,
+        server: PrivatePostgres,
+        url: str,
+        folder: Path,
+        seed: int,
+        plan: Sequence[Fault],
+        pooler: Pooler | None = None,
+    ) -> None:
         self.seed = seed
         self.plan = plan
+        self.pooler = pooler
         self.victims = _fleet(folder / "victims", url)
         self.spared = _fleet(folder / "spared", url)
-        self.injuries = Injuries(server, self.victims)
+        self.injuries = Injuries(server, self.victims, folder / "artifacts")
         self.scales = Scales()
         self.seen: list[Wrong] = []
         self.threads: list[Repeated] = []
@@ -92,13 +122,20 @@ class Soak:
             return self._judge(load, service, seconds, drained)
 
     def _start(self) -> None:
-        for _ in range(2):
-            self.victims.launch("runworker", "--processes", "2")
+        for team in USUAL if self.pooler is None else NIGHTLY:
+            self.victims.launch("runworker", "--processes", str(team.processes), **self._surroundings(team))
         self.spared.launch("runworker", "--processes", "1")
         give_up_at = time.monotonic() + START_SECONDS
         while Worker.objects.filter(state="online").count() < 5:
             assert time.monotonic() < give_up_at, self.victims.log.read_text()[-3000:]
             time.sleep(0.05)
+
+    def _surroundings(self, team: Team) -> dict[str, str]:
+        """Return what makes this team's workers different from the others."""
+        told = {"ROOST_PROCESS_CLOCK_SKEW": team.skew} if team.skew else {}
+        if team.pooled and self.pooler is not None:
+            told |= {"ROOST_PROCESS_DATABASE_URL": self.pooler.url, "ROOST_PROCESS_DIRECT_URL": self.pooler.direct}
+        return told
 
     @contextmanager
     def _beside(self, load: Load, service: Service) -> Iterator[None]:
@@ -177,7 +214,9 @@ class Soak:
         injuries = self.injuries
         counts = {"kills": injuries.kills, "stops": injuries.stops, "outages": injuries.outages}
         told |= {name: len(met) for name, met in counts.items()}
-        told |= {"cuts": injuries.cuts, "missed": injuries.missed}
+        told |= {"cuts": injuries.cuts, "failures": injuries.failures, "missed": injuries.missed}
+        told["pooled"] = self.pooler.transactions() if self.pooler is not None else 0
+        told["refused"] = Event.objects.filter(kind="retry", data__type="StorageUnavailable").count()
         return Came(seed=self.seed, seconds=seconds, drained=drained, wrong=wrong, **told)
 
 
@@ -185,4 +224,5 @@ def _fleet(folder: Path, url: str) -> Fleet:
     folder.mkdir()
     fleet = Fleet(folder, url)
     fleet.environment.pop("PGAPPNAME", None)
+    fleet.environment["ROOST_PROCESS_STORAGE"] = "tests.soak.storage.FailingStorage"
     return fleet

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja.params import functions as param
 from ninja.responses import Status
 
+from console.api import shapes
 from console.api.callers import Caller, caller_of
-from console.api.reach import require_named
+from console.api.conditions import asked_of, located, once
+from console.api.reach import item_of, require_named
 from console.api.routes import new_router, route
 from console.api.schemas.items import ItemHead
 from console.api.schemas.rows import (
@@ -30,8 +34,9 @@ from console.api.schemas.rows import (
 )
 from runtime import clock
 from runtime.exceptions import NotFound
-from runtime.models import Schedule
+from runtime.models import Schedule, WorkItem
 from runtime.operations.limits import remove_limit, set_limit
+from runtime.operations.once import done_already
 from runtime.operations.schedule_moves import pause_schedule, resume_schedule, run_schedule
 from runtime.operations.schedules import find_schedule, remove_schedule, set_schedule
 from runtime.operations.triggers import remove_trigger, set_trigger
@@ -91,7 +96,16 @@ def _schedule(view: schedules.ScheduleView, caller: Caller) -> dict[str, Any]:
     told = {"times": view.times, "next_runs": list(view.next_runs), "trouble": view.trouble}
     names = [name for name in ScheduleOut.model_fields if name not in told]
     shown = {name: getattr(view.schedule, name) for name in names} | told
-    return shown if caller.reads_payload else shown | {"payload": None}
+    if view.schedule.error and not caller.reads_payload:
+        shown["trouble"] = "It failed, and this caller may not read why."
+    return shown | {"payload": _template(view.schedule.payload, caller, "change_schedule")}
+
+
+def _template(payload: Any, caller: Caller, edits: str) -> Any:
+    """Return the payload that a rule gives its items: as it is for who edits it, since they send it back."""
+    if caller.reads_payload and caller.may(edits):
+        return payload
+    return shapes.contents(payload, caller)
 
 
 def _viewed(row: Schedule, caller: Caller) -> dict[str, Any]:
@@ -132,9 +146,7 @@ def delete_schedule(request: HttpRequest, namespace: str, name: str) -> Status[N
 )
 def stop_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Keep a schedule from firing."""
-    require_named(request, namespace, "schedule", name)
-    caller = caller_of(request)
-    return _viewed(pause_schedule(name, namespace=namespace, by=caller.by), caller)
+    return _move_schedule(request, namespace, name, pause_schedule)
 
 
 @route(
@@ -148,9 +160,18 @@ def stop_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, 
 )
 def restart_schedule(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Let a paused schedule fire again."""
+    return _move_schedule(request, namespace, name, resume_schedule)
+
+
+def _move_schedule(request: HttpRequest, namespace: str, name: str, move: Callable[..., Schedule]) -> dict[str, Any]:
     require_named(request, namespace, "schedule", name)
     caller = caller_of(request)
-    return _viewed(resume_schedule(name, namespace=namespace, by=caller.by), caller)
+    moved = once(
+        asked_of(request),
+        lambda: (move(name, namespace=namespace, by=caller.by), None),
+        lambda _about: find_schedule(name, namespace=namespace, using=work_database()),
+    )
+    return _viewed(moved, caller)
 
 
 @route(
@@ -158,20 +179,33 @@ def restart_schedule(request: HttpRequest, namespace: str, name: str) -> dict[st
     "POST",
     f"{A_SCHEDULE}/run",
     "runSchedule",
-    gives={201: ItemHead},
+    gives={201: ItemHead, 200: ItemHead},
     permission="run_schedule",
     refuses=(404,),
 )
-def fire_schedule(request: HttpRequest, namespace: str, name: str) -> Status[Any]:
-    """Enqueue what a schedule enqueues, now, beside its own times."""
+def fire_schedule(request: HttpRequest, response: HttpResponse, namespace: str, name: str) -> Status[Any]:
+    """Enqueue what a schedule enqueues, now, beside its own times: 201, or 200 for what the same request enqueued."""
     require_named(request, namespace, "schedule", name)
-    return Status(201, run_schedule(name, namespace=namespace, by=caller_of(request).by))
+
+    def work() -> tuple[tuple[int, WorkItem], str]:
+        made = run_schedule(name, namespace=namespace, by=caller_of(request).by)
+        return (201, made), str(made.pk)
+
+    status, item = once(asked_of(request), work, lambda about: (200, item_of(request, uuid.UUID(about))))
+    located(request, response, item.pk)
+    return Status(status, item)
 
 
 @route(router, "GET", "/triggers", "listTriggers", gives={200: Triggers}, permission="view_trigger", everywhere=True)
 def list_triggers(request: HttpRequest) -> dict[str, Any]:
     """List triggers, rows and those of the settings."""
-    return {"triggers": [{**view.values, "source": view.source} for view in triggers.views()]}
+    caller = caller_of(request)
+    return {"triggers": [_trigger(view.values, view.source, caller) for view in triggers.views()]}
+
+
+def _trigger(values: Mapping[str, Any], source: str, caller: Caller) -> dict[str, Any]:
+    payload = _template(values["payload"], caller, "change_trigger")
+    return {**values, "source": source, "payload": payload}
 
 
 @route(
@@ -185,8 +219,9 @@ def list_triggers(request: HttpRequest) -> dict[str, Any]:
 )
 def put_trigger(request: HttpRequest, name: str, body: TriggerIn) -> dict[str, Any]:
     """Make a trigger, or change one; it holds within a second."""
-    row = set_trigger(name, by=caller_of(request).by, **body.given)
-    return {name: getattr(row, name) for name in TriggerOut.model_fields if name != "source"} | {"source": "row"}
+    caller = caller_of(request)
+    row = set_trigger(name, by=caller.by, **body.given)
+    return _trigger({name: getattr(row, name) for name in TriggerOut.model_fields if name != "source"}, "row", caller)
 
 
 @route(
@@ -242,9 +277,7 @@ def get_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, An
 )
 def enable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Take deliveries again."""
-    require_named(request, namespace, "webhook", name)
-    turn_webhook(name, enabled=True, namespace=namespace, by=caller_of(request).by)
-    return _one_webhook(namespace, name)
+    return _turn(request, namespace, name, enabled=True)
 
 
 @route(
@@ -258,9 +291,17 @@ def enable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str,
 )
 def disable_webhook(request: HttpRequest, namespace: str, name: str) -> dict[str, Any]:
     """Take no more deliveries."""
+    return _turn(request, namespace, name, enabled=False)
+
+
+def _turn(request: HttpRequest, namespace: str, name: str, *, enabled: bool) -> dict[str, Any]:
     require_named(request, namespace, "webhook", name)
-    turn_webhook(name, enabled=False, namespace=namespace, by=caller_of(request).by)
-    return _one_webhook(namespace, name)
+
+    def work() -> tuple[dict[str, Any], None]:
+        turn_webhook(name, enabled=enabled, namespace=namespace, by=caller_of(request).by)
+        return _one_webhook(namespace, name), None
+
+    return once(asked_of(request), work, lambda _about: _one_webhook(namespace, name))
 
 
 @route(
@@ -277,8 +318,14 @@ def rotate_webhook(
 ) -> dict[str, Any]:
     """Give a webhook a new secret, shown this once; the old one stays good for a while."""
     require_named(request, namespace, "webhook", name)
-    issued = rotate_secret(name, namespace=namespace, keep=body.keep, by=caller_of(request).by)
-    return {"name": name, "secret": issued.secret}
+
+    def work() -> tuple[str, None]:
+        return rotate_secret(name, namespace=namespace, keep=body.keep, by=caller_of(request).by).secret, None
+
+    def again(_about: object) -> str:
+        raise done_already("the new secret was shown that once")
+
+    return {"name": name, "secret": once(asked_of(request), work, again)}
 
 
 @route(router, "DELETE", A_WEBHOOK, "removeWebhook", gives={204: None}, permission="delete_webhook", refuses=(404,))

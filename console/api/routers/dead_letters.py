@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,16 +12,19 @@ from ninja import Query
 from ninja.params import functions as param
 
 from console.api.callers import Caller, caller_of
+from console.api.conditions import asked_of, once
+from console.api.masking import masked_text
 from console.api.pagination import Paging, after_id, cursor
 from console.api.reach import item_of
 from console.api.reading import bounded
 from console.api.routes import new_router, route
 from console.api.schemas.items import ItemPage
 from console.api.schemas.rows import LetterFilters, LetterGroups
-from console.api.schemas.verbs import Letters, Treated
+from console.api.schemas.verbs import ExplainedLetters, Letters, Treated
 from runtime.exceptions import InvalidInput, RoostError
 from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.base import OnItem
+from runtime.operations.once import Asked, done_before
 from runtime.operations.redrive import Redrive
 from runtime.queries import dead
 from runtime.queries.dead import DeadFilter
@@ -60,8 +64,12 @@ def group_letters(
     """Group dead letters by what went wrong, the largest group first; the newest 10,000 are looked at."""
     caller = caller_of(request)
     page = dead.groups(_wanted(caller, filters), limit=limit, newest_of=WINDOW)
-    hidden = {} if caller.reads_payload else {"message": ""}
-    told = [{name: getattr(group, name) for name in group.__slots__} | hidden for group in page.rows]
+    reads = caller.reads_payload
+    told = [
+        {name: getattr(group, name) for name in group.__slots__}
+        | {"message": masked_text(group.message) if reads else ""}
+        for group in page.rows
+    ]
     return {"groups": told, "more": page.more}
 
 
@@ -81,38 +89,39 @@ def redrive_letters(request: HttpRequest, body: Letters) -> dict[str, Any]:
     gives={200: Treated},
     permission=Acknowledge.permission,
 )
-def acknowledge_letters(request: HttpRequest, body: Letters) -> dict[str, Any]:
+def acknowledge_letters(request: HttpRequest, body: ExplainedLetters) -> dict[str, Any]:
     """Acknowledge dead letters, up to 500 at once, with a reason."""
     return _treat(request, body, Acknowledge)
 
 
 def _treat(request: HttpRequest, body: Letters, operation: type[OnItem]) -> dict[str, Any]:
-    caller = caller_of(request)
+    """Do it to each, once; a request that was cut off goes on where it was when it is sent again with its key."""
+    caller, asked = caller_of(request), asked_of(request)
     operation(uuid.UUID(int=0), by=caller.by, reason=body.reason)  # a bad reason is refused before anything is done
+    if asked is not None and (before := done_before(asked))[0]:
+        found: dict[str, Any] = before[1]
+        return found
     with bounded():
         named, more = _named(caller, body)
-    moved: list[uuid.UUID] = []
-    refused: list[dict[str, Any]] = []
+    told: dict[str, Any] = {"moved": [], "refused": [], "more": more}
     for item in named:
-        _each(item, lambda one: operation(one, by=caller.by, reason=body.reason), request, moved, refused)
-    return {"moved": moved, "refused": refused, "more": more}
+        refusal = _each(request, item, lambda one: operation(one, by=caller.by, reason=body.reason), asked)
+        told["moved" if refusal is None else "refused"].append(refusal or str(item))
+    return once(asked, lambda: (told, told), lambda about: about)
 
 
 def _each(
-    item: uuid.UUID,
-    make: Callable[[uuid.UUID], OnItem],
-    request: HttpRequest,
-    moved: list[uuid.UUID],
-    refused: list[dict[str, Any]],
-) -> None:
+    request: HttpRequest, item: uuid.UUID, make: Callable[[uuid.UUID], OnItem], asked: Asked | None
+) -> dict[str, str] | None:
+    """Do it to one item, and return why not if it was refused."""
     try:
         with bounded():
             item_of(request, item)
-        make(item).execute()
+        own = None if asked is None else replace(asked, key=f"{asked.key}\n{item}")
+        once(own, lambda: (make(item).execute(), None), lambda _about: None)
     except RoostError as error:
-        refused.append({"id": item, "code": error.code, "detail": str(error)})
-    else:
-        moved.append(item)
+        return {"id": str(item), "code": error.code, "detail": str(error)}
+    return None
 
 
 def _named(caller: Caller, body: Letters) -> tuple[list[uuid.UUID], bool]:

@@ -13,6 +13,7 @@ from console.api.callers import caller_of
 from console.api.pagination import Paging, after_id, after_number, cursor
 from console.api.routes import new_router, route
 from console.api.schemas.history import WaitPage
+from console.api.schemas.kinds import Switch
 from console.api.schemas.rows import CapacityIn, CapacityOut, EngineOut, Engines, ResourcePage, Stats, Workers
 from runtime import registry
 from runtime.choices import State
@@ -79,7 +80,7 @@ def _engine(name: str) -> dict[str, Any]:
 
 
 @route(router, "GET", "/workers", "listWorkers", gives={200: Workers}, permission="view_worker", everywhere=True)
-def list_workers(request: HttpRequest, offline: bool = False) -> dict[str, Any]:
+def list_workers(request: HttpRequest, offline: Switch = False) -> dict[str, Any]:
     """List worker processes, newest first; with `offline` those that have stopped too."""
     names = ("id", "host", "pid", "state", "desired_state", "engines", "pools", "capacity", "started_at")
     told = [
@@ -96,7 +97,7 @@ def list_resources(
     paging: Query[Paging],
     namespace: str = param.Query("", max_length=100),
     key: str = param.Query("", max_length=200),
-    idle: bool = False,
+    idle: Switch = False,
 ) -> dict[str, Any]:
     """List resources of a namespace with who holds and wants them; with `idle` those that nobody does too."""
     start = after_number(paging.cursor, 0)

@@ -11,11 +11,11 @@ from ninja.params import functions as param
 
 from console.api import shapes
 from console.api.callers import caller_of
+from console.api.masking import masked_text
 from console.api.pagination import Paging, after_id, after_number, cursor
 from console.api.reach import item_of
 from console.api.routes import new_router, route
 from console.api.schemas.history import (
-    ArtifactPage,
     AttemptPage,
     CallPage,
     EventPage,
@@ -26,7 +26,7 @@ from console.api.schemas.history import (
     WhyOut,
 )
 from console.api.schemas.items import ItemPage
-from runtime.queries import artifacts, attempts, explain, items, journal, telling, timeline, verify, waits, why
+from runtime.queries import attempts, explain, items, journal, telling, timeline, verify, waits, why
 from runtime.queries.items import ItemFilter
 
 router = new_router("work items")
@@ -81,34 +81,13 @@ def list_calls(
 )
 def list_attempts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
     """List every try of every step, oldest first."""
-    found, readable = item_of(request, item_id), caller_of(request).reads_payload
+    found, caller = item_of(request, item_id), caller_of(request)
     page = attempts.attempts(found.pk, after=after_number(paging.cursor, 0), limit=paging.limit)
     told = [
-        {name: getattr(one, name) for name in one.__slots__} | ({} if readable else {"error": None})
+        {name: getattr(one, name) for name in one.__slots__} | {"error": shapes.contents(one.error, caller)}
         for one in page.rows
     ]
     return {"attempts": told, "next": cursor(page.rows[-1].seq if page.rows else None, more=page.more)}
-
-
-@route(
-    router,
-    "GET",
-    f"{OF}/artifacts",
-    "listArtifacts",
-    gives={200: ArtifactPage},
-    permission="view_artifact",
-    refuses=(404,),
-)
-def list_artifacts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
-    """List an item's files, oldest first."""
-    found, readable = item_of(request, item_id), caller_of(request).reads_payload
-    page = artifacts.page(found.pk, after=after_id(paging.cursor), limit=paging.limit)
-    names = ("id", "name", "version", "kind", "content_type", "size", "sha256", "created_at")
-    told = [
-        {name: getattr(one, name) for name in names} | {"metadata": one.metadata if readable else None}
-        for one in page.rows
-    ]
-    return {"artifacts": told, "next": cursor(page.rows[-1].pk if page.rows else None, more=page.more)}
 
 
 @route(router, "GET", f"{OF}/children", "listChildren", gives={200: ItemPage}, permission=VIEW, refuses=(404,))
@@ -130,8 +109,7 @@ def list_waits(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
 def explain_why(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
     """Say exactly why an item is where it is."""
     item = item_of(request, item_id)
-    if not caller_of(request).reads_payload:
-        item.last_error = None
+    item.last_error = shapes.contents(item.last_error, caller_of(request))
     found = why.why(item)
     causes = [{"code": cause.code, "text": cause.text, "data": cause.data} for cause in found.causes]
     return {"item": found.item, "state": found.state, "at": found.at, "text": found.text, "causes": causes}
@@ -140,8 +118,11 @@ def explain_why(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
 @route(router, "GET", f"{OF}/explain", "explainRun", gives={200: StoryOut}, permission="view_payload", refuses=(404,))
 def explain_run(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
     """Tell a run from its beginning, in sentences."""
-    run = explain.explain(item_of(request, item_id), after=after_number(paging.cursor, 0), limit=paging.limit)
-    lines = [f"{'  ' * depth}{line}" for depth, line in telling.sentences(run)]
+    item, caller = item_of(request, item_id), caller_of(request)
+    for name in shapes.SECRET:
+        setattr(item, name, shapes.contents(getattr(item, name), caller))
+    run = explain.explain(item, after=after_number(paging.cursor, 0), limit=paging.limit)
+    lines = [f"{'  ' * depth}{masked_text(line)}" for depth, line in telling.sentences(run)]
     return {"item": run.item.pk, "now": run.now, "text": lines, "next": cursor(run.next, more=run.next is not None)}
 
 

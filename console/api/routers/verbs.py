@@ -12,13 +12,14 @@ from ninja.responses import Status
 
 from console.api import shapes
 from console.api.callers import caller_of
-from console.api.conditions import expected, key_of, located, tagged
+from console.api.conditions import asked_of, expected, key_of, located, once, tagged
 from console.api.reach import item_of
 from console.api.reading import bounded
-from console.api.routes import IDEMPOTENCY_KEY, IF_MATCH, new_router, route
+from console.api.routes import IF_MATCH, new_router, route
 from console.api.schemas.items import Item
 from console.api.schemas.verbs import (
     AnswerIn,
+    Explained,
     FollowUpIn,
     ForkIn,
     NamedSignalIn,
@@ -40,6 +41,7 @@ from runtime.operations.cancel import Cancel
 from runtime.operations.follow_up import FollowUp
 from runtime.operations.fork import Fork
 from runtime.operations.hold import Hold, Unhold
+from runtime.operations.once import Asked
 from runtime.operations.pause import Pause
 from runtime.operations.prioritise import Prioritise
 from runtime.operations.redrive import Redrive
@@ -74,13 +76,34 @@ def verb(path: str, name: str, operation: type[OnItem]) -> Callable[[V], V]:
 
 
 def done(
-    request: HttpRequest, response: HttpResponse, operation: type[Any], item_id: uuid.UUID, body: Reasoned, **said: Any
+    request: HttpRequest,
+    response: HttpResponse,
+    operation: type[Any],
+    item_id: uuid.UUID,
+    body: Reasoned,
+    **said: Any,
 ) -> Item:
-    """Do it to an item that the caller reaches, if it is as they saw it; return it as it is then."""
+    """Do it once to an item that the caller reaches, if it is as they saw it; return it as it is then."""
+    return _done(request, response, operation, item_id, body, asked_of(request), said)
+
+
+def _done(
+    request: HttpRequest,
+    response: HttpResponse,
+    operation: type[Any],
+    item_id: uuid.UUID,
+    body: Reasoned,
+    asked: Asked | None,
+    said: dict[str, Any],
+) -> Item:
     caller, seen = caller_of(request), expected(request)
     with bounded():
         item_of(request, item_id)
-    moved: WorkItem = operation(item_id, by=caller.by, reason=body.reason, row_version=seen, **said).execute()
+
+    def work() -> tuple[WorkItem, None]:
+        return operation(item_id, by=caller.by, reason=body.reason, row_version=seen, **said).execute(), None
+
+    moved = once(asked, work, lambda _about: item_of(request, item_id))
     tagged(response, moved)
     return shapes.item(moved, caller)
 
@@ -149,25 +172,19 @@ def release(
 
 
 @verb("acknowledge", "acknowledgeWorkItem", Acknowledge)
-def acknowledge(
-    request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Reasoned = param.Body(Reasoned())
-) -> Item:
+def acknowledge(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Note that a dead letter was seen, and why it stays; nothing runs again."""
     return done(request, response, Acknowledge, item_id, body)
 
 
 @verb("hold", "holdWorkItem", Hold)
-def hold(
-    request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Reasoned = param.Body(Reasoned())
-) -> Item:
+def hold(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Keep an item and its history from being removed."""
     return done(request, response, Hold, item_id, body)
 
 
 @verb("unhold", "unholdWorkItem", Unhold)
-def unhold(
-    request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Reasoned = param.Body(Reasoned())
-) -> Item:
+def unhold(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Lift an item's legal hold."""
     return done(request, response, Unhold, item_id, body)
 
@@ -204,7 +221,7 @@ def respond(
     gives={201: Item, 200: Item},
     permission=Fork.permission,
     refuses=(404, 409, 412),
-    headers=(IF_MATCH, IDEMPOTENCY_KEY),
+    headers=(IF_MATCH,),
 )
 def fork(
     request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: ForkIn = param.Body(ForkIn())
@@ -215,7 +232,8 @@ def fork(
     with bounded():
         namespace = item_of(request, item_id).namespace
         before = key is not None and bool(items.page(ItemFilter(namespace=namespace, key=key), limit=1).rows)
-    made = done(request, response, Fork, item_id, body, idempotency_key=key, **said)
+    # The fork's own key, which lives as long as the fork, sees to it that there is one.
+    made = _done(request, response, Fork, item_id, body, None, {"idempotency_key": key, **said})
     located(request, response, made.id)
     return Status(200 if before else 201, made)
 
@@ -228,7 +246,6 @@ def fork(
     gives={201: SignalSent},
     permission=SIGNAL,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def signal_item(request: HttpRequest, item_id: uuid.UUID, body: SignalIn) -> Status[dict[str, Any]]:
     """Send a signal to an item; it is kept until the item takes it."""
@@ -248,7 +265,6 @@ def signal_item(request: HttpRequest, item_id: uuid.UUID, body: SignalIn) -> Sta
     gives={201: SignalSent},
     permission=SIGNAL,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def signal_name(request: HttpRequest, body: NamedSignalIn) -> Status[dict[str, Any]]:
     """Send a signal to whoever waits for its name in a namespace, now or later."""

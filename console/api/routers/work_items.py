@@ -13,11 +13,12 @@ from ninja.responses import Status
 from console.api import shapes
 from console.api.callers import VIEW_PAYLOAD, Caller, caller_of
 from console.api.conditions import key_of, located, tagged, unchanged
+from console.api.masking import masked
 from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
 from console.api.reach import item_of
 from console.api.reading import bounded
-from console.api.routes import IDEMPOTENCY_KEY, new_router, route
+from console.api.routes import new_router, route
 from console.api.schemas.items import (
     EnqueuedItems,
     Item,
@@ -51,16 +52,17 @@ VIEW = "view_workitem"
     gives={201: Item, 200: Item},
     permission=PERMISSION,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) -> Status[Item]:
     """Enqueue a work item: 201, or 200 with the item that the same request made before."""
-    caller, wanted = caller_of(request), new_id()
+    caller = caller_of(request)
     options = _options(request, body, {}, key_of(request))
-    stored = enqueue(body.engine, body.payload, by=caller.by, item_id=wanted, **options)
+    # An id of ours tells a new item from one that was there. Without a key it is new, and takes one statement.
+    wanted = options["item_id"] = new_id() if "idempotency_key" in options else None
+    stored = enqueue(body.engine, body.payload, by=caller.by, **options)
     tagged(response, stored)
     located(request, response, stored.pk)
-    return Status(201 if stored.pk == wanted else 200, shapes.item(stored, caller))
+    return Status(201 if wanted in (None, stored.pk) else 200, shapes.item(stored, caller))
 
 
 @route(
@@ -71,7 +73,6 @@ def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) ->
     gives={200: EnqueuedItems},
     permission=PERMISSION,
     refuses=(404, 409),
-    headers=(IDEMPOTENCY_KEY,),
 )
 def enqueue_items(request: HttpRequest, body: NewItems) -> dict[str, Any]:
     """Enqueue many work items, all or none. With Idempotency-Key, an item without a key has `<key>:<place>`."""
@@ -179,12 +180,12 @@ def get_result(
             found = item_of(request, item_id)
     ended = found.state in TERMINAL
     told = {"id": found.pk, "state": found.state, "reason": found.reason, "ended": ended, "version": found.version}
-    told |= {"finished_at": found.finished_at, "error": found.last_error if ended else None}
+    told |= {"finished_at": found.finished_at, "error": masked(found.last_error) if ended else None}
     tagged(response, found)
     if not ended:
         response.headers["Retry-After"] = "1"
         return Status(202, told)
-    return Status(200, told | {"result": values.read(item_id, "result").value})
+    return Status(200, told | {"result": masked(values.read(item_id, "result").value)})
 
 
 @route(
@@ -204,4 +205,4 @@ def get_value(
     with bounded():
         item_of(request, item_id)
     found = values.read(item_id, place, version=version)
-    return {"place": found.place, "version": found.version, "value": found.value}
+    return {"place": found.place, "version": found.version, "value": masked(found.value)}

@@ -9,20 +9,22 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Moment, Number, Whole
+from console.api.schemas.kinds import Asked, Moment, Seconds, Whole, example
 
 
 class NewItem(Asked):
     """An item to enqueue. What is left out has the default of its engine or of the settings."""
 
+    model_config = example(engine="counter", payload={"count_to": 3}, priority=5)
+
     engine: str
     payload: Any = None
     namespace: str | None = Field(None, description="The token's only one, or the default one, if left out.")
     idempotency_key: str | None = Field(None, description="The same as the header Idempotency-Key.")
-    delay: Number | None = Field(None, description="Seconds until it is due.")
+    delay: Seconds | None = Field(None, description="Seconds until it is due.")
     run_at: Moment | None = Field(None, description="When it is due, in place of delay.")
     priority: Whole | None = Field(None, description="Higher is sooner.")
-    deadline: Moment | Number | None = Field(None, description="When it fails unless it is done; or seconds from now.")
+    deadline: Moment | Seconds | None = Field(None, description="When it fails unless it is done; or seconds from now.")
     resources: list[str | dict[str, Any]] | None = None
     fair_key: str | None = None
     pool: str | None = None
@@ -31,8 +33,8 @@ class NewItem(Asked):
     max_attempts: Whole | None = None
     max_steps: Whole | None = None
     pause_after: Whole | None = None
-    step_timeout: Number | None = None
-    item_timeout: Number | None = None
+    step_timeout: Seconds | None = None
+    item_timeout: Seconds | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -47,6 +49,8 @@ class NewItem(Asked):
 
 class NewItems(Asked):
     """Items to enqueue: all of them, or none."""
+
+    model_config = example(items=[{"engine": "counter", "payload": {"count_to": 3}}])
 
     items: list[NewItem]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Moment, Number, Whole
+from console.api.schemas.kinds import Asked, Flag, Moment, Seconds, Switch, Whole, example
 
 
 class LetterFilters(Schema):
@@ -20,7 +20,7 @@ class LetterFilters(Schema):
     reason: str = Field("", max_length=100)
     fingerprint: str = Field("", max_length=64)
     category: str = Field("", max_length=20)
-    acknowledged: bool | None = Field(False, description="Those that were acknowledged; others if left out.")
+    acknowledged: Switch | None = Field(False, description="Those that were acknowledged; others if left out.")
 
 
 class LetterGroup(Schema):
@@ -131,13 +131,15 @@ class CapacityOut(Schema):
 class LimitIn(Asked):
     """A limit; what is left out stays as it is, or has its default."""
 
+    model_config = example(engine="counter", concurrency=5)
+
     namespace: str = ""
     engine: str = ""
     fair_key: str = ""
     pool: str = ""
     concurrency: Whole | None = None
     rate: Whole | None = None
-    per_seconds: Number = 1.0
+    per_seconds: Seconds = 1.0
     burst: Whole | None = None
     enabled: Flag = True
     note: str = ""
@@ -170,12 +172,14 @@ class Limits(Schema):
 class ScheduleIn(Asked):
     """A schedule; what is left out stays as it is, or has its default. One of cron, every and at says when."""
 
+    model_config = example(engine="counter", payload={"count_to": 3}, cron="30 2 * * *", timezone="Europe/Berlin")
+
     engine: str = ""
     payload: Any = None
     options: dict[str, Any] = {}
     cron: str | None = None
     timezone: str = "UTC"
-    every: Number | None = None
+    every: Seconds | None = None
     start_at: Moment | None = None
     at: Moment | None = None
     catch_up: str = "one"
@@ -217,6 +221,8 @@ class Schedules(Schema):
 class TriggerIn(Asked):
     """A trigger; what is left out stays as it is, or has its default."""
 
+    model_config = example(engine="refund", target="counter", payload={"count_to": 3})
+
     namespace: str = ""
     engine: str = ""
     on: str = "done"
@@ -229,7 +235,10 @@ class TriggerIn(Asked):
 
 
 class TriggerOut(Schema):
-    """A trigger; `source` says whether it is a row or stands in the settings."""
+    """A trigger; `source` says whether it is a row or stands in the settings.
+
+    `payload` is null without the permission roost.view_payload.
+    """
 
     name: str
     namespace: str
@@ -274,7 +283,7 @@ class Webhooks(Schema):
 class RotateIn(Asked):
     """Seconds for which the old secret stays good."""
 
-    keep: Number = 24 * 3600.0
+    keep: Seconds = 24 * 3600.0
 
 
 class SecretOut(Schema):

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Schema
 from pydantic import Field
 
-from console.api.schemas.kinds import Asked, Flag, Number, Whole
+from console.api.schemas.kinds import Asked, Flag, Seconds, Whole, example
+from runtime.operations.base import MAX_REASON
+
+Reason = Annotated[str, Field(max_length=MAX_REASON)]
+RequiredReason = Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
 
 
 class Reasoned(Asked):
     """Why; kept in the item's history with the name of who asks."""
 
-    reason: str = ""
+    reason: Reason = ""
+
+
+class Explained(Reasoned):
+    """Why, which has to be said."""
+
+    reason: RequiredReason
 
 
 class RedriveIn(Reasoned):
@@ -44,7 +54,7 @@ class ForkIn(Reasoned):
     payload: Any = None
     engine_version: str | None = None
     idempotency_key: str | None = None
-    delay: Number = 0.0
+    delay: Seconds = 0.0
 
 
 class FollowUpIn(Reasoned):
@@ -82,6 +92,8 @@ class AnswerIn(Reasoned):
 class SignalIn(Asked):
     """A signal; a second one with the same delivery_id is the first."""
 
+    model_config = example(name="paid", payload={"order": 7})
+
     name: str
     payload: Any = None
     delivery_id: str | None = Field(None, description="The same as the header Idempotency-Key.")
@@ -108,6 +120,12 @@ class Letters(Reasoned):
     fingerprint: str = ""
     category: str = ""
     failed_because: str = ""
+
+
+class ExplainedLetters(Letters):
+    """Which dead letters, and why, which has to be said."""
+
+    reason: RequiredReason
 
 
 class Refused(Schema):

@@ -39,7 +39,14 @@ from runtime.management.roost import (
     webhooks,
     workspaces,
 )
-from runtime.management.roost.call import EXIT_CODES, Call, Commands, chosen_database, errors_as_exit_codes
+from runtime.management.roost.call import (
+    EXIT_CODES,
+    Call,
+    Commands,
+    check_texts,
+    chosen_database,
+    errors_as_exit_codes,
+)
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
@@ -82,5 +89,6 @@ class Command(BaseCommand):
         """Run the command that was named."""
         printer = Printer(self.stdout, as_json=options["format"] == "json")
         with errors_as_exit_codes():
+            check_texts(options)
             call = Call(options=options, printer=printer, using=chosen_database(options["database"]))
             options["run"](call)

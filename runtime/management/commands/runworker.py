@@ -50,8 +50,8 @@ class Command(roost_worker.Command):
         channels, layer = options.pop("channels"), options.pop("layer")
         if channels:
             self._refuse_our_options(options)
-            passed = {"verbosity": options["verbosity"]} | ({"layer": layer} if layer is not None else {})
-            call_command(self._other(), *channels, **passed)
+            passed = {"verbosity": options["verbosity"], "stdout": self.stdout, "stderr": self.stderr}
+            call_command(self._other(), *channels, **passed, **({} if layer is None else {"layer": layer}))
         elif layer is not None:
             raise CommandError("--layer belongs to the channel layer worker: name the channels to listen on as well.")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,6 +92,8 @@ def read_json(text: str, field: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise InvalidInput(f"{field} is no JSON: {error}. Put texts into quotes: '\"yes\"'.", field=field) from None
+    except RecursionError:
+        raise InvalidInput(f"{field} is nested too deeply.", field=field) from None
 
 
 def list_waits(call: Call) -> None:
@@ -105,13 +108,22 @@ def list_approvals(call: Call) -> None:
     _list(call, [kind.value for kind in waits.FOR_PEOPLE], (WaitState.OPEN,))
 
 
+def _wait(text: str | None) -> uuid.UUID | None:
+    try:
+        return None if text is None else uuid.UUID(text)
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is no wait's id (a UUID): page on from the last row of a list.", field="before"
+        ) from None
+
+
 def _list(call: Call, kinds: Sequence[str], states: Sequence[str], **more: Any) -> None:
     given = call.options
     page = waits.page(
         kinds=kinds,
         states=states,
         namespace=given["namespace"],
-        before=given["before"],
+        before=_wait(given["before"]),
         limit=given["limit"],
         using=call.using,
         **more,

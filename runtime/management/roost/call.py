@@ -14,6 +14,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, connections
 
+from runtime import jsondata
 from runtime.exceptions import InvalidInput, NotFound, RoostError
 from runtime.management.roost.printer import Printer
 from runtime.models import WorkItem
@@ -21,6 +22,8 @@ from runtime.queries import items
 from runtime.store import work_database
 
 CONFLICT, INVALID, MISSING = 1, 2, 3
+FILES = frozenset({"file", "output", "to"})
+"""Options that name files."""
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a conflict, a problem found, or a failure; "
@@ -96,6 +99,14 @@ def chosen_database(alias: str | None) -> str:
             f"There is no database alias {using!r}. Available: {', '.join(sorted(connections))}.", field="database"
         )
     return using
+
+
+def check_texts(options: Mapping[str, Any]) -> None:
+    """Raise `InvalidInput` for bytes on the command line that are no text; names of files may be anything."""
+    for name, value in options.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and name not in FILES and not text.startswith("@"):
+                jsondata.check(text, name)
 
 
 @contextmanager

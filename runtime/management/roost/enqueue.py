@@ -119,4 +119,6 @@ def resource(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InvalidInput(f"The resource {text!r} is no JSON: {error}.", field="resources") from None
+        raise InvalidInput(f"The resource {text!r:.200} is no JSON: {error}.", field="resources") from None
+    except RecursionError:
+        raise InvalidInput("The resource is nested too deeply.", field="resources") from None

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from runtime.exceptions import InvalidInput
 from runtime.management.roost.call import Call, Commands
 from runtime.operations.prune import Pruned, prune
-from runtime.operations.prune_history import HistoryPruned, prune_history
+from runtime.operations.prune_history import prune_history
+from runtime.operations.prune_signals import prune_signals
 from runtime.queries import growth
 
 FILTERS = ("namespace", "engine", "older_than", "limit")
-HISTORY = ("items", "events", "snapshots")
 
 
 def register(commands: Commands) -> None:
@@ -25,7 +25,11 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--limit", type=int, metavar="N", help="At most N items.")
     parser.add_argument("--forecast", action="store_true", help="Only say how large the tables are, and will be.")
-    parser.add_argument("--history", action="store_true", help="Old events and snapshots of items that stay, too.")
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="Old events and snapshots of items that stay, and signals nobody took, too.",
+    )
     parser.add_argument("--reason", default="", metavar="TEXT", help="Why; kept in the log.")
 
 
@@ -68,13 +72,16 @@ def _forecast(call: Call) -> None:
     call.printer.line(growth.summary(found))
 
 
-def _history(call: Call) -> HistoryPruned | None:
-    return prune_history(using=call.using) if call.options["history"] else None
+def _history(call: Call) -> dict[str, int] | None:
+    if not call.options["history"]:
+        return None
+    done, signals = prune_history(using=call.using), prune_signals(using=call.using)
+    return {"items": done.items, "events": done.events, "snapshots": done.snapshots, "signals": signals.signals}
 
 
-def _tell(call: Call, done: Pruned, *, dry_run: bool, history: HistoryPruned | None) -> None:
+def _tell(call: Call, done: Pruned, *, dry_run: bool, history: dict[str, int] | None) -> None:
     told = {"dry_run": dry_run, "items": done.items, "kept": done.kept, "more": done.more}
-    cut = {} if history is None else {"history": {name: getattr(history, name) for name in HISTORY}}
+    cut = {} if history is None else {"history": history}
     shown = [str(one) for one in done.shown]
     call.printer.document(told | cut | ({"would_go": shown} if dry_run else {"rows": dict(done.rows)}))
     if not done.items:
@@ -84,7 +91,7 @@ def _tell(call: Call, done: Pruned, *, dry_run: bool, history: HistoryPruned | N
     else:
         call.printer.facts([("items", done.items), *sorted(done.rows.items())])
     if history is not None:
-        call.printer.facts(("history " + name, getattr(history, name)) for name in HISTORY)
+        call.printer.facts((f"history {name}", count) for name, count in history.items())
     if done.kept:
         call.printer.line(
             f"{done.kept} items were passed over: somebody is at them, waits for them, or refers to them."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from runtime import clock, tokens
+from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
 from runtime.operations.tokens import KEEP_SECONDS, IssuedToken, create_token, revoke_token, rotate_token
@@ -62,17 +63,25 @@ def list_tokens(call: Call) -> None:
 def create(call: Call) -> None:
     """Make a token."""
     given = call.options
-    days = given["days"]
     issued = create_token(
         given["name"],
         scopes=given["scope"],
         namespaces=given["namespace"] or ["default"],
-        expires_at=None if days is None else clock.now(call.using) + dt.timedelta(days=days),
+        expires_at=_days_from_now(given["days"], call),
         note=given["note"],
         actor=call.actor,
         using=call.using,
     )
     _tell(call, issued, "is made")
+
+
+def _days_from_now(days: float | None, call: Call) -> dt.datetime | None:
+    try:
+        return None if days is None else clock.now(call.using) + dt.timedelta(days=days)
+    except (OverflowError, ValueError):
+        raise InvalidInput(
+            f"days is {days:g}; give a number of days, or leave it out for ever.", field="days"
+        ) from None
 
 
 def rotate(call: Call) -> None:

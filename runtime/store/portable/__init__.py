@@ -71,9 +71,14 @@ class PortableStore(Store):
         return acknowledge(self.using, worker, held)
 
     def sweep(
-        self, *, dead_workers: Iterable[uuid.UUID] = (), living_workers: Iterable[uuid.UUID] = (), batch: int
+        self,
+        *,
+        dead_workers: Iterable[uuid.UUID] = (),
+        living_workers: Iterable[uuid.UUID] = (),
+        only_dead: bool = False,
+        batch: int,
     ) -> SweepReport:
-        return sweep(self.using, frozenset(dead_workers), frozenset(living_workers), batch)
+        return sweep(self.using, frozenset(dead_workers), frozenset(living_workers), batch, only_dead=only_dead)
 
     def move(
         self,

@@ -38,12 +38,17 @@ ORDER BY timeout_at LIMIT %s
 """
 
 
-def sweep(using: str, dead: frozenset[uuid.UUID], living: frozenset[uuid.UUID], batch: int) -> SweepReport:
+def sweep(
+    using: str, dead: frozenset[uuid.UUID], living: frozenset[uuid.UUID], batch: int, *, only_dead: bool = False
+) -> SweepReport:
     """Do one round of everything, at most `batch` items of each kind; `more` says that a kind had as many."""
     report = SweepReport()
-    _recover(using, lambda now: _gone(dead, living, now), batch, report)
-    _drop_revoked(using, dead, batch, report)
+    of_the_dead = Q(worker__in=dead)
+    _recover(using, lambda now: of_the_dead if only_dead else _gone(dead, living, now), batch, report)
+    _drop_revoked(using, lambda now: of_the_dead if only_dead else of_the_dead | Q(expires_at__lte=now), batch, report)
     _mark_offline(using, dead, report)
+    if only_dead:
+        return report
     report.overdue = _end(using, PAST_DEADLINE, _deadline, batch, report)
     report.timed_out = _end(using, TIMED_OUT, _timeout, batch, report)
     report.expired = expire(using, batch)
@@ -113,12 +118,12 @@ def after_death(item: WorkItem, *, alone: bool) -> Move:
     )
 
 
-def _drop_revoked(using: str, dead: frozenset[uuid.UUID], batch: int, report: SweepReport) -> None:
+def _drop_revoked(using: str, over: Callable[[dt.datetime], Q], batch: int, report: SweepReport) -> None:
     """Drop leases that an operator revoked and nobody acknowledged in time; free what they guarded."""
 
     def found() -> list[uuid.UUID]:
-        over = Q(worker__in=dead) | Q(expires_at__lte=clock.now(using))
-        leases = Lease.objects.using(using).filter(over, revoked_at__isnull=False).order_by("expires_at")
+        leases = Lease.objects.using(using).filter(over(clock.now(using)), revoked_at__isnull=False)
+        leases = leases.order_by("expires_at")
         return list(leases.values_list("pk", flat=True)[:batch])
 
     def once() -> None:

@@ -12,13 +12,16 @@ from runtime.store.postgres.session import rows
 
 GONE, LATE, LONG, FREE, OVER = "gone", "late", "long", "free", "over"
 
-_GONE = """
+_HELD = """
 SELECT 'gone', l.work_item_id, l.epoch, w.limited, l.revoked_at IS NOT NULL, NULL, NULL
 FROM roost_lease l JOIN roost_workitem w ON w.id = l.work_item_id
-WHERE l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[])
+WHERE {gone}
 ORDER BY l.expires_at
 LIMIT %s::int
 """
+DEAD = _HELD.format(gone="l.worker_id = ANY (%s::uuid[])")
+"""What dead workers hold, and nothing else."""
+_GONE = _HELD.format(gone="(l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]))")
 
 _LATE = """
 SELECT 'late', id, NULL, NULL, NULL, NULL, NULL FROM roost_workitem
@@ -82,14 +85,15 @@ class Found(NamedTuple):
     key: str
 
 
-def look(using: str, dead: Sequence[uuid.UUID], batch: int) -> dict[str, list[Found]]:
+def look(using: str, dead: Sequence[uuid.UUID], batch: int, *, only_dead: bool = False) -> dict[str, list[Found]]:
     """Return up to `batch` of each: leases whose holder is gone, items past their deadline or timeout, free resources,
     and items with waits whose time is over.
 
-    Nothing is locked: whoever acts on it looks again.
+    With `only_dead` nothing but leases of `dead`. Nothing is locked: whoever acts on it looks again.
     """
     found: defaultdict[str, list[Found]] = defaultdict(list)
     limit = str(batch)
-    for row in rows(using, LOOK, [plain(dead), *[limit] * PARTS]):
+    sql, parts = (DEAD, 1) if only_dead else (LOOK, PARTS)
+    for row in rows(using, sql, [plain(dead), *[limit] * parts]):
         found[row[0]].append(Found._make(row))
     return found

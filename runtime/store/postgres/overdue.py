@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 
 from runtime import clock
 from runtime.choices import EventKind, Reason, State
@@ -11,6 +12,7 @@ from runtime.exceptions import NotFound
 from runtime.models import WorkItem
 from runtime.store.operate import move
 from runtime.store.postgres.look import Found
+from runtime.store.postgres.passing import one_by_one
 from runtime.store.values import Move
 
 _WITHOUT_OWNER = frozenset({State.QUEUED, State.WAITING, State.PAUSED})
@@ -18,7 +20,7 @@ _WITHOUT_OWNER = frozenset({State.QUEUED, State.WAITING, State.PAUSED})
 
 def end_overdue(using: str, found: Sequence[Found]) -> int:
     """Fail those of the items that are overdue; return how many. Each in a transaction that looks again, locked."""
-    return sum(_end(using, one.item) for one in found)
+    return one_by_one(partial(_end, using, one.item) for one in found)
 
 
 def _end(using: str, item: uuid.UUID) -> bool:

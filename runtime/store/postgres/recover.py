@@ -12,6 +12,7 @@ from runtime.store import triggered, waits, waking
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import Found
+from runtime.store.postgres.passing import one_by_one, together_or_singly
 from runtime.store.postgres.session import Rows, rows
 from runtime.store.settling import settle_parents
 from runtime.store.transactions import transacted
@@ -99,15 +100,28 @@ def recover(using: str, found: Sequence[Found], dead: Sequence[uuid.UUID]) -> Re
     free = [Held(one.item, one.epoch) for one in found if not (one.limited or one.revoked)]
     bound = [Held(one.item, one.epoch) for one in found if one.limited and not one.revoked]
     states: dict[uuid.UUID, str] = {}
-    if free:
-        states |= dict(transacted(using, lambda: _recover_free(using, free, dead)))
-    woken = 0
-    if bound:
-        more, woken = transacted(using, lambda: _recover_bound(using, bound, dead))
-        states |= dict(more)
-    dropped, woken_too = drop_revoked(using, revoked, dead, expired=True)
-    settle_parents(using, [item for item, state in states.items() if state == State.FAILED])
-    return Recovered(states, dropped, woken + woken_too)
+    dropped = 0
+
+    def recover_free(held: Sequence[Held]) -> int:
+        states.update(transacted(using, lambda: _recover_free(using, held, dead)))
+        return 0
+
+    def recover_bound(held: Sequence[Held]) -> int:
+        more, woken = transacted(using, lambda: _recover_bound(using, held, dead))
+        states.update(more)
+        return woken
+
+    def drop(held: Sequence[Held]) -> int:
+        nonlocal dropped
+        some, woken = drop_revoked(using, held, dead, expired=True)
+        dropped += some
+        return woken
+
+    together_or_singly(free, recover_free)
+    woken = together_or_singly(bound, recover_bound) + together_or_singly(revoked, drop)
+    failed = [item for item, state in states.items() if state == State.FAILED]
+    one_by_one([lambda: len(settle_parents(using, failed))])
+    return Recovered(states, dropped, woken)
 
 
 def _recover_free(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from functools import partial
 
 from runtime.store.overdue_waits import notice_children, settle_all
 from runtime.store.postgres.arrays import plain
-from runtime.store.postgres.look import FREE, GONE, LATE, LONG, OVER, look
+from runtime.store.postgres.look import FREE, GONE, LATE, LONG, OVER
 from runtime.store.postgres.overdue import end_overdue
+from runtime.store.postgres.passing import PATIENCE_MS, look_past, one_by_one, together_or_singly
 from runtime.store.postgres.recover import recover
 from runtime.store.postgres.session import rows
 from runtime.store.postgres.waiters import wake_missed
+from runtime.store.transactions import impatiently
 from runtime.store.values import SweepReport
 
 # Once none of its leases is left for the next round.
@@ -32,21 +35,32 @@ RETURNING w.id
 """
 
 
-def sweep(using: str, dead: Iterable[uuid.UUID], batch: int) -> SweepReport:
-    """Do one round and say what was done; `more` when a batch was full and another round will find work."""
+def sweep(using: str, dead: Iterable[uuid.UUID], batch: int, *, only_dead: bool = False) -> SweepReport:
+    """Do one round and say what was done; `more` when a batch was full and another round will find work.
+
+    What somebody else keeps locked is passed over and hides nothing; the next round finds it again.
+    """
     workers = list(dead)
-    found = look(using, workers, batch)
-    if not found and not workers:
-        return SweepReport(woken=notice_children(using))
-    recovered = recover(using, found[GONE], workers)
-    return SweepReport(
-        recovered=len(recovered.states) - recovered.quarantined,
-        quarantined=recovered.quarantined,
-        overdue=end_overdue(using, found[LATE]),
-        timed_out=end_overdue(using, found[LONG]),
-        woken=recovered.woken + wake_missed(using, found[FREE]) + notice_children(using),
-        workers_lost=len(rows(using, OFFLINE, [plain(workers)])) if workers else 0,
-        leases_dropped=recovered.dropped,
-        expired=settle_all(using, list(dict.fromkeys(one.item for one in found[OVER]))),
-        more=any(len(found[kind]) >= batch for kind in (GONE, LATE, LONG, OVER)),
-    )
+    with impatiently(PATIENCE_MS):
+        found, full = look_past(using, workers, batch, only_dead=only_dead)
+        if not found and not workers:
+            return SweepReport(woken=_notice_children(using))
+        recovered = recover(using, found[GONE], workers)
+        over = list(dict.fromkeys(one.item for one in found[OVER]))
+        return SweepReport(
+            recovered=len(recovered.states) - recovered.quarantined,
+            quarantined=recovered.quarantined,
+            overdue=end_overdue(using, found[LATE]),
+            timed_out=end_overdue(using, found[LONG]),
+            woken=recovered.woken
+            + together_or_singly(found[FREE], partial(wake_missed, using))
+            + _notice_children(using),
+            workers_lost=len(rows(using, OFFLINE, [plain(workers)])) if workers else 0,
+            leases_dropped=recovered.dropped,
+            expired=together_or_singly(over, partial(settle_all, using)),
+            more=full,
+        )
+
+
+def _notice_children(using: str) -> int:
+    return one_by_one([partial(notice_children, using)])

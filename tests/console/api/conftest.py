@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import encode_multipart
 
 from runtime import tokens
 from runtime.operations import token_use
@@ -41,6 +43,12 @@ class Api:
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         """POST."""
         return self.call("POST", path, body, **headers)
+
+    def upload(self, item: object, content: bytes = b"content", name: str = "scan.pdf", **headers: str) -> Any:
+        """Upload a file to an item."""
+        form = encode_multipart("limit", {"file": SimpleUploadedFile(name, content, "text/html")})
+        kind = "multipart/form-data; boundary=limit"
+        return self.call("POST", f"/work-items/{item}/artifacts", form, content_type=kind, **headers)
 
 
 Caller = Callable[..., Api]

@@ -28,7 +28,8 @@ def commands() -> list[str]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_every_command_of_the_page_works(live_server: Any, tmp_path: Path) -> None:
-    token = create_token("orders", scopes=["read", "payload", "enqueue", "operate"], namespaces=["default"]).text
+    scopes = ["read", "payload", "enqueue", "operate", "upload"]
+    token = create_token("orders", scopes=scopes, namespaces=["default"]).text
     script = "\n".join(["set -e", f"export ROOST={live_server.url}{ROOT} TOKEN={token}", *commands()])
     done = subprocess.run(
         ["bash", "-c", script],

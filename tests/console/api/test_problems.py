@@ -33,6 +33,13 @@ def test_a_method_that_is_none_is_a_problem(method: str, api: Api) -> None:
     assert set(answer["Allow"].split(", ")) == {"GET", "POST"}
 
 
+@pytest.mark.parametrize("path", ["/work-items", f"/work-items/{uuid.UUID(int=1)}/artifacts", "/openapi.json"])
+def test_a_method_that_is_none_is_refused_before_its_body(path: str, api: Api) -> None:
+    for kind in ("text/plain", "multipart/form-data; boundary=x"):
+        problem(api.call("PUT", path, b"x", content_type=kind), 405, "method_not_allowed")
+    assert "GET" in api.call("PUT", path)["Allow"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -82,6 +89,8 @@ def test_a_payload_that_is_too_large_is_a_problem(api: Api, settings: Any) -> No
         ("body.priority", {**ITEM, "priority": True}),
         ("body.priority", {**ITEM, "priority": 10**6}),
         ("body.run_at", {**ITEM, "run_at": 5}),
+        ("body.deadline", {**ITEM, "deadline": 1e300}),
+        ("body.delay", {**ITEM, "delay": -1}),
         ("body.run_at", {**ITEM, "run_at": "2030-01-01T00:00:00"}),
         ("body.colour", {**ITEM, "colour": "red"}),
         ("body.resources[0]", {**ITEM, "resources": [{}]}),

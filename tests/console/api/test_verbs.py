@@ -55,7 +55,8 @@ def test_an_item_that_was_written_since_it_was_seen_is_left_alone(api: Api) -> N
     item = ready()
     told = problem(api.post(f"/work-items/{item.pk}/cancel", if_match='"99"'), 412, "stale_version")
     assert told["state"] == "queued"
-    problem(api.post(f"/work-items/{item.pk}/cancel", if_match="nonsense"), 400)
+    for wrong in ("nonsense", "7", ""):
+        problem(api.post(f"/work-items/{item.pk}/cancel", if_match=wrong), 400, "bad_if_match")
     assert api.post(f"/work-items/{item.pk}/cancel", if_match="*").status_code == 200
 
 
@@ -67,7 +68,8 @@ def test_a_state_that_does_not_fit_is_told(api: Api) -> None:
 
 def test_a_missing_reason_and_a_bad_value_are_told_at_their_field(api: Api) -> None:
     item = ready(failed=True)
-    told = problem(api.post(f"/work-items/{item.pk}/acknowledge"), 422)
+    for body in ({}, {"reason": ""}, {"reason": " "}, {"reason": "x" * 501}):
+        told = problem(api.post(f"/work-items/{item.pk}/acknowledge", body), 422)
     assert told["errors"][0]["field"] == "body.reason"
     problem(api.post(f"/work-items/{item.pk}/redrive", {"from_version": -1}), 422)
     problem(api.post(f"/work-items/{item.pk}/prioritise"), 422)

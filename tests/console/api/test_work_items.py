@@ -54,7 +54,8 @@ def test_the_same_key_makes_one_item_and_says_so(api: Api) -> None:
     assert api.post("/work-items", {**ITEM, "idempotency_key": "order-7"}).status_code == 200
     differ = api.post("/work-items", {**ITEM, "idempotency_key": "other"}, idempotency_key="order-7")
     problem(differ, 422)
-    problem(api.post("/work-items", ITEM, idempotency_key="x" * 201), 422)
+    for wrong in ("x" * 201, " ", "ü", "a\tb"):
+        problem(api.post("/work-items", ITEM, idempotency_key=wrong), 422)
 
 
 def test_many_are_made_at_once_or_none(api: Api, settings: Any) -> None:
@@ -81,6 +82,16 @@ def test_a_token_enqueues_where_it_reaches(caller: Caller) -> None:
     assert told["detail"].replace(str(parent), "") == unknown["detail"].replace(str(uuid.UUID(int=1)), "")
     child = {**ITEM, "parent": str(WorkItem.objects.get(namespace="ours").pk), "relation": "part"}
     assert ours.post("/work-items", child).json()["parent_id"] == child["parent"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's store writes row by row")
+@pytest.mark.parametrize("key", ["", "order-7"])
+def test_an_enqueue_costs_three_queries(key: str, api: Api) -> None:
+    api.post("/work-items", ITEM)
+    with CaptureQueriesContext(connection) as queries:
+        assert api.post("/work-items", ITEM, **({"idempotency_key": key} if key else {})).status_code == 201
+    asked = [one["sql"] for one in queries.captured_queries if "SAVEPOINT" not in one["sql"]]
+    assert len(asked) == 3, asked  # the token, the insert, the row
 
 
 def test_a_token_that_reads_no_payload_gets_none(caller: Caller) -> None:

@@ -77,6 +77,24 @@ def test_a_line_in_the_middle_that_is_no_entry_is_an_error_and_the_file_is_left_
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("content", [b"my notes\n", b"my notes", b'{"name": "roost"}\n', b"\n"])
+def test_a_file_that_is_no_journal_is_left_alone(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(CorruptJournal, match="Line 1"):
+        JsonLinesJournal(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.scenario("B22")
+@pytest.mark.parametrize("torn", [b"", b"{", b'{"run":"0190', b"\0" * 200])
+def test_a_journal_whose_first_line_is_torn_begins_anew(path: Path, torn: bytes) -> None:
+    path.write_bytes(torn)
+    with JsonLinesJournal(path) as store:
+        assert Journal(store, "run").run("1", lambda: 1) == 1
+    with JsonLinesJournal(path) as store:
+        assert Journal(store, "run").run("1", fails) == 1
+
+
 def test_a_second_process_is_refused_until_the_first_lets_go(path: Path) -> None:
     code = f"from runtime.journal.lines import JsonLinesJournal; JsonLinesJournal({str(path)!r})"
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}

@@ -12,7 +12,7 @@ import pytest
 from tests.processes.tree import eventually
 from tests.runtime.management.demo_run import Demo
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 
 @pytest.mark.scenario("L5")

@@ -8,9 +8,9 @@ import pytest
 
 from runtime.models import WorkItem
 from runtime.queries import growth
-from tests.factories import WorkItemFactory
+from tests.factories import MailboxFactory, SignalFactory, WorkItemFactory, now
 from tests.runtime.management.cli import document, refused, run
-from tests.runtime.operations.aged import ended, lived
+from tests.runtime.operations.aged import DAY, ended, lived
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,9 @@ def test_history_of_items_that_stay_goes_when_asked() -> None:
     lived(6, old=4)
     assert refused("prune", "--history", "--engine", "a")[0] == 2
     assert refused("prune", "--history", "--dry-run")[0] == 2
-    assert document("prune", "--history")["history"] == {"items": 1, "events": 5, "snapshots": 5}
+    SignalFactory(created_at=now(-100 * DAY)), MailboxFactory(name="go")
+    removed = {"items": 1, "events": 5, "snapshots": 5, "signals": 1}
+    assert document("prune", "--history")["history"] == removed
     assert "history items      0\n" in run("prune", "--history")
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -8,14 +10,29 @@ from typing import Any, ClassVar
 import pytest
 from channels.management.commands import runworker as channels_runworker
 from django.apps import apps
+from django.core.checks import Error, Tags
+from django.core.checks.registry import registry
 from django.core.management import call_command, get_commands
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, SystemCheckError
 from django.test import override_settings
 
 from runtime.management.commands import roost_worker, runworker
 from runtime.worker.options import WorkerOptions
 from runtime.worker.stop import StopToken
 
+# What a worker does from its start up to its first claim, and what it has loaded by then.
+START = """
+import sys
+import django
+django.setup()
+from django.core.management import execute_from_command_line
+from runtime.management.commands.roost_worker import Command
+Command.work = lambda *_: 0
+execute_from_command_line(["manage.py", "runworker", "--engines", "counter"])
+from runtime.worker import drain
+drain.load_engines(["counter"])
+print(*{name.partition(".")[0] for name in sys.modules}, *[name for name in sys.modules if "console.api" in name])
+"""
 ENGINES = {"counter": "engines.counter.Counter", "watchlist": "engines.watchlist.Watchlist"}
 
 
@@ -162,6 +179,18 @@ def test_a_products_own_runworker_gets_the_whole_command_line(
     assert Theirs.seen["channels"] == ["a-channel"]
 
 
+def test_a_products_own_runworker_speaks_where_it_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Theirs(channels_runworker.Command):
+        def handle(self, *args: Any, **options: Any) -> None:
+            self.stdout.write(f"listening on {options['channels'][0]}")
+            self.stderr.write("with one ear")
+
+    monkeypatch.setattr(runworker, "load_command_class", lambda app, name: Theirs())
+    said, complained = io.StringIO(), io.StringIO()
+    call_command("runworker", "a-channel", stdout=said, stderr=complained)
+    assert (said.getvalue(), complained.getvalue()) == ("listening on a-channel\n", "with one ear\n")
+
+
 def test_the_next_app_in_the_order_of_installed_apps_is_asked() -> None:
     assert list(runworker._apps_after("runtime.management.commands.runworker")) == ["channels"]
     assert list(runworker._apps_after("channels.management.commands.runworker")) == []
@@ -184,3 +213,41 @@ def test_roost_worker_takes_no_channel_names(pooled: list[WorkerOptions]) -> Non
     with pytest.raises(CommandError, match="unrecognized arguments: a-channel"):
         call_command("roost_worker", "a-channel")
     assert roost_worker.Command.help in runworker.Command.help
+
+
+@pytest.fixture
+def product_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Register checks of a product, under no tag, one and two; return the names of those that were run."""
+    ran: list[str] = []
+
+    def check(name: str, *tags: str) -> Any:
+        def run(**_options: Any) -> list[Error]:
+            ran.append(name)
+            return [Error(f"{name} found something")] if name == "strict" else []
+
+        run.tags = tags  # type: ignore[attr-defined]
+        return run
+
+    untagged, tagged = check("untagged"), check("tagged", Tags.models)
+    urls = (check("urls", Tags.urls), check("theirs", "theirs", Tags.urls))
+    monkeypatch.setattr(registry, "registered_checks", {untagged, tagged, check("strict"), *urls})
+    return ran
+
+
+@pytest.mark.parametrize("name", ["runworker", "roost_worker"])
+def test_a_worker_runs_every_check_but_those_of_urls(
+    name: str, product_checks: list[str], pooled: list[WorkerOptions]
+) -> None:
+    registered = set(registry.registered_checks)
+    with pytest.raises(SystemCheckError, match="strict found something"):
+        call_command(name, skip_checks=False)
+    assert sorted(product_checks) == ["strict", "tagged", "untagged"]
+    assert registry.registered_checks == registered, "what comes after runs them all again"
+    assert pooled == []
+
+
+def test_a_worker_that_starts_loads_no_api_and_no_client() -> None:
+    started = subprocess.run([sys.executable, "-c", START], check=True, capture_output=True, text=True)
+    loaded = set(started.stdout.split())
+    assert {"django", "runtime", "console"} <= loaded
+    assert loaded & {"ninja", "pydantic", "console.api", "httpx", "jsonschema", "opentelemetry"} == set()

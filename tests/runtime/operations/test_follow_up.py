@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connection, transaction
 
 from runtime.choices import EventKind, Reason, State, WaitState
 from runtime.engine import Complete, Continue, Engine, Item, Snapshot
-from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, RetryableError
+from runtime.exceptions import Conflict, Declined, Forbidden, InvalidInput, NotFound, RetryableError
 from runtime.models import Wait
 from runtime.operations.enqueue import enqueue
 from runtime.operations.follow_up import follow_up
@@ -158,3 +158,35 @@ def test_the_next_step_gets_the_input_once_however_often_it_is_tried(settings: A
     stored = fresh(item)
     assert (stored.state, stored.result, stored.asked) == (State.DONE, {"sum": 111}, False)
     assert set(Wait.objects.values_list("state", flat=True)) == {WaitState.CONSUMED}
+
+
+class Paying(Engine):
+    """Pays with the card of the payload, or with the one that a follow-up names."""
+
+    paid: ClassVar[list[str]] = []
+
+    def init_snapshot(self, item: Item) -> Any:
+        return None
+
+    async def step(self, snapshot: Snapshot, item: Item, ctx: StepContext) -> Any:
+        async def pay(card: str) -> str:
+            self.paid.append(card)
+            if card == "closed":
+                raise Declined("The card is closed.")
+            return card
+
+        answer = ctx.answers.get("follow_up")
+        return Complete(await ctx.run("pay", pay, item.payload if answer is None else answer.value))
+
+
+@pytest.mark.scenario("S15", "S2")
+def test_a_call_that_failed_for_good_is_made_again_with_what_the_follow_up_says(settings: Any) -> None:
+    settings.ROOST_ENGINES = {"paying": f"{__name__}.Paying"}
+    Paying.paid.clear()
+    item = enqueue("paying", "closed")
+    drain()
+    assert fresh(item).state == State.FAILED
+    follow_up(item.pk, "another")
+    drain()
+    stored = fresh(item)
+    assert (stored.state, stored.result, Paying.paid) == (State.DONE, "another", ["closed", "another"])

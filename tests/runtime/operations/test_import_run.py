@@ -186,6 +186,11 @@ def _set(*path: Any) -> Callable[[Any], None]:
     return change
 
 
+def _wait(**values: Any) -> Callable[[Any], None]:
+    return lambda document: document["waits"][0].update(values)
+
+
+TERMS: dict[str, Any] = {"children": [], "need": "all", "on_failure": "wait"}
 DAMAGE = {
     "another format": _set("format", "other"),
     "a newer format": _set("format_version", 2),
@@ -216,6 +221,18 @@ DAMAGE = {
     "a worker that is no id": _set("events", 0, "worker", "me"),
     "a key missing": lambda document: document["item"].pop("engine"),
     "a call twice": lambda document: document["journal"].append(document["journal"][0]),
+    "an error that is no object": _set("item", "last_error", "it failed"),
+    "an error whose message is no text": _set("item", "last_error", {"type": "E", "message": 5}),
+    "an event that tells a list": _set("events", 1, "data", [1]),
+    "an error of a call that is no object": _set("journal", 0, "error", ["no"]),
+    "a schema that is none": _set("waits", 0, "schema", {"type": 5}),
+    "a schema that is no object": _set("waits", 0, "schema", "any"),
+    "votes of nobody": _set("waits", 0, "answers", ["ann"]),
+    "spawned children that are none": _set("waits", 0, "spawned", [1]),
+    "a wait for children that names none": _wait(kind="children"),
+    "children that are no items": _wait(kind="children", data={**TERMS, "children": ["ann"]}),
+    "a number of children that is none": _wait(kind="children", data={**TERMS, "need": True}),
+    "ends of children that are none": _wait(kind="children", data=TERMS, state="resolved", resolution=[None]),
     "other bytes": _set("artifacts", 0, "content", "AAAA"),
     "bytes that are no base64": _set("artifacts", 0, "content", "?"),
     "a name that leaves the folder": _set("artifacts", 0, "name", "../x"),
@@ -234,6 +251,23 @@ def test_a_damaged_document_is_refused_and_nothing_is_stored(damage: str) -> Non
     with pytest.raises(InvalidInput):
         import_run(document)
     assert [model.objects.count() for model in models] == before
+
+
+def test_a_column_that_is_missing_takes_its_default() -> None:
+    document = json.loads(through_text(full()))
+    for name in ("namespace", "pool", "engine_version", "fair_key", "version", "attempt", "deaths", "max_steps"):
+        del document["item"][name]
+    del document["snapshots"][1:]
+    copied = import_run(document)
+    assert (copied.namespace, copied.version, copied.max_steps) == ("default", 0, None)
+
+
+def test_a_question_whose_schema_was_redacted_comes_without_it() -> None:
+    item = full()
+    schema = {"type": "object", "properties": {"password": {"type": "string"}}}
+    item.waits.filter(state=WaitState.CONSUMED).update(schema=schema)
+    assert import_run(through_text(item)).waits.get().schema == schema
+    assert import_run(through_text(item, redact=True)).waits.get().schema is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff"])

@@ -22,7 +22,7 @@ from runtime.exceptions import RefusedAddress, ReplyRefused
 from runtime.outgoing import BadStatus, afetch, client, fetch, resolving
 from tests.runtime.outgoing.echo import Echo, echoing
 
-pytestmark = pytest.mark.scenario("S10")
+pytestmark = [pytest.mark.once, pytest.mark.scenario("S10")]
 METADATA = "169.254.169.254"
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_state_is_counted_with_the_age_of_its_oldest() -> None:
-    WorkItemFactory(created_at=now(-3600))
+    first = WorkItemFactory(created_at=now(-3600))
     WorkItemFactory.create_batch(2)
     WorkItemFactory(failed=True)
     found = {standing.state: standing for standing in standings()}
@@ -25,7 +25,8 @@ def test_every_state_is_counted_with_the_age_of_its_oldest() -> None:
     assert found["queued"].count == Figure(value=3)
     assert found["queued"].oldest == pytest.approx(3600, abs=60)
     assert (found["failed"].count, found["done"].count) == (Figure(value=1), Figure(value=0))
-    assert found["done"].oldest is None
+    assert found["queued"].first == first.pk
+    assert (found["done"].oldest, found["done"].first) == (None, None)
 
 
 def test_dead_letters_are_grouped_until_they_are_acknowledged() -> None:

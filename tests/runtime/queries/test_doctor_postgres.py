@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from runtime.queries import doctor, doctor_postgres
+from runtime.choices import EventKind
+from runtime.queries import doctor, doctor_postgres, feed
 from runtime.queries.doctor_postgres import pooling
 from runtime.queries.finding import Finding
+from tests.runtime.queries import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L14")]
 
@@ -24,7 +27,7 @@ def run(statement: str) -> None:
         cursor.execute(statement)
 
 
-@pytest.mark.parametrize("check", ["vacuum", "dead rows", "indexes", "pooler", "notify"])
+@pytest.mark.parametrize("check", ["vacuum", "dead rows", "indexes", "pooler", "notify", "restored"])
 def test_a_server_that_is_well_is_told_so_once_for_each_check(check: str) -> None:
     assert [finding.level for finding in found(check)] == ["ok"]
 
@@ -103,3 +106,22 @@ def test_a_pooler_in_front_of_what_has_to_be_direct_is_a_problem(backends: list[
     assert "ROOST_DIRECT_DATABASE" in finding.hint
     backends += [70, 71, 70]
     assert [one.level for one in found("pooler")] == ["ok"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_of_another_servers_transactions_are_settled_by_what_the_doctor_says() -> None:
+    """As after a dump was restored into a new server, whose transactions begin at small numbers again."""
+    item = rows.item(event_seq=2)
+    run("UPDATE roost_event SET tx = '900000000000'")
+    run("INSERT INTO roost_eventhorizon (id, event, tx) VALUES (1, 0, '900000000000')")
+    assert feed.read(feed.start()).reset
+    [finding] = found("restored")
+    assert finding.level == "problem"
+    for statement in re.findall("`(.*?)`", finding.hint):
+        run(statement)
+    assert [finding.level for finding in found("restored")] == ["ok"]
+    cursor = feed.start()
+    rows.event(item, 3, EventKind.STEP)
+    page = feed.read(cursor)
+    assert (page.reset, [event.seq for event in page.events]) == (False, [3])
+    assert [event.seq for event in feed.read(feed.start(beginning=True)).events] == [1, 2, 3]

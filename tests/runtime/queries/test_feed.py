@@ -60,6 +60,9 @@ def test_pages_follow_each_other_while_more_arrives() -> None:
         "p1:9:9",
         "p1:9:3,2",
         "p0:0:",
+        # Digits to Python, and none to a database.
+        "p\u0663:\u0663:",
+        "s\u0660",
     ],
 )
 def test_an_unknown_cursor_is_answered_with_a_reset_and_a_cursor_of_now(cursor: str) -> None:

@@ -75,6 +75,21 @@ def dump(size: int) -> str:
     return "x" * size
 
 
+@tools.tool(confirm=lambda arguments: arguments["force"] is True)
+def wipe(force: bool = False) -> bool:
+    """Remove what is old, or with `force` everything."""
+    made.append(("wipe", force))
+    return force
+
+
+@tools.tool(policy=CallPolicy(in_doubt="ask"), timeout=0.01)
+async def transfer(to: str) -> dict[str, Any]:
+    """Transfer money, by a bank that does not answer in time."""
+    made.append(("transfer", to))
+    await asyncio.Event().wait()
+    return {"id": to}
+
+
 @tools.tool()
 def odd() -> Any:
     """Return what is no JSON."""

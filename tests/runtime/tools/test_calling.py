@@ -10,7 +10,9 @@ import pytest
 from runtime.choices import Reason, State
 from runtime.models import JournalEntry, Wait, WorkItem
 from runtime.operations.enqueue import enqueue
+from runtime.operations.respond import respond
 from runtime.testing import advance, drain
+from runtime.tools.result import ToolResult
 from tests.runtime.tools import shop
 
 pytestmark = pytest.mark.django_db
@@ -215,6 +217,27 @@ def test_a_call_that_needs_approval_waits_for_a_person_and_is_made_once(made: An
 
 
 @pytest.mark.scenario("S5")
+@pytest.mark.parametrize(
+    ("name", "arguments", "asked"),
+    [
+        ("refund", {"order": 7, "amount": "500"}, True),
+        ("refund", {"order": "7", "amount": "20"}, False),
+        ("wipe", {"force": True}, True),
+        ("wipe", {"force": "yes"}, True),
+        ("wipe", {"force": 1}, True),
+        ("wipe", {"force": "off"}, False),
+        ("wipe", {}, False),
+    ],
+)
+def test_what_the_tool_would_get_decides_whether_a_person_is_asked(
+    name: str, arguments: Any, asked: bool, made: Any
+) -> None:
+    item = run([name, arguments])
+    assert item.state == (State.WAITING if asked else State.DONE), item.last_error
+    assert len(made) == (not asked)
+
+
+@pytest.mark.scenario("S5")
 def test_a_rejected_call_is_a_result_that_names_the_person_and_the_reason(made: Any) -> None:
     from runtime.operations.reject import reject
 
@@ -247,3 +270,26 @@ def test_an_approval_is_for_these_arguments_and_no_others(made: Any) -> None:
     drain(skip_delays=True)
     assert look(item).state == State.WAITING
     assert made == []
+
+
+@pytest.mark.scenario("L36")
+@pytest.mark.parametrize(
+    ("said", "success", "payload"),
+    [
+        ({"id": 7}, True, {"id": 7}),
+        (None, True, None),
+        ({"success": True, "id": 7}, True, {"success": True, "id": 7}),
+        (ToolResult.failure("business", "closed", "The account is closed.").as_json(), False, None),
+    ],
+    ids=["a value", "nothing", "a value of its own", "a result"],
+)
+def test_what_a_person_says_that_a_call_came_to_is_its_result(
+    said: Any, success: bool, payload: Any, made: Any
+) -> None:
+    item = run(["transfer", {"to": "ann"}])
+    assert (item.state, item.reason) == (State.WAITING, Reason.INPUT)
+    respond(item.pk, value={"happened": True, "result": said})
+    drain(skip_delays=True)
+    [result] = results(look(item))
+    assert (result["success"], result["payload"]) == (success, payload)
+    assert made == [("transfer", "ann")]

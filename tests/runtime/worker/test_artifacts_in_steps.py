@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import threading
 from contextlib import nullcontext
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from runtime import artifacts, clock
-from runtime.choices import State
+from runtime.choices import Reason, State
 from runtime.engine import Complete, Engine, Item, Snapshot
 from runtime.exceptions import PermanentError
 from runtime.models import Artifact, Blob
@@ -39,10 +40,19 @@ class Reporter(Engine):
         return Complete()
 
 
+class AsyncReporter(Reporter):
+    """The same in the async lane."""
+
+    async def step(self, snapshot: Snapshot, item: Item) -> Any:  # type: ignore[override]
+        for number, text in enumerate(item.payload["texts"]):
+            await current_context().aartifact(f"{number}.txt", text)
+        return Complete()
+
+
 @pytest.fixture(autouse=True)
 def reporter(settings: Any) -> None:
-    """Register the engine."""
-    settings.ROOST_ENGINES = {"reporter": f"{__name__}.Reporter"}
+    """Register the engines."""
+    settings.ROOST_ENGINES = {"reporter": f"{__name__}.Reporter", "async reporter": f"{__name__}.AsyncReporter"}
 
 
 def test_one_step_may_store_the_same_content_under_two_names() -> None:
@@ -63,6 +73,41 @@ def test_a_step_that_fails_after_storing_leaves_no_artifact_and_its_bytes_are_sw
     with clock.shifted(DAY):
         assert blobs.sweep_orphans("default", limit=10) == 1
     assert contents(artifacts.storage()) == []
+
+
+@pytest.mark.parametrize("engine", ["reporter", "async reporter"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device"), marks=pytest.mark.scenario("F7"), id="full disk"
+        ),
+        pytest.param(ConnectionError("no route to storage"), marks=pytest.mark.scenario("F8"), id="storage away"),
+    ],
+)
+def test_a_step_whose_artifact_cannot_be_stored_is_tried_again_and_leaves_nothing_till_then(
+    engine: str, fault: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = enqueue(engine, {"texts": ["kept", "refused"]})
+    sync, refusals = artifacts._sync, iter([False, True, True])
+
+    def sync_if_there_is_room(path: Any) -> None:
+        if path.is_file() and next(refusals, False):
+            raise fault
+        sync(path)
+
+    monkeypatch.setattr(artifacts, "_sync", sync_if_there_is_room)
+    for attempt in (1, 2):
+        assert drain(max_steps=1, skip_delays=True) == 1
+        item.refresh_from_db()
+        assert (item.state, item.reason, item.attempt, item.version) == (State.QUEUED, Reason.RETRY, attempt, 0)
+        assert (item.last_error["type"], item.last_error["category"]) == ("StorageUnavailable", "transient")
+        assert not Artifact.objects.exists()
+        assert len(contents(artifacts.storage())) == 1, "something was left half-written"
+    assert drain(skip_delays=True) == 1
+    item.refresh_from_db()
+    assert (item.state, item.attempt) == (State.DONE, 0)
+    assert [blobs.read_artifact(one) for one in Artifact.objects.order_by("name")] == [b"kept", b"refused"]
 
 
 @pytest.mark.scenario("B9")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from django.db import OperationalError, connection, transaction
 
 from runtime.choices import Reason, State
-from runtime.models import Lease, WorkItem
+from runtime.models import Event, Lease, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.store import get_store
-from runtime.store.values import Held
+from runtime.store.values import Held, SweepReport
 from runtime.worker import housekeeping
 from runtime.worker.drain import Drain
 from runtime.worker.options import WorkerOptions
 from runtime.worker.stop import StopToken
-from tests.contracts.builders import until
+from tests.contracts.builders import Hand, until
 from tests.factories import WorkItemFactory, now
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,6 +68,23 @@ def test_after_a_suspend_of_the_host_leases_are_renewed_before_any_is_taken(
     assert Lease.objects.get().worker_id == sibling.worker
 
 
+@pytest.mark.scenario("L42", "B1")
+def test_a_database_that_has_just_come_back_gives_at_once_what_the_dead_held(
+    drain: Drain, make_drain: Callable[[], Drain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, living = make_drain(), make_drain()
+    for one in (drain, dead, living):
+        one.crew.registration.enter()
+    Worker.objects.filter(pk=dead.worker).update(process_started="1")
+    monkeypatch.setattr("runtime.worker.takeover.is_settled", lambda using: False)
+    enqueue("hop", {"steps": 1}), enqueue("hop", {"steps": 1})
+    (lost,), (kept,) = (one.store.claim(one.request(1)) for one in (dead, living))
+    Lease.objects.update(expires_at=now(-1))
+    drain.crew.housekeeping._sweep()
+    assert WorkItem.objects.get(pk=lost.id).reason == Reason.RECOVERED
+    assert Lease.objects.get().pk == kept.id
+
+
 def test_a_thread_that_was_not_held_up_sweeps_in_its_turn(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[int] = []
     monkeypatch.setattr("runtime.worker.takeover.is_settled", lambda using: True)
@@ -81,6 +100,49 @@ def test_a_thread_that_was_not_held_up_sweeps_in_its_turn(drain: Drain, monkeypa
     drain.crew.housekeeping._let_others_beat_after_a_stall()
     drain.crew.housekeeping._sweep()
     assert swept == [1]
+
+
+@pytest.mark.scenario("B1", "F5")
+@pytest.mark.parametrize("written", [0, 2], ids=["before anything was written", "after a part was written"])
+def test_a_database_that_goes_away_in_the_midst_of_a_sweep_strands_nothing(
+    drain: Drain, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    monkeypatch.setattr("runtime.worker.takeover.is_settled", lambda using: True)
+    monkeypatch.setattr("runtime.worker.takeover.find_living", lambda using: [])
+    monkeypatch.setattr("runtime.conf.Settings.SWEEP_SECONDS", 0.01)
+    lost, store = Hand(), type(drain.store)
+    pks = [enqueue("hop", {"steps": 1}).pk for _ in range(5)]
+    lost.claim()
+    Lease.objects.update(expires_at=now(-1))
+    sweep, outages = store.sweep, iter(range(3))
+
+    def cut_off(self: Any, *, batch: int, **values: Any) -> SweepReport:
+        if next(outages, None) is None:
+            return sweep(self, batch=batch, **values)
+        if written:
+            sweep(self, batch=written, **values)
+        with transaction.atomic():
+            sweep(self, batch=1, **values)
+            end_session()
+        raise AssertionError("the session has ended")
+
+    monkeypatch.setattr(store, "sweep", cut_off)
+    drain.crew.housekeeping.start()
+    try:
+        until(lambda: not WorkItem.objects.filter(state=State.RUNNING).exists(), "the last recovery")
+    finally:
+        drain.crew.housekeeping.stop()
+    assert next(outages, None) is None, "the sweep went on before the database had come back"
+    assert set(WorkItem.objects.values_list("pk", "reason", "deaths")) == {(pk, "recovered", 1) for pk in pks}
+    assert Event.objects.filter(kind="recovered").count() == 5
+
+
+def end_session() -> None:
+    """Lose this thread's session as a restart of the database would lose it; raises what the driver raises."""
+    if connection.vendor == "sqlite":
+        raise OperationalError("disk I/O error")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 @pytest.mark.scenario("B3")

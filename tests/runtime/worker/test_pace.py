@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,16 +17,18 @@ ROOM = 50
 
 
 class Due:
-    """A store in which something is always due."""
+    """A store in which something is always due, and a suspect when the test says so."""
 
     using = "default"
+    suspect = False
 
     def next_due_in(self, request: ClaimRequest) -> float:
         """Say that it is due."""
         return 0.0
 
-    def due(self, request: ClaimRequest) -> None:
-        """Say that nothing presses."""
+    def due(self, request: ClaimRequest) -> int | None:
+        """Say that nothing presses, but for the suspect."""
+        return 0 if request.alone and self.suspect else None
 
 
 @pytest.fixture
@@ -37,10 +40,23 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def pace(now: list[float]) -> Pace:
+def store() -> Due:
+    """Return what the worker asks."""
+    return Due()
+
+
+@pytest.fixture
+def pace(now: list[float], store: Due) -> Pace:
     """Return the pace of a worker that has just filled itself."""
+    made = begun(store)
+    assert made.plan(ROOM, [], True) is False
+    made.claimed(ROOM, ROOM, alone=False)
+    return made
+
+
+def begun(store: Any) -> Pace:
+    """Return the pace of a worker that has just begun."""
     request = ClaimRequest(worker=uuid.uuid4(), engines=None, pools=(), limit=1)
-    store: Any = Due()
     options = WorkerOptions(
         engines=None,
         processes=1,
@@ -51,10 +67,7 @@ def pace(now: list[float]) -> Pace:
         grace_seconds=5.0,
         using="default",
     )
-    made = Pace(store, request, options)
-    assert made.plan(ROOM, [], True) is False
-    made.claimed(ROOM, ROOM, alone=False)
-    return made
+    return Pace(store, request, options)
 
 
 def test_little_room_is_filled_at_once_where_every_item_is_being_run(pace: Pace) -> None:
@@ -82,3 +95,77 @@ def test_a_worker_whose_last_waiting_item_has_begun_claims_at_once(pace: Pace) -
     assert pace.plan(1, [object()], True, waiting=1) is None
     pace.freed()
     assert pace.plan(1, [object()], True, waiting=0) is False
+
+
+@pytest.mark.scenario("L50")
+def test_a_worker_that_has_just_begun_looks_for_suspects_before_it_fills_itself(now: list[float], store: Due) -> None:
+    store.suspect = True
+    pace = begun(store)
+    assert pace.plan(ROOM, [], True) is True
+    pace.claimed(1, 1, alone=True)
+    assert pace.plan(ROOM - 1, [object()], True) is None
+
+
+@pytest.mark.scenario("L50")
+@pytest.mark.parametrize("brought", [ROOM, 1, 0], ids=["full", "not full", "nothing that may run"])
+def test_a_suspect_is_seen_however_much_else_is_due(pace: Pace, now: list[float], store: Due, brought: int) -> None:
+    """Items that end one after the other leave a little room each time, and never a moment without due work."""
+    store.suspect = True
+    waited = 0.0
+    while pace.plan(1, [object()], True) is not None or not pace.should_yield(running()):
+        pace.claimed(min(brought, 1), 1, alone=False)
+        pace.freed()
+        now[0] += 0.5
+        waited += 0.5
+        assert waited <= pacing.UNWOKEN_SECONDS, "no end in sight"
+    assert pace.plan(ROOM, [], True) is True
+
+
+@pytest.mark.scenario("L50")
+@pytest.mark.parametrize("longest", [5.0, 25.0, 300.0])
+def test_a_suspect_waits_no_longer_than_a_few_of_the_longest_steps(
+    pace: Pace, now: list[float], store: Due, longest: float
+) -> None:
+    """Steps begin all the time, as long as the worker takes work, and each lasts `longest`."""
+    store.suspect = True
+    began, ends = now[0], now[0] + longest
+    while (claim := pace.plan(0 if ends > now[0] else ROOM, [object()] if ends > now[0] else [], True)) is not True:
+        if not pace.should_yield(running()):
+            ends = now[0] + longest
+        assert claim is None
+        now[0] += 0.5
+        assert now[0] - began <= pacing.UNWOKEN_SECONDS + 8 * max(longest, pacing.QUIET_SECONDS), "no end in sight"
+
+
+def test_work_goes_on_between_two_vain_waits_for_an_empty_process(pace: Pace, now: list[float], store: Due) -> None:
+    store.suspect = True
+    quiet = []
+    for _ in range(2000):
+        assert pace.plan(0, [object()], True) is None
+        quiet.append(pace.should_yield(running()))
+        now[0] += 0.5
+    assert 0.4 < sum(quiet) / len(quiet) < 0.9
+    store.suspect = False
+    now[0] += 2000
+    assert pace.plan(0, [object()], True) is None
+    assert not pace.should_yield(running())
+
+
+@pytest.mark.scenario("L50")
+def test_after_some_suspects_it_is_others_turn(pace: Pace, now: list[float], store: Due) -> None:
+    store.suspect = True
+    now[0] += pacing.UNWOKEN_SECONDS
+    alone = 0
+    while pace.plan(ROOM, [], True) is True:
+        pace.claimed(1, 1, alone=True)
+        now[0] += 2.0
+        pace.freed()
+        alone += 1
+        assert alone <= 1 + pacing.STREAK_SECONDS / 2, "nobody else ever runs"
+    assert alone > 1
+    assert pace.plan(ROOM, [], True) is False
+
+
+def running() -> Any:
+    """Return an item that could go on."""
+    return SimpleNamespace(since=0.0, claimed=SimpleNamespace(priority=0))

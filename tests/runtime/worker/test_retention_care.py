@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from runtime.faults import InjectedFault, Plan
 from runtime.models import Event, Worker, WorkItem
 from runtime.operations.prune import Pruned, prune, prune_workers
 from runtime.queries import verify
+from runtime.store import heavy, retention
 from runtime.store.going import Place
 from runtime.worker import retention_care
 from runtime.worker.retention_care import RetentionCare
@@ -148,3 +150,21 @@ def test_time_is_the_databases() -> None:
     assert prune().items == 0
     with clock.shifted(dt.timedelta(days=2)):
         assert prune().items == 1
+
+
+@pytest.mark.django_db
+def test_a_transaction_takes_a_bounded_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        WorkerFactory(state="offline", heartbeat_at=now(-40 * DAY), stopped_at=now(-40 * DAY))
+    monkeypatch.setattr(heavy, "ROWS", 2)
+    sizes: list[int] = []
+    delete = retention.transacted
+
+    def counted(using: str, work: Callable[[], tuple[int, dict[str, int]]]) -> tuple[int, dict[str, int]]:
+        done = delete(using, work)
+        sizes.append(done[0])
+        return done
+
+    monkeypatch.setattr(retention, "transacted", counted)
+    assert prune_workers() == 5
+    assert sizes == [2, 2, 1]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,24 @@ def test_a_process_that_was_killed_is_dead_at_once_and_also_as_a_zombie(me: live
     assert dead() == [worker.pk]
     child.wait()
     assert dead() == [worker.pk]
+
+
+@pytest.mark.django_db
+def test_a_process_that_is_hidden_from_this_user_is_not_called_dead(
+    me: liveness.Identity, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    boot = tmp_path / "sys/kernel/random/boot_id"
+    boot.parent.mkdir(parents=True)
+    boot.write_text(me.boot_id)
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to(me.pid_namespace)
+    worker = registered_as(me)
+    monkeypatch.setattr(liveness, "PROC", tmp_path)
+    assert liveness.exists(worker) is None
+    assert dead() == []
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert liveness.exists(registered_as(dataclasses.replace(me, pid=gone.pid))) is False
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from runtime.operations.enqueue import enqueue
 from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
 from runtime.operations.hold import hold, unhold
+from runtime.operations.requeue import requeue
 from runtime.queries import workspaces
 from runtime.queries.workspaces import GONE, is_over
 from runtime.testing import RecordingContext, drain, run_step
@@ -80,6 +82,18 @@ def test_a_fork_gets_a_workspace_of_its_own_from_the_ref_and_a_follow_up_keeps_t
     drain(skip_delays=True)
     assert read(made).result == [str(places.place("default", made.pk).path), "2\n"]
     assert read(item).result[1] == "1\n2\n3\n"
+
+
+@pytest.mark.scenario("B20")
+def test_an_item_that_is_brought_back_does_not_go_on_in_a_workspace_that_is_gone(source: str) -> None:
+    item = put(source, steps=3, delay=60)
+    drain(max_steps=1)
+    cancel(item.pk)
+    path = places.place("default", item.pk).path
+    shutil.rmtree(path)
+    requeue(item.pk)
+    drain(skip_delays=True)
+    assert (read(item).state, read(item).result) == (State.DONE, [str(path), "2\n3\n"])
 
 
 def test_what_cannot_be_made_fails_the_item_or_is_tried_again(source: str, settings: Any) -> None:

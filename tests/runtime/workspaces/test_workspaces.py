@@ -27,6 +27,8 @@ from runtime.workspaces.making import Holding, enter
 from runtime.workspaces.places import Lock, Place, read, write
 from tests.runtime.workspaces.repositories import commit, git, repository
 
+pytestmark = pytest.mark.once
+
 MODES = ("worktree", "clone")
 
 

@@ -1,0 +1,67 @@
+"""Tell programs more of the API than ninja does: that refusals are problems, and what to do with what was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ninja import NinjaAPI
+
+from console.api.problems import MEDIA_TYPE
+
+JSON = "application/json"
+VARIABLE = re.compile(r"{(\w+)}")
+
+LINKS: dict[str, dict[str, str]] = {
+    "enqueueWorkItem": {"item_id": "$response.body#/id"},
+    "forkWorkItem": {"item_id": "$response.body#/id"},
+    "runSchedule": {"item_id": "$response.body#/id"},
+    "uploadArtifact": {"item_id": "$request.path.item_id", "artifact_id": "$response.body#/id"},
+    "setSchedule": {"namespace": "$request.path.namespace", "name": "$request.path.name"},
+}
+"""Route → what its answer says of the variables of other addresses. Each address made of just these is linked."""
+
+Operation = tuple[str, dict[str, Any]]
+
+
+class RoostAPI(NinjaAPI):
+    """An API with a description of that kind."""
+
+    def get_openapi_schema(self, **options: Any) -> Any:
+        """Return the description."""
+        found = super().get_openapi_schema(**{"path_prefix": "", **options})
+        for _path, operation in _operations(found):
+            _tell_problems(operation)
+        for path, operation in _operations(found):
+            _tell_links(path, operation, found)
+        return found
+
+
+def _operations(description: Any) -> Iterator[Operation]:
+    for path, methods in description["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def _tell_problems(operation: dict[str, Any]) -> None:
+    for status, response in operation["responses"].items():
+        content = response.get("content", {})
+        if status >= 400 and JSON in content:
+            content[MEDIA_TYPE] = content.pop(JSON)
+
+
+def _tell_links(path: str, operation: dict[str, Any], description: Any) -> None:
+    """Link what the answer names to all that can be asked of it. Schedules are linked to schedules."""
+    said = LINKS.get(operation["operationId"])
+    if said is None:
+        return
+    family = path.split("/")[1] if "item_id" not in said else "work-items"
+    links = {
+        other["operationId"]: {"operationId": other["operationId"], "parameters": said}
+        for where, other in _operations(description)
+        if set(VARIABLE.findall(where)) == set(said) and where.split("/")[1] == family and other is not operation
+    }
+    for status, response in operation["responses"].items():
+        if status < 400:
+            response["links"] = links

@@ -1,0 +1,149 @@
+"""The client that is awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import anyio
+import httpx
+
+from runtime.client import calls, verbs, wire
+from runtime.client.call import Call, ItemId, following
+from runtime.client.exchange import Answer, Flow, Heard, Lost, Pause, Retries, Send, ended, exchange
+from runtime.client.following import Following
+from runtime.client.shapes import Happened, Page, Reset
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def one(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
+    """Return the method that makes the call and returns what its answer tells."""
+
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._play(exchange(make(*args, **kwargs), self._retries))
+
+    return wire.described(method, make)
+
+
+def each(make: Callable[P, Call[Page[T]]]) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]:
+    """Return the method that goes through all rows of a list, page by page."""
+
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        call: Call[Page[T]] | None = make(*args, **kwargs)
+        while call is not None:
+            page = await self._play(exchange(call, self._retries))
+            for row in page.rows:
+                yield row
+            call = following(call, page)
+
+    return wire.described(method, make)
+
+
+def streamed(make: Callable[P, Call[None]]) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Happened | Reset]]:
+    """Return the method that follows a stream for as long as it is asked for the next event."""
+
+    def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Happened | Reset]:
+        return self._follow(Following(call=make(*args, **kwargs), retries=self._retries))
+
+    return wire.described(method, make)
+
+
+class AsyncClient:
+    """Roost over HTTP. `url` is the API's address, `timeout` how many seconds an answer may take.
+
+    Close it after use, or use it in an `async with`. Tasks may share one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        retries: Retries | None = None,
+        timeout: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._retries, self._timeout = retries or Retries(), timeout
+        self._http = httpx.AsyncClient(transport=transport, **wire.options(url, token))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    enqueue = one(calls.enqueue)
+    enqueue_many = one(calls.enqueue_many)
+    get = one(calls.get)
+    outcome = one(calls.outcome)
+
+    items = each(calls.items)
+    events = each(calls.events)
+    approvals = each(calls.approvals)
+    dead_letters = each(calls.dead_letters)
+
+    stream = streamed(calls.stream)
+
+    cancel = one(verbs.cancel)
+    requeue = one(verbs.requeue)
+    redrive = one(verbs.redrive)
+    redrive_many = one(verbs.redrive_many)
+    pause = one(verbs.pause)
+    resume = one(verbs.resume)
+    approve = one(verbs.approve)
+    reject = one(verbs.reject)
+    respond = one(verbs.respond)
+    signal = one(verbs.signal)
+
+    async def wait(self, item: ItemId, *, timeout: float | None = None) -> Any:
+        """Return an item's result when it is done. Raises `WorkFailed`, or `NotEnded` after `timeout` seconds."""
+        return await self._play(ended(item, self._retries, timeout=timeout))
+
+    async def _play(self, flow: Flow[T]) -> T:
+        heard: Heard = None
+        while True:
+            try:
+                step = flow.send(heard)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            heard = await self._do(step)
+
+    async def _do(self, step: Send | Pause) -> Heard:
+        if isinstance(step, Pause):
+            await anyio.sleep(step.seconds)
+            return None
+        try:
+            return wire.answer(await self._http.send(wire.request(self._http, step.call, self._timeout)))
+        except httpx.RequestError as error:
+            return Lost(error=error)
+
+    async def _follow(self, place: Following) -> AsyncIterator[Happened | Reset]:
+        while True:
+            try:
+                async for event in self._follow_once(place):
+                    yield event
+            except httpx.RequestError as error:
+                place.lost(error)
+            await anyio.sleep(place.pause)
+
+    async def _follow_once(self, place: Following) -> AsyncIterator[Happened | Reset]:
+        response = await self._http.send(wire.stream_request(self._http, place.call, self._timeout), stream=True)
+        try:
+            if response.status_code != 200:
+                await response.aread()
+                place.opened(wire.answer(response))
+                return
+            place.opened(Answer(status=200, headers=response.headers))
+            async for piece in response.aiter_bytes():
+                for event in place.take(piece):
+                    yield event
+            place.ended()
+        finally:
+            await response.aclose()

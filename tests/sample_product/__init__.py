@@ -1,0 +1,1 @@
+"""Roost inside somebody else's product."""
