@@ -94,7 +94,7 @@ def patterns() -> list[URLPattern]:
         if isinstance(route, URLPattern) and route.name in methods
     ]
     known = path("openapi.json", guarded(describe, methods=("GET", "HEAD")), name="openapi")
-    return [known, *found, re_path(r"^.*$", guarded(unknown), name="unknown")]
+    return [known, *found, re_path("", guarded(unknown), name="unknown")]
 
 
 def _methods(api: NinjaAPI) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Unpack
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
 
 from runtime import instrument
 from runtime.exceptions import Conflict, InvalidInput, NotFound
@@ -60,8 +60,8 @@ class Enqueue:
         Raises `InvalidInput` (naming the field), `NotFound` (parent), `Forbidden`, `IdempotencyConflict`, `Conflict`.
         """
         item = self.check()
-        alone = item.idempotency_key is None and self.options.get("item_id") is None
-        [stored] = store_items(self.store, [item], alone=alone)
+        fresh = item.idempotency_key is None and self.options.get("item_id") is None
+        [stored] = store_items(self.store, [item], fresh=fresh)
         found: WorkItem = WorkItem.objects.using(self.store.using).get(pk=stored)
         return found
 
@@ -119,15 +119,18 @@ def family_namespace(options: ItemOptions | Mapping[str, Any], parents: str) -> 
     return parents
 
 
-def store_items(store: Store, items: Sequence[NewItem], *, alone: bool = False) -> list[uuid.UUID]:
+def store_items(store: Store, items: Sequence[NewItem], *, fresh: bool = False) -> list[uuid.UUID]:
     """Place the items, have workers woken at the commit, and return the ids that stand for them, in order.
 
-    `alone` says that this is one item with a fresh id and no key: one statement, which needs no transaction around it.
-    Large payloads are put into the artifact storage first (`ROOST_OFFLOAD_BYTES`): `StorageUnavailable` stores nothing.
+    One item is one statement, which needs no transaction around it: whoever has its key is looked up after it. Inside
+    the caller's, what may fail needs a savepoint; `fresh` says that a single item cannot, since nobody has its id and
+    it has no key. Large payloads are put into the artifact storage first (`ROOST_OFFLOAD_BYTES`):
+    `StorageUnavailable` stores nothing.
     """
     items = offloading.move_payloads(store.using, items)
     try:
         work = partial(place, store, items)
+        alone = len(items) == 1 and (fresh or not connections[store.using].in_atomic_block)
         ids, inserted = work() if alone else transacted(store.using, work)
     except (IntegrityError, OperationalError) as error:
         conflict = _conflict(store.using, items, error)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 PATIENCE = 30.0
 WAIT_SECONDS = 10
-WORK_SECONDS = 1.0
+WORK_SECONDS = 2.0
 """How long the work of one item takes: who waits for it really waits."""
 TERMINAL = frozenset({"done", "failed", "cancelled"})
 
@@ -76,7 +76,7 @@ async def crowd(url: str, token: str, *, clients: int, seconds: float, name: str
 
 async def _client(url: str, token: str, place: float, name: str, until: float, told: Told) -> None:
     # They come one by one, as clients do: all in one instant would be another question.
-    await asyncio.sleep(WORK_SECONDS * 2 * place)
+    await asyncio.sleep(WORK_SECONDS * place)
     turn = 0
     while time.monotonic() < until:
         try:

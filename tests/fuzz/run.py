@@ -22,6 +22,11 @@ BRIEF: dict[str, float] = {
 }
 """Settings of a server that nobody waits for."""
 
+CHAIN = 10
+"""Requests of one chain, at most."""
+CHAINS = 5
+"""Chains for each example of an operation, since all operations share them."""
+
 OFTEN = 0.9
 """How often a parameter has a value that there is something to find by."""
 
@@ -48,9 +53,9 @@ def run(
 ) -> Report:
     """Run all checks of these phases, up to so many examples for each operation."""
     settings, told = folder / "schemathesis.toml", folder / "report.json"
-    settings.write_text(_settings(words))
+    settings.write_text(_settings(words, examples))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run", f"{url}/openapi.json"]
-    command += ["--checks", "all", "--phases", ",".join(phases), "--max-examples", str(examples), "--seed", str(seed)]
+    command += ["--checks", "all", "--phases", ",".join(phases), "--seed", str(seed)]
     command += ["--header", f"Authorization: Bearer {token}", "--report", "json", "--report-json-path", str(told)]
     command += ["--generation-database", "none", "--no-color", "--suppress-health-check", "all"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -60,10 +65,13 @@ def run(
     return _read(json.loads(told.read_text()), text)
 
 
-def _settings(words: Words) -> str:
+def _settings(words: Words, examples: int) -> str:
     """Return schemathesis' configuration. JSON's texts and lists are TOML's too."""
     accepted = f"expected-statuses = {json.dumps(ACCEPTED)}"
     lines = ["request-timeout = 30.0", "[checks.positive_data_acceptance]", accepted]
+    lines += ["[generation]", f"max-examples = {examples}"]
+    lines += ["[phases.stateful]", f"max-steps = {CHAIN}"]
+    lines += ["[phases.stateful.generation]", f"max-examples = {examples * CHAINS}"]
     for name, values in words.items():
         dictionary = name.replace(".", "_")
         lines += [f"[dictionaries.{dictionary}]", f"values = {json.dumps(values)}"]

@@ -57,12 +57,11 @@ def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) ->
     """Enqueue a work item: 201, or 200 with the item that the same request made before."""
     caller = caller_of(request)
     options = _options(request, body, {}, key_of(request))
-    # An id of ours tells a new item from one that was there. Without a key it is new, and takes one statement.
-    wanted = options["item_id"] = new_id() if "idempotency_key" in options else None
+    wanted = options["item_id"] = new_id()
     stored = enqueue(body.engine, body.payload, by=caller.by, **options)
     tagged(response, stored)
     located(request, response, stored.pk)
-    return Status(201 if wanted in (None, stored.pk) else 200, shapes.item(stored, caller))
+    return Status(201 if stored.pk == wanted else 200, shapes.item(stored, caller))
 
 
 @route(

@@ -12,9 +12,14 @@ from tests.fuzz.world import furnish, token
 from tests.processes.fleet import database_url
 from tests.serving import serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.scenario("S10")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.scenario("S10"),
+]
 SEED = 8
-LEAST = 300
+LEAST = 200
 
 
 def test_a_running_server_answers_as_its_description_says(tmp_path: Path) -> None:

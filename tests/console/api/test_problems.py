@@ -17,7 +17,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
 ITEM = {"engine": "counter", "payload": {"count_to": 1}}
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/work-items/", "/work-items/not-an-id", "/work-items/1/cancel"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/nowhere", "/work-items/", "/work-items/not-an-id", "/work-items/1/cancel"),
+        *("/a%0Ab", "/work-items/a%0D%0Ab/attempts"),
+    ],
+)
 def test_an_address_that_is_none_is_a_problem(path: str, api: Api) -> None:
     problem(api.get(path), 404, "not_found")
 

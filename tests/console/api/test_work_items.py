@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 import uuid
 from typing import Any
@@ -84,14 +85,16 @@ def test_a_token_enqueues_where_it_reaches(caller: Caller) -> None:
     assert ours.post("/work-items", child).json()["parent_id"] == child["parent"]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's store writes row by row")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's store opens a transaction")
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("key", ["", "order-7"])
-def test_an_enqueue_costs_three_queries(key: str, api: Api) -> None:
+def test_an_enqueue_is_its_insert_and_two_queries_without_a_transaction(key: str, api: Api) -> None:
     api.post("/work-items", ITEM)
     with CaptureQueriesContext(connection) as queries:
         assert api.post("/work-items", ITEM, **({"idempotency_key": key} if key else {})).status_code == 201
-    asked = [one["sql"] for one in queries.captured_queries if "SAVEPOINT" not in one["sql"]]
-    assert len(asked) == 3, asked  # the token, the insert, the row
+    # The insert is the store's own and is not seen here; a hint to the workers is sent at most every few milliseconds.
+    asked = [one["sql"] for one in queries.captured_queries if "pg_notify" not in one["sql"]]
+    assert [re.findall(r'FROM "(\w+)"', one) for one in asked] == [["roost_api_token"], ["roost_workitem"]], asked
 
 
 def test_a_token_that_reads_no_payload_gets_none(caller: Caller) -> None:
