@@ -100,6 +100,8 @@ def prepare(
         )
     if content_type and not (len(content_type) <= 100 and CONTENT_TYPE.fullmatch(content_type)):
         raise InvalidInput(f"{content_type!r} is no content type, such as text/plain.", field="content_type")
+    if not isinstance(metadata, Mapping | None):
+        raise InvalidInput(f"metadata is a {type(metadata).__name__}; it must be an object.", field="metadata")
     check_name(name)
     data = _to_bytes(name, content, kind)
     return Prepared(

@@ -9,8 +9,10 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 
 from runtime.models import WorkItem
+from runtime.models.workitem import new_id
 from tests import emptying
 from tests.factories import WorkItemFactory
+from tests.ledger.models import Entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,10 +24,12 @@ def permissions() -> list[Any]:
 def test_rows_of_tests_are_gone_and_what_was_migrated_is_as_it_was() -> None:
     before = permissions()
     WorkItemFactory()
+    Entry.objects.bulk_create([Entry(item=new_id(), number=1, pid=1) for _ in range(emptying.FEW + 1)])
     user = User.objects.create(username="ann")
     user.user_permissions.add(Permission.objects.get(codename="cancel_workitem"))
     emptying.empty("default")
     assert not WorkItem.objects.exists()
+    assert not Entry.objects.exists()
     assert not User.objects.exists()
     assert permissions() == before
 

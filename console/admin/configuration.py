@@ -27,6 +27,11 @@ class VersionedForm(forms.ModelForm):  # type: ignore[type-arg] # not generic wh
         super().__init__(*args, **kwargs)
         if "shown_version" in self.fields:
             self.fields["shown_version"].initial = self.instance.row_version if self.instance.pk else None
+        for field in self.fields.values():
+            if isinstance(field.widget, forms.SplitDateTimeWidget):
+                # The admin says "Date:" and "Time:" beside them, and not that these are labels.
+                for part, name in zip(field.widget.widgets, (_("date"), _("time of day")), strict=True):
+                    part.attrs["aria-label"] = f"{field.label}: {name}"
 
     def clean(self) -> dict[str, Any]:
         """Refuse an edit of what somebody else changed meanwhile."""

@@ -92,9 +92,9 @@ def pretty(value: Any) -> SafeString:
     text = _encoded(value, indent=2)
     cut = len(text) - JSON_CHARACTERS
     if cut <= 0:
-        return format_html('<pre class="roost-json">{}</pre>', text)
+        return format_html('<pre class="roost-json" tabindex="0">{}</pre>', text)
     more = _("… and %(count)s more characters: `roost inspect` prints them all") % {"count": cut}
-    return format_html('<pre class="roost-json">{}\n{}</pre>', text[:JSON_CHARACTERS], more)
+    return format_html('<pre class="roost-json" tabindex="0">{}\n{}</pre>', text[:JSON_CHARACTERS], more)
 
 
 def hidden() -> SafeString:

@@ -75,6 +75,8 @@ class WaitAdmin(LiveList, VerbAdmin):
     change_form_template = "admin/roost/wait/change_form.html"
     change_list_template = "admin/roost/wait/change_list.html"
     list_display = ("item", "kind", "prompt", "until", "state", "key", "asked", "resolved_by")
+    # The item is a link of its own.
+    list_display_links = ("kind",)
     list_filter = (InboxFilter, "state", "kind")
     sortable_by = ()
     search_help_text = _("A work item's or a wait's whole id.")

@@ -8,8 +8,8 @@
 
 `AsyncClient` has the same methods, to be awaited. Neither imports Django or needs any settings.
 
-What is asked again by itself is what cannot be done twice: GETs, and POSTs that carry an Idempotency-Key, which the
-client makes where you give none. Everything else is sent once, and `Unreachable` then says that nobody knows.
+What is asked again by itself is what is done once: GETs, and POSTs under their Idempotency-Key, which the client makes
+where you give none. `Unreachable` says that no answer came in all tries, and that nobody knows.
 
     calls       what is asked and how its answer is read, one function a call
     exchange    a call tried again as long as that is safe; waiting for an end: generators, without any IO

@@ -72,12 +72,12 @@ def request(
     body: Mapping[str, Any],
     *,
     item: ItemId | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str],
 ) -> Call[T]:
     """Return a call that changes something, mostly of an item."""
     places = {} if item is None else {"item_id": str(item)}
     read = partial(read_as, shape)
-    return Call(name=name, method="POST", path=path, read=read, places=places, body=body, headers=headers or {})
+    return Call(name=name, method="POST", path=path, read=read, places=places, body=body, headers=headers)
 
 
 def listing(

@@ -291,6 +291,9 @@ def _file(given: Any) -> tuple[int, Prepared | None]:
     """Return an artifact's version and its checked content, None where the document does not have it."""
     without = ("id", "work_item_id", "row_version", "blob_id", "size", "created_at")
     values = import_values.row(Artifact, given, "artifacts[]", without=without)
+    fields.whole(values["version"], "artifacts[].version", (0, _LARGEST))
+    if not isinstance(values.get("metadata") or {}, dict):
+        raise InvalidInput("artifacts[].metadata is no object.", field="artifacts[].metadata")
     if "content" not in given:
         return values["version"], None
     try:

@@ -16,6 +16,7 @@ from runtime import jsondata
 from runtime.exceptions import InvalidInput
 from runtime.queries.export import columns
 
+YEARS = (1900, 9000)
 _WHOLE = {"SmallIntegerField": 15, "IntegerField": 31, "PositiveIntegerField": 31, "BigIntegerField": 63}
 
 
@@ -88,7 +89,9 @@ def _float(field: Any, value: Any) -> Checked:
 def _moment(field: Any, value: Any) -> Checked:
     try:
         found = parse_datetime(value) if isinstance(value, str) else None
-        return None if found is None or found.tzinfo is None else (found.astimezone(dt.UTC),)
+        # At the ends of the calendar there is no other time zone to show a moment in.
+        fits = found is not None and found.tzinfo is not None and YEARS[0] <= found.year <= YEARS[1]
+        return (found.astimezone(dt.UTC),) if found is not None and fits else None
     except (ValueError, OverflowError):
         return None
 

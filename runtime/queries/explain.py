@@ -70,7 +70,7 @@ def explain(
     calls = belongings.calls(item, [WHOLE_RUN], using) if opens else {}
     return Run(
         item=item,
-        enqueued_by=events.filter(seq=1).values_list("actor", flat=True).first() or "",
+        enqueued_by=_enqueued_by(events),
         opens=opens,
         steps=_told(item, chapters, None if opens else _owner_at(events, after), using),
         whole_run_calls=calls.get(WHOLE_RUN, Listed()).rows,
@@ -78,6 +78,11 @@ def explain(
         now=why(item, using=using).text,
         next=last if more else None,
     )
+
+
+def _enqueued_by(events: QuerySet[Event]) -> str:
+    # No LIMIT: PostgreSQL, which expects the first event of many items here, would read the table from its beginning.
+    return next(iter(events.filter(seq=1).order_by().values_list("actor", flat=True)), "")
 
 
 def _owner_at(events: QuerySet[Event], seq: int) -> uuid.UUID | None:

@@ -1,7 +1,7 @@
 """Show a trace as one HTML file that needs nothing else: no script, no network, no server.
 
 What agents wrote is hostile text: everything is escaped by the template, and the page's own policy forbids all but
-its style sheet.
+its style sheet. What looks like a secret is masked as in the admin, since such a file is made to be handed on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.template import Context, Engine
 from django.template.base import Template
 
 from runtime.models import Event
+from runtime.queries import redaction
 from runtime.queries.jsondiff import Change
 from runtime.queries.trace import Span, Step, Trace
 from runtime.queries.words import for_people, moment, span
@@ -53,7 +54,7 @@ def page(trace: Trace) -> str:
                 "events": [_event(event, trace) for event in trace.events.rows],
                 "steps": [_step(step) for step in trace.steps.rows],
                 "calls": [(call, shown(call.result), shown(call.error)) for call in trace.calls.rows],
-                "waits": [(wait, shown(wait.resolution)) for wait in trace.waits.rows],
+                "waits": [(wait, redaction.shown(wait.prompt), shown(wait.resolution)) for wait in trace.waits.rows],
                 "texts": [(name, shown(getattr(item, name))) for name in ("payload", "config", "result", "last_error")],
             }
         )
@@ -68,7 +69,7 @@ def _template() -> Template:
 def _facts(trace: Trace) -> Iterator[tuple[str, Any]]:
     item = trace.item
     yield "state", f"{item.state} ({for_people(item.reason)})" if item.reason else item.state
-    yield "why", trace.why
+    yield "why", redaction.shown(trace.why)
     yield "engine", f"{item.engine} {item.engine_version}"
     yield "namespace", item.namespace
     yield "version", item.version
@@ -104,6 +105,7 @@ def _event(event: Event, trace: Trace) -> dict[str, Any]:
         "at": f"+{max(0.0, (event.created_at - trace.item.created_at).total_seconds()):.3f} s",
         "by": event.actor or (str(event.worker)[-12:] if event.worker else ""),
         "took": "" if event.duration is None else span(event.duration),
+        "reason": redaction.shown(event.reason_text),
         "data": shown(event.data),
     }
 
@@ -111,6 +113,7 @@ def _event(event: Event, trace: Trace) -> dict[str, Any]:
 def _step(step: Step) -> dict[str, Any]:
     return {
         "row": step.snapshot,
+        "label": redaction.shown(step.snapshot.label),
         "took": "" if step.duration is None else span(step.duration),
         "retries": step.retries,
         "changes": [_change(change) for change in step.change.changes] if step.change else [],
@@ -124,14 +127,22 @@ def _change(change: Change) -> dict[str, str]:
     return {
         "kind": change.kind,
         "path": change.path or "(all)",
-        "before": "" if change.kind == "added" else shown(change.before, 400),
-        "after": "" if change.kind == "removed" else shown(change.after, 400),
+        "before": "" if change.kind == "added" else _value(change, change.before),
+        "after": "" if change.kind == "removed" else _value(change, change.after),
     }
 
 
+def _value(change: Change, value: Any) -> str:
+    """Return a value that changed; the names on its path tell whether it is a secret."""
+    return redaction.REDACTED if redaction.sounds_secret(change.path) else shown(value, 400)
+
+
 def shown(value: Any, most: int = MOST_CHARACTERS) -> str:
-    """Return a value as JSON text of at most about so many characters, empty for None."""
+    """Return a value without its secrets as JSON text of at most about so many characters, empty for None."""
     if value is None:
         return ""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text = json.dumps(redaction.shown(value), ensure_ascii=False, indent=2)
+    except (TypeError, ValueError):  # ROOST_REDACT made something of it that is no JSON
+        text = redaction.HOOK_FAILED
     return text if len(text) <= most else f"{text[:most]}\n… {len(text) - most} more characters"

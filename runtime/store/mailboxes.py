@@ -22,15 +22,18 @@ class Name(NamedTuple):
 
 
 def lock(using: str, names: Collection[Name]) -> None:
-    """Lock the mailboxes of these names in id order, making those that are missing."""
-    if not names:
-        return
-    ids = _ids(using, names)
-    if len(ids) < len(set(names)):
-        rows = [Mailbox(namespace=name.namespace, name=name.name) for name in sorted(set(names))]
-        Mailbox.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+    """Lock the mailboxes of these names in id order, making those that are missing.
+
+    One that was removed while it was waited for is made again: whoever comes next locks that one.
+    """
+    locked = 0
+    while locked < len(set(names)):
         ids = _ids(using, names)
-    list(Mailbox.objects.using(using).select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
+        if len(ids) < len(set(names)):
+            rows = [Mailbox(namespace=name.namespace, name=name.name) for name in sorted(set(names))]
+            Mailbox.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+            ids = _ids(using, names)
+        locked = len(Mailbox.objects.using(using).select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
 
 
 def _ids(using: str, names: Collection[Name]) -> list[int]:

@@ -49,7 +49,13 @@ WHERE id = (SELECT id FROM roost_workitem WHERE state = 'queued' ORDER BY id LIM
 
 def take_pages(bench: Bench) -> dict[str, list[float]]:
     """Return the milliseconds that all queries of a page take: of the list, narrowed and not, and of an item's page."""
-    count = bench.scale(1_000_000, quick=100_000)
+    listing, count = "admin:roost_workitem_changelist", bench.scale(1_000_000, quick=100_000)
+    pages = {
+        "console_list_ms": reverse(listing),
+        "console_search_ms": reverse(listing, query={"q": "engine:watchlist state:failed"}),
+        "console_item_ms": reverse("admin:roost_workitem_change", args=[LONG]),
+        "console_story_ms": reverse("admin:roost_workitem_story", args=[LONG], query={"after": EVENTS - 150}),
+    }
     bench.empty()
     bench.say(f"writing {count:,} items and {EVENTS:,} events of one of them …")
     with connection.cursor() as cursor:
@@ -59,13 +65,7 @@ def take_pages(bench: Bench) -> dict[str, list[float]]:
         cursor.execute(SNAPSHOTS_SQL, [LONG, EVENTS])
     bench.settle()
     client = _signed_in()
-    pages = {
-        "console_list_ms": ("changelist", {}, []),
-        "console_search_ms": ("changelist", {"q": "engine:watchlist state:failed"}, []),
-        "console_item_ms": ("change", {}, [LONG]),
-        "console_story_ms": ("story", {"after": EVENTS - 150}, [LONG]),
-    }
-    return rounds(bench, lambda: {name: _milliseconds(client, *page) for name, page in pages.items()})
+    return rounds(bench, lambda: {name: _milliseconds(client, url) for name, url in pages.items()})
 
 
 def _signed_in() -> Client:
@@ -76,7 +76,7 @@ def _signed_in() -> Client:
     return client
 
 
-def _milliseconds(client: Client, page: str, query: dict[str, Any], arguments: list[Any]) -> float:
+def _milliseconds(client: Client, url: str) -> float:
     spent: list[float] = []
 
     def timed(execute: Any, *statement: Any) -> Any:
@@ -87,9 +87,9 @@ def _milliseconds(client: Client, page: str, query: dict[str, Any], arguments: l
             spent.append(time.perf_counter() - begun)
 
     with connection.execute_wrapper(timed):
-        answer = client.get(reverse(f"admin:roost_workitem_{page}", args=arguments), query)
+        answer = client.get(url)
     if answer.status_code != 200:
-        raise RuntimeError(f"the page {page} answered {answer.status_code}")
+        raise RuntimeError(f"{url} answered {answer.status_code}")
     return sum(spent) * 1000
 
 

@@ -1,6 +1,6 @@
 """Prepare a database for the browser's tests: `python -m tests.browser.seed ADDRESS [--demo]` prints what it made.
 
-With `--demo` it holds the demo's data alone.
+It holds some rows of every table, or with `--demo` what `make console` shows.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import django
 ALL = "*"
 
 
-def seed(address: str, *, furnished: bool) -> dict[str, str]:
-    """Migrate, fill with the demo's data and a row of every table besides; return a session, a token and an item."""
+def seed(address: str, *, demo: bool) -> dict[str, str]:
+    """Migrate and fill; return a session, a token and an item."""
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
@@ -33,9 +33,10 @@ def seed(address: str, *, furnished: bool) -> dict[str, str]:
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     session[HASH_SESSION_KEY] = boss.get_session_auth_hash()
     session.create()
-    fill(address)
     made = {"session": str(session.session_key)}
-    if furnished:
+    if demo:
+        fill(address)
+    else:
         item = WorkItemFactory(failed=True, version=3, idempotency_key="story")
         furnish(item)
         made["item"] = str(item.pk)
@@ -44,26 +45,36 @@ def seed(address: str, *, furnished: bool) -> dict[str, str]:
 
 
 def furnish(item: object) -> None:
-    """Make what the demo has none of, so that every page has a row to show."""
+    """Make something of everything, so that every page has a row to show."""
     from runtime import faults
     from runtime.models import Limit, Offloaded, PrunedHistory
+    from runtime.operations.enqueue import enqueue
+    from runtime.operations.enqueue_many import enqueue_many
+    from runtime.operations.schedules import set_schedule
     from runtime.operations.targets import set_target
+    from runtime.operations.triggers import set_trigger
     from runtime.operations.webhooks import set_webhook
     from runtime.store.horizon import delete_events
     from tests.factories import (
         ArtifactFactory,
         EventFactory,
         JournalEntryFactory,
-        LeaseFactory,
         MailboxFactory,
-        ResourceClaimFactory,
         SignalFactory,
         WaitFactory,
         WorkItemFactory,
         now,
     )
 
-    for make in (LeaseFactory, MailboxFactory, ResourceClaimFactory, SignalFactory):
+    invoices = [{"number": f"A-{number}", "amount": 20 * number} for number in (1, 2)]
+    invoices.append({"number": "X-1", "amount": 90, "trouble": "currency"})
+    enqueue_many([{"engine": "invoice", "payload": invoice} for invoice in invoices])
+    enqueue_many(
+        [{"engine": "review", "payload": {"title": "A price list", "ask": ask}} for ask in ("approval", "input")]
+    )
+    # Runs as long as the tests do, and holds what it runs on.
+    enqueue("counter", {"count_to": 1, "sleep": 3600}, resources=["domain:example.org"])
+    for make in (MailboxFactory, SignalFactory):
         make()
     JournalEntryFactory(work_item=item)
     WaitFactory(work_item=item)
@@ -71,6 +82,8 @@ def furnish(item: object) -> None:
     Limit.objects.create(name="all of them", concurrency=100)
     Offloaded.objects.create(work_item=item, place="state", version=1, blob=blob)
     PrunedHistory.objects.create(work_item=WorkItemFactory(), pruned_at=now())
+    set_schedule("figures", engine="review", payload={"title": "The figures"}, cron="30 7 * * 1-5")
+    set_trigger("look", engine="refund", on="failed", target="review", payload={"title": "A refund failed"})
     set_webhook("hook", engine="counter", verifier="github", secret="s" * 30)
     set_target("ops", url="https://ops.example/", events=["cancelled"], secret="s" * 30)
     with faults.around("prune"):
@@ -79,4 +92,4 @@ def furnish(item: object) -> None:
 
 if __name__ == "__main__":
     django.setup()
-    sys.stdout.write(json.dumps(seed(sys.argv[1], furnished="--demo" not in sys.argv)))
+    sys.stdout.write(json.dumps(seed(sys.argv[1], demo="--demo" in sys.argv)))

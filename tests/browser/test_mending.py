@@ -135,6 +135,7 @@ def test_a_hidden_tab_rests_and_catches_up_when_it_is_shown(visit: Visit, stack:
     with page.expect_websocket() as opened:
         page.goto(f"{visitor.address}/admin/roost/workitem/{item}/change/")
     mark(page)
+    expect(page.locator("[data-roost-way=socket]")).to_be_attached()
     with opened.value.expect_event("close"):
         page.evaluate(HIDE, True)
     stack.prioritise(item, 7)

@@ -14,6 +14,7 @@ ON_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
 ON_POSTGRES = [
     "test_console_plans.py",
     "test_quota_interleavings.py",
+    "test_item_page_plans.py",
     "test_journal_interleavings.py",
     "test_postgres_store.py",
     "test_prune_plans.py",

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from django.urls import URLPattern, get_resolver
 
-from tests.contracts.test_house import ROOT, sources
+from runtime import tokens
+from tests.contracts.test_house import ROOT, lines_matching, sources, tracked
 
 # Read by one process of what its own parent wrote into a pipe: nothing that was stored.
 UNPICKLING = {"runtime/worker/tickets.py"}
 RUNNING = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "code", "runpy"}
 CALLS = {"eval", "exec", "compile", "__import__"}
+KEYS = re.compile(
+    r"\bAKIA[0-9A-Z]{16}\b|\bgh[opsu]_[A-Za-z0-9]{36}\b|\bxox[abprs]-[A-Za-z0-9-]{20,}|\bsk-[A-Za-z0-9_-]{32,}"
+    r"|\broost_[0-9a-f]{8}_[A-Za-z0-9_-]{43}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----$|\beyJ[\w-]{20,}\.eyJ[\w-]{20,}"
+)
+"""What services' keys, tokens of Roost, private keys and signed tokens look like."""
 # Found by what settings and entry points name, never by a row.
 IMPORTING = {"runtime/registry.py", "runtime/queries/redaction.py"}
 
@@ -46,6 +53,11 @@ def test_nothing_that_was_stored_is_unpickled_or_run() -> None:
 
 def test_no_class_is_imported_because_a_row_names_it() -> None:
     assert files(lambda path: "import_string" in set(called(path))) == IMPORTING
+
+
+def test_no_key_and_no_token_was_committed() -> None:
+    assert KEYS.search(f"ROOST_TOKEN={tokens.make().text}")
+    assert lines_matching(KEYS, tracked()) == []
 
 
 def patterns(urls: Any = None, before: str = "") -> Iterator[tuple[str, URLPattern]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.crash.faults import FAULTS, NOT_REACHED
-from tests.crash.matrix import Cell, record, runs, try_inside, try_outside
+from tests.crash.matrix import Cell, reached, record, runs, try_inside, try_outside
 from tests.crash.outside import Environment
 from tests.crash.scenario import Scenario, World
 from tests.crash.scenarios import SCENARIOS
@@ -19,7 +18,6 @@ pytestmark = [pytest.mark.crash, pytest.mark.django_db(transaction=True), pytest
 
 Make = Callable[[], World]
 Tell = Callable[[str, object], None]
-TRIES = 3
 
 
 @pytest.mark.timeout(900)
@@ -45,15 +43,6 @@ def test_a_process_that_is_killed_at_any_point_costs_nothing(
         for point, nth in runs(passed, fault)
     ]
     tell(cells, record_property)
-
-
-def reached(run: Callable[..., Cell], scenario: Scenario, make_world: Make, *rest: Any) -> Cell:
-    """Run a cell; again where the point depends on time and was not reached."""
-    for _ in range(TRIES):
-        cell = run(scenario, make_world(), *rest)
-        if cell.trouble != NOT_REACHED:
-            break
-    return cell
 
 
 def tell(cells: list[Cell], record_property: Tell) -> None:

@@ -130,6 +130,8 @@ def served(image: Path) -> Iterator[tuple[Path, int, subprocess.Popen[bytes]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.skipif("postgresql" in settings.DATABASES["default"]["ENGINE"], reason="it brings a database of its own")
 def test_the_images_steps_make_a_server_that_is_well_and_stops_when_told(
     served: tuple[Path, int, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.urls import resolve
@@ -17,12 +18,13 @@ from tests.deploy.files import DEPLOY, PORT, SIZES, compose, seconds
 
 TEXT = re.sub(r"#.*", "", (DEPLOY / "nginx" / "roost.conf").read_text())
 LIVE, STREAM, HOOKS = "/roost/live/", "/roost/api/v1/events/stream", "/roost/hooks/"
+FILES = "^/roost/api/v1/work-items/[^/]+/artifacts$"
 
 
 @cache
 def locations() -> dict[str, list[str]]:
     """Return what is said in each location."""
-    found = re.findall(r"location (?:= )?(\S+) \{(.*?)\}", TEXT, re.DOTALL)
+    found = re.findall(r"location (?:[=~] )?(\S+) \{(.*?)\}", TEXT, re.DOTALL)
     return {path: [line.strip() for line in body.split(";") if line.strip()] for path, body in found}
 
 
@@ -40,11 +42,14 @@ def size(text: str) -> int:
 def test_every_location_is_served() -> None:
     assert resolve(STREAM).url_name
     assert resolve(f"{HOOKS}default/pushes").view_name == "roost:webhook"
+    upload = f"/roost/api/v1/work-items/{UUID(int=1)}/artifacts"
+    assert resolve(upload).route.endswith("/artifacts")
+    assert re.match(FILES, upload)
     assert resolve("/roost/metrics").view_name == "roost:metrics"
     assert resolve("/admin/login/").view_name == "admin:login"
     [socket] = websocket_urlpatterns
     assert f"/{socket.pattern}" == LIVE
-    assert locations().keys() == {"/", LIVE, STREAM, HOOKS, "/roost/metrics", "/admin/login/"}
+    assert locations().keys() == {"/", LIVE, STREAM, HOOKS, FILES, "/roost/metrics", "/admin/login/"}
     assert {line for lines in locations().values() for line in lines if "proxy_pass" in line} == {
         "proxy_pass http://roost"
     }
@@ -75,6 +80,8 @@ def test_live_pages_alone_become_sockets() -> None:
 def test_bodies_are_bounded_as_roost_bounds_them() -> None:
     assert size(outside()) == Settings.API_MAX_BODY_BYTES
     assert size(";".join(locations()[HOOKS])) == Settings.MAX_WEBHOOK_BYTES
+    room = size(";".join(locations()[FILES])) - Settings.API_MAX_UPLOAD_BYTES
+    assert 0 < room <= SIZES["m"]
 
 
 def test_clients_say_nothing_of_themselves_that_roost_believes() -> None:

@@ -42,6 +42,34 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        name="a sweep looks no further than rows that somebody keeps locked",
+        guarantee="Nothing accepted is lost",
+        file="runtime/store/postgres/passing.py",
+        old="        unlocked = _unlocked(using, {one.item for kind in found if kind != FREE for one in found[kind]})",
+        new="        unlocked = {one.item for kind in found if kind != FREE for one in found[kind]}",
+        tests=(
+            "tests/contracts/test_store_exempt_rows.py::test_items_that_somebody_keeps_locked_hide_none_behind_them",
+        ),
+    ),
+    Mutant(
+        name="a suspect is looked for only by who has nothing else to do",
+        guarantee="Nothing accepted is lost",
+        file="runtime/worker/pace.py",
+        old="        if now >= self._look_at:\n",
+        new="        if now >= self._look_at and not self._expect:\n",
+        tests=("tests/runtime/worker/test_pace.py::test_a_suspect_is_seen_however_much_else_is_due",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a step that finds no database session has failed",
+        guarantee="Failures are kept",
+        file="runtime/worker/lanes.py",
+        old="            self._await_session(run, anew=time.monotonic() - idle_since > _IDLE_SECONDS)\n",
+        new="",
+        tests=("tests/runtime/worker/test_scarce_sessions.py",),
+        database=SQLITE,
+    ),
+    Mutant(
         name="a release wakes nobody who waits for the resource",
         guarantee="Nothing accepted is lost",
         file="runtime/store/waking.py",

@@ -34,6 +34,7 @@ def patch_of(item: WorkItem) -> bytes:
     return read_artifact(Artifact.objects.get(work_item=item.pk, name="change.patch"))
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.scenario("L16", "B23")
 @pytest.mark.parametrize("mode", OF_MODES)
 def test_a_patch_is_the_same_wherever_its_worker_was_killed(fleet: StartFleet, tmp_path: Path, mode: str) -> None:

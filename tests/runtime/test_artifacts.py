@@ -88,6 +88,8 @@ def test_a_name_that_cannot_be_a_file_name_is_refused(name: Any) -> None:
         ({"content": "\ud800"}, "content"),
         ({"content": {"a": float("nan")}, "kind": "json"}, "artifact a.a"),
         ({"metadata": {"a": object()}}, "metadata.a"),
+        ({"metadata": ["a"]}, "metadata"),
+        ({"metadata": "ab"}, "metadata"),
     ],
 )
 def test_what_cannot_be_an_artifact_is_refused_with_the_field_that_is_wrong(given: dict[str, Any], field: str) -> None:

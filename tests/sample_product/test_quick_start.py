@@ -9,18 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from tests.sample_product.lines import ROOT, commands, under
 from tests.wheel import build
 
 HEADING = "Add it to your product"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(connection.vendor != "sqlite", reason="a new project's database is SQLite"),
-]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Newcomer:

@@ -70,7 +70,6 @@ class Line {
     const current = (what) => (event) => {
       if (turn === this.turn) what(event);
     };
-    this.root.dataset.roostWay = WAYS[this.way];
     this.close = this[WAYS[this.way]](current);
   }
 
@@ -131,6 +130,7 @@ class Line {
   }
 
   tell(told) {
+    this.root.dataset.roostWay = WAYS[this.way];
     this.cursor = told.cursor;
     const changed = Object.entries(told.changed);
     if (changed.length || told.reset) {

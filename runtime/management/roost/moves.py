@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from runtime.conf import settings as roost
 from runtime.exceptions import RoostError
 from runtime.management.roost.call import Call, Commands, exit_code
-from runtime.management.roost.enqueue import payload
+from runtime.management.roost.enqueue import json_option
 from runtime.models import WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.follow_up import follow_up
@@ -56,7 +57,7 @@ def _declare(commands: Commands, verb: str, operation: Operation, about: str) ->
     def run(call: Call) -> None:
         extra = {name: call.options[name] for name in EXTRA if call.options.get(name) is not None}
         if call.options.get("follow_up_input") is not None:
-            extra["input"] = payload(call.options["follow_up_input"])
+            extra["input"] = json_option(call.options["follow_up_input"], "input", roost.MAX_PAYLOAD_BYTES)
         each(call, verb, operation, call.options["items"], **extra)
 
     parser = commands.add(verb, run, about=about)

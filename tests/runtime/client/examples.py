@@ -28,7 +28,7 @@ OPTIONS: calls.ItemOptions = {
     "step_timeout": 30.0,
     "item_timeout": dt.timedelta(hours=1),
 }
-VERB: dict[str, Any] = {"reason": "said so", "row_version": 7}
+VERB: verbs.VerbOptions = {"reason": "said so", "row_version": 7, "idempotency_key": "once"}
 
 EXAMPLES: list[Call[Any]] = [
     calls.enqueue("counter", {"count_to": 3}, idempotency_key="order-7", **OPTIONS),
@@ -60,7 +60,7 @@ EXAMPLES: list[Call[Any]] = [
     verbs.cancel(ITEM, **VERB),
     verbs.requeue(ITEM, **VERB),
     verbs.redrive(ITEM, from_version=1, max_steps=10, **VERB),
-    verbs.redrive_many([ITEM]),
+    verbs.redrive_many([ITEM], idempotency_key="once"),
     verbs.redrive_many(
         engine="counter", namespace="shop", fingerprint="f", category="transient", failed_because="poison", reason="go"
     ),

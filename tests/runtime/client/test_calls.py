@@ -112,12 +112,14 @@ def test_every_call_has_an_example_and_is_a_method_of_both_clients() -> None:
 def test_a_method_has_the_words_and_the_parameters_of_its_call() -> None:
     for one in (Client, AsyncClient):
         assert one.cancel.__doc__ == verbs.cancel.__doc__
-        assert list(inspect.signature(one.cancel).parameters) == ["self", "item", "reason", "row_version"]
+        assert list(inspect.signature(one.cancel).parameters) == ["self", "item", "options"]
 
 
-def test_posts_that_can_be_done_twice_are_the_only_ones_that_are_not_repeatable() -> None:
+def test_whatever_changes_something_carries_a_key_that_the_api_takes() -> None:
     for call in EXAMPLES:
-        assert call.repeatable == (call.method == "GET" or KEY in parameters(call, "header"))
+        assert call.repeatable
+        assert (KEY in call.headers) == (KEY in parameters(call, "header")) == (call.method != "GET")
+    assert verbs.cancel(ITEM).headers[KEY] != verbs.cancel(ITEM).headers[KEY]
 
 
 def test_a_key_is_made_where_none_is_given_and_one_that_no_header_carries_is_refused() -> None:

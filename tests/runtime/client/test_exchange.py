@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import email.utils
 import json
@@ -39,7 +40,7 @@ BROKEN = Lost(error=ConnectionError("gone"))
 SENT: dict[str, Any] = {"id": str(uuid.UUID(int=1))}
 READY = Answer(status=201, content=json.dumps(SENT).encode())
 KEYED = verbs.signal("paid", item=ITEM, delivery_id="d-1")
-UNKEYED = verbs.cancel(ITEM)
+UNKEYED = dataclasses.replace(verbs.cancel(ITEM), headers={})
 RETRIES = Retries(times=3, first=1.0, longest=4.0)
 
 

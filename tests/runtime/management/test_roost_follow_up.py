@@ -16,4 +16,5 @@ def test_an_ended_item_is_reopened_with_new_input() -> None:
     assert moved == {"id": str(item.pk), "state": "queued", "reason": "follow_up"}
     assert Wait.objects.get().resolution == {"more": 1}
     assert refused("follow-up", item.pk)[0] == 1
-    assert refused("follow-up", item.pk, "--input", "{")[0] == 2
+    code, message = refused("follow-up", item.pk, "--input", "{")
+    assert (code, message.partition(":")[0]) == (2, "The input is no JSON")

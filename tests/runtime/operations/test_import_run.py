@@ -233,9 +233,15 @@ DAMAGE = {
     "children that are no items": _wait(kind="children", data={**TERMS, "children": ["ann"]}),
     "a number of children that is none": _wait(kind="children", data={**TERMS, "need": True}),
     "ends of children that are none": _wait(kind="children", data=TERMS, state="resolved", resolution=[None]),
+    "metadata that are no object": _set("artifacts", 0, "metadata", ["a"]),
     "other bytes": _set("artifacts", 0, "content", "AAAA"),
     "bytes that are no base64": _set("artifacts", 0, "content", "?"),
     "a name that leaves the folder": _set("artifacts", 0, "name", "../x"),
+    "a type that is more than one header": _set("artifacts", 0, "content_type", "text/plain\r\nSet-Cookie: a=b"),
+    "a file's metadata that are no object": _set("artifacts", 0, "metadata", "x"),
+    "a file of no version": _set("artifacts", 0, "version", -1),
+    "a time that no zone can show": _set("item", "run_at", "0001-01-01T00:00:00Z"),
+    "a time at the end of the calendar": _set("item", "created_at", "9999-12-31T23:59:59Z"),
 }
 
 

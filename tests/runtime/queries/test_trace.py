@@ -226,3 +226,18 @@ def test_an_item_that_nothing_happened_to_has_a_page_too() -> None:
 def test_a_long_value_is_cut() -> None:
     assert len(shown("x" * 100_000)) < 5000
     assert shown(None) == ""
+
+
+def test_a_trace_that_is_handed_on_holds_no_secret() -> None:
+    said = "Bearer sesame-of-mine"
+    secret = {"api_key": "sesame", "url": "https://ann:sesame@db.example/", "said": said}
+    item = WorkItemFactory(failed=True, version=2, payload=secret, config=secret, last_error={"message": said})
+    item.snapshots.all().delete()
+    for version in (1, 2):
+        data = {**secret, "api_key": f"sesame {version}"}
+        SnapshotFactory(work_item=item, version=version, data=data, label=secret["url"])
+    EventFactory(work_item=item, data=secret, reason=said)
+    told = page(trace(item))
+    assert "sesame" not in told
+    assert "api_key" in told
+    assert "[redacted]" in told
