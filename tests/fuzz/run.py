@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,12 @@ class Report:
     whole: bool
     found: list[str]
     text: str
+
+    @property
+    def links(self) -> str:
+        """How many links of the description its chains went along."""
+        told = re.search(r"API Links: +(.*)", self.text)
+        return told[1] if told is not None else "no links"
 
 
 def run(
