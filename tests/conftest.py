@@ -81,7 +81,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """Make the database, once in a process, and have it emptied in our way after each test that commits."""
     with django_db_blocker.unblock():
         for using in connections:
-            emptying.migrated(using)
+            # Where no test that was chosen says that it needs a database, there is none.
+            if set(emptying.KEPT) <= set(connections[using].introspection.table_names()):
+                emptying.migrated(using)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_after)
         yield
