@@ -97,6 +97,9 @@ class Settings:
     MAX_ARTIFACT_BYTES: int = 512 * 1024 * 1024
     # Files of one item, all together, beyond which none is uploaded to it; None for no limit.
     MAX_ITEM_ARTIFACT_BYTES: int | None = 1024 * 1024 * 1024
+    # Dotted path of a callable that takes the name and the bytes of a file from outside, and returns why it is not
+    # taken, or nothing.
+    SCAN_UPLOADS: str | None = None
     # Largest document that a run is exported to or imported from.
     MAX_EXPORT_BYTES: int = 256 * 1024 * 1024
     # Resources one item may ask for, and items one bulk enqueue may take.

@@ -62,10 +62,10 @@ def trouble(pattern: str) -> str:
         return f"it is no regular expression ({error})"
     if tree.state.flags & ~re.UNICODE:
         return "it sets flags, such as (?i)"
-    unclear = [_ways(body, times) for body, times in _loops(tree) if not _is_clear(body)]
-    if math.prod(unclear) > MOST_FEW_WAYS:
+    unclear = _unclear(tree)
+    if unclear > MOST_FEW_WAYS:
         return "a repeat in it holds parts that can match the same characters, which may take for ever"
-    if _few(tree) * math.prod(unclear) > MOST_FEW_WAYS:
+    if _few(tree) * unclear > MOST_FEW_WAYS:
         return "it has too many parts that may be there or not"
     return ""
 
@@ -76,7 +76,8 @@ def longest(pattern: str) -> int:
     tree = _parser.parse(pattern)
     # Where it may begin anywhere, the beginning is one more thing to try.
     power = sum(1 for _ in _open_ends(tree)) + (not pattern.startswith("^"))
-    return int((MOST_WAYS * math.factorial(power)) ** (1 / max(power, 1)))
+    ways = MOST_WAYS / (_few(tree) * _unclear(tree))
+    return int((ways * math.factorial(power)) ** (1 / max(power, 1)))
 
 
 def _nodes(tree: Any) -> Iterator[tuple[str, Any]]:
@@ -121,6 +122,11 @@ def _ways(body: Any, times: int) -> float:
     if times > MANY or nested:
         return math.inf
     return float(((body.getwidth()[1] + 1) * (1 + _choices(body))) ** times)
+
+
+def _unclear(tree: Any) -> float:
+    """Return in how many ways the repeats may match that are not clear."""
+    return math.prod(_ways(body, times) for body, times in _loops(tree) if not _is_clear(body))
 
 
 def _few(tree: Any) -> float:

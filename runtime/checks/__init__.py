@@ -25,6 +25,7 @@ ALWAYS: tuple[Check, ...] = (
     configuration.snapshot_policy_unknown,
     configuration.offload_makes_no_sense,
     configuration.redact_not_found,
+    configuration.scan_not_found,
     configuration.trigger_makes_no_sense,
     configuration.webhook_makes_no_sense,
     configuration.webhook_target_makes_no_sense,

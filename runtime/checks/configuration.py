@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
 from django.views.decorators.debug import sensitive_variables
 
-from runtime import keeping, offload, registry
+from runtime import keeping, offload, registry, scanning
 from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
@@ -211,6 +211,19 @@ def redact_not_found(**_options: Any) -> Found:
             f"ROOST_REDACT = {roost.REDACT!r} cannot be used: {error}",
             hint="Set ROOST_REDACT to the dotted path of a function, 'package.module.redact', or remove it.",
             id="roost.E025",
+        )
+
+
+@check
+def scan_not_found(**_options: Any) -> Found:
+    """Find a hook for scanning that is not there, or cannot be called: then no file is taken at all."""
+    try:
+        scanning.hook()
+    except (ImportError, TypeError, ValueError, AttributeError) as error:
+        yield Error(
+            f"ROOST_SCAN_UPLOADS = {roost.SCAN_UPLOADS!r} cannot be used: {error}",
+            hint="Set ROOST_SCAN_UPLOADS to the dotted path of a function, 'package.module.scan', or remove it.",
+            id="roost.E026",
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from django.db.models import Sum
 
-from runtime import faults
+from runtime import faults, scanning
 from runtime.artifacts import Prepared
 from runtime.choices import EventKind
 from runtime.conf import settings as roost
@@ -50,6 +50,7 @@ class Attach(ItemOperation):
     def keep(self) -> NewArtifact:
         """Store the bytes, if the item may have them, and return what `attach` writes. Raises what it raises."""
         self.check()
+        scanning.scan(self.prepared)
         return blobs.store(self.store.using, self.prepared)
 
     def attach(self, kept: NewArtifact | None = None) -> tuple[Artifact, bool]:

@@ -47,7 +47,7 @@ def seed(address: str, *, demo: bool) -> dict[str, str]:
 def furnish(item: object) -> None:
     """Make something of everything, so that every page has a row to show."""
     from runtime import faults
-    from runtime.models import Limit, Offloaded, PrunedHistory
+    from runtime.models import DoneRequest, Limit, Offloaded, PrunedHistory
     from runtime.operations.enqueue import enqueue
     from runtime.operations.enqueue_many import enqueue_many
     from runtime.operations.schedules import set_schedule
@@ -79,6 +79,7 @@ def furnish(item: object) -> None:
     JournalEntryFactory(work_item=item)
     WaitFactory(work_item=item)
     blob = ArtifactFactory(work_item=item).blob
+    DoneRequest.objects.create(key="b" * 64, asked="c" * 64, done_at=now())
     Limit.objects.create(name="all of them", concurrency=100)
     Offloaded.objects.create(work_item=item, place="state", version=1, blob=blob)
     PrunedHistory.objects.create(work_item=WorkItemFactory(), pruned_at=now())

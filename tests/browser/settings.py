@@ -5,7 +5,9 @@ from __future__ import annotations
 from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import MIDDLEWARE, ROOST_ENGINES
 
-MIDDLEWARE = ["tests.browser.policy.strict_policy", *MIDDLEWARE]
+POLICIES = ("tests.browser.policy.strict_policy", "roost_project.policy.ContentPolicyMiddleware")
+"""The tests' own, in the place of the demo product's."""
+MIDDLEWARE = [POLICIES[0], *(name for name in MIDDLEWARE if name != POLICIES[1])]
 MIDDLEWARE.insert(
     MIDDLEWARE.index("django.middleware.common.CommonMiddleware"), "django.middleware.locale.LocaleMiddleware"
 )

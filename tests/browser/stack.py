@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,19 +89,31 @@ class Stack:
         """Change an item over the API."""
         self._api("POST", f"/work-items/{item}/prioritise", {"priority": priority})
 
+    def command(self, *arguments: str) -> None:
+        """Run `manage.py roost`, which needs no server."""
+        command = [sys.executable, str(ROOT / "manage.py"), "roost", *arguments]
+        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, stdout=subprocess.DEVNULL)
+
     def events(self, item: str) -> int:
-        """Return how many events an item has by now, from the database itself: the server may be away."""
+        """Return how many events an item has by now."""
+        return int(self._column("event_seq", item))
+
+    def ended(self, item: str) -> bool:
+        """Say whether an item is done."""
+        return bool(self._column("state", item) == "done")
+
+    def _column(self, column: str, item: str) -> Any:
+        """Read from the database itself: the server may be away."""
         url = self.environment["ROOST_DATABASE_URL"]
-        if not self.server:
-            with sqlite3.connect(url.removeprefix("sqlite:///")) as found:
-                asked = "SELECT event_seq FROM roost_workitem WHERE id = ?"
-                row = found.execute(asked, [uuid.UUID(item).hex]).fetchone()
-            found.close()
-        else:
+        asked = f"SELECT {column} FROM roost_workitem WHERE id = "
+        if self.server:
             with psycopg.connect(url) as session:
-                row = session.execute("SELECT event_seq FROM roost_workitem WHERE id = %s", [item]).fetchone()
+                row = session.execute(f"{asked}%s", [item]).fetchone()
+        else:
+            with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as found:
+                row = found.execute(f"{asked}?", [uuid.UUID(item).hex]).fetchone()
         assert row is not None
-        return int(row[0])
+        return row[0]
 
     def stop(self) -> None:
         """End every process, and remove the database."""

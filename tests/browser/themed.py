@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.browser.settings import *  # noqa: F403 - settings are names
-from tests.browser.settings import INSTALLED_APPS, MIDDLEWARE
+from tests.browser.settings import INSTALLED_APPS, MIDDLEWARE, POLICIES
 
 INSTALLED_APPS = ["unfold", *INSTALLED_APPS]
-MIDDLEWARE = [name for name in MIDDLEWARE if name != "tests.browser.policy.strict_policy"]
+MIDDLEWARE = [name for name in MIDDLEWARE if name not in POLICIES]

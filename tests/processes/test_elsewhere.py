@@ -37,7 +37,7 @@ def project(workers: Fleet, url: str, folder: Path) -> Manage:
     def manage(*arguments: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "manage.py", *map(str, arguments)]
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False
         )
 
     return manage

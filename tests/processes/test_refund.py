@@ -35,6 +35,8 @@ ELSEWHERE = {"insert", "signal", "fire", "atomic", "acknowledge", "release", "mo
     set() if ON_SQLITE else {"sweep"}
 )
 ELSEWHERE |= {"prune", "deliver", "notice", "settle", "follow_up", "fork", "import", "rule", "orphans", "token"}
+# Nobody uploads a file, or asks over the API under a key.
+ELSEWHERE |= {"attach", "once"}
 POINTS = [
     (point, nth)
     for point in faults.POINTS

@@ -131,12 +131,14 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def commit(self, grip: Grip, end: str, children: int) -> None:
         pk, good = grip.claimed.id, self._good(grip)
-        before = traces(pk)
-        state = grip.hand.commit(grip.claimed, **_outcome(grip, end, children))
+        before, values = traces(pk), _outcome(grip, end, children)
+        state = grip.hand.commit(grip.claimed, **values)
         assert (state is not None) == good
         if state is None:
             assert traces(pk) == before
             return
+        before = traces(pk)
+        assert (grip.hand.commit(grip.claimed, **values), traces(pk)) == (None, before), "it counted twice"
         found = WorkItem.objects.get(pk=pk)
         assert found.state == state
         grip.version, grip.over = found.version, state != State.RUNNING

@@ -23,6 +23,17 @@ def test_redact_not_found(settings: Any) -> None:
         assert "dotted path" in str(message.hint)
 
 
+def test_scan_not_found(settings: Any) -> None:
+    for path in (None, "", f"{HERE}.shout"):
+        settings.ROOST_SCAN_UPLOADS = path
+        assert configuration.scan_not_found() == []
+    for path in ("nowhere.scan", f"{HERE}.nothing", f"{HERE}.SECRET"):
+        settings.ROOST_SCAN_UPLOADS = path
+        [message] = configuration.scan_not_found()
+        assert (message.id, path in message.msg) == ("roost.E026", True)
+        assert "dotted path" in str(message.hint)
+
+
 def test_tracing_without_opentelemetry(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "is_there", lambda: False)
     assert surroundings.tracing_without_opentelemetry() == []

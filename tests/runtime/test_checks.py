@@ -24,6 +24,7 @@ from runtime.management.commands.runworker import Command as RunWorker
 from tests.factories import WorkerFactory
 from tests.runtime.optional_checks import (  # run among the others
     test_redact_not_found,  # noqa: F401
+    test_scan_not_found,  # noqa: F401
     test_tracing_without_opentelemetry,  # noqa: F401
 )
 from tests.runtime.target_checks import (  # run among the others
@@ -62,11 +63,8 @@ def test_every_check_has_a_test_and_a_row_of_its_name() -> None:
     for check in EVERY:
         assert f"test_{check.__name__}" in globals(), check.__name__
         assert f"`{check.__name__}`" in rows
-    given = sorted(
-        code
-        for module in (configuration, databases, surroundings)
-        for code in re.findall(r'id="(roost\.[EWI]\d{3})"', Path(str(module.__file__)).read_text())
-    )
+    files = (Path(str(module.__file__)) for module in (configuration, databases, surroundings))
+    given = sorted(code for file in files for code in re.findall(r'id="(roost\.[EWI]\d{3})"', file.read_text()))
     assert len(given) == len(set(given)) == len(EVERY)
     assert sorted(re.findall(r"^\| `(roost\.[EWI]\d{3})` ", rows, re.MULTILINE)) == given
 

@@ -52,7 +52,10 @@ def test_patterns_that_may_take_for_ever_are_not(pattern: str) -> None:
     assert trouble(pattern) != ""
 
 
-@pytest.mark.parametrize("pattern", [r".*.*.*=", r"^[^@]+@[^@]+\.[^@]+$", r".*=", r"\d+\d+\d+\d+x", r"(-a+)*(-b*)*c"])
+@pytest.mark.parametrize(
+    "pattern",
+    [r".*.*.*=", r"^[^@]+@[^@]+\.[^@]+$", r".*=", r"\d+\d+\d+\d+x", r"(-a+)*(-b*)*c", r"\w*?(1{1,3}|b{1,3}){2}c"],
+)
 @pytest.mark.timeout(20)
 def test_texts_are_bounded_so_that_the_rest_ends(pattern: str) -> None:
     assert trouble(pattern) == ""

@@ -15,7 +15,7 @@ from tests.wheel import build
 
 HEADING = "Add it to your product"
 
-pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Newcomer:
@@ -67,6 +67,5 @@ def test_the_readmes_commands_do_what_they_say(newcomer: Newcomer) -> None:
     said = [newcomer.does(command) for command in others]
     assert len(said) == 5
     assert re.search(r"^[0-9a-f-]{36} .*done.*counter", said[-1], re.MULTILINE)
-    assert "No changes detected" in newcomer.does("python manage.py makemigrations --check --dry-run")
     where = newcomer.does("python -c 'import runtime.client; print(runtime.__file__)'")
     assert Path(where.strip()).is_relative_to(newcomer.folder.parent / "environment")

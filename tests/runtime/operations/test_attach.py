@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from runtime import artifacts, clock, faults
 from runtime.choices import EventKind
-from runtime.exceptions import Conflict, Forbidden, NotFound, StaleVersion, TooLarge
+from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, StaleVersion, TooLarge
 from runtime.faults import InjectedFault, Plan
 from runtime.models import Artifact, Blob, WorkItem
 from runtime.models.workitem import new_id
@@ -120,3 +120,21 @@ def test_a_caller_with_a_transaction_stores_the_bytes_before_it() -> None:
     assert new
     assert made.pk == kept.id
     assert last_event(item).kind == EventKind.UPLOADED
+
+
+def refuses_eicar(name: str, content: bytes) -> str:
+    if content == b"broken":
+        raise OSError("the scanner does not answer")
+    return "it holds a virus" if b"EICAR" in content else ""
+
+
+def test_the_product_looks_at_a_file_before_anything_of_it_is_stored(settings: Any) -> None:
+    settings.ROOST_SCAN_UPLOADS = f"{__name__}.refuses_eicar"
+    item = WorkItemFactory()
+    before = values(item)
+    with pytest.raises(InvalidInput, match=r"'scan\.pdf' is not taken: it holds a virus"):
+        attach(item.pk, file(b"EICAR"))
+    with pytest.raises(OSError, match="scanner"):
+        attach(item.pk, file(b"broken"))
+    assert (values(item), Artifact.objects.count(), Blob.objects.count()) == (before, 0, 0)
+    assert attach(item.pk, file(b"clean"))[1]
