@@ -23,6 +23,7 @@ from console.api.routers import (
     history,
     streams,
     verbs,
+    webhooks,
     work_items,
 )
 
@@ -34,7 +35,7 @@ WITH_FILES = frozenset({"listArtifacts", "uploadArtifact"})
 
 ROUTERS: tuple[Router, ...] = (
     *(work_items.router, history.router, files.router, downloads.router, streams.router, verbs.router),
-    *(dead_letters.router, fleet.router, configuration.router, health.router),
+    *(dead_letters.router, fleet.router, configuration.router, webhooks.router, health.router),
 )
 """Every route. A product may mount them in a NinjaAPI of its own; see `install`."""
 
