@@ -289,4 +289,4 @@ def _wait(key: str, kind: str, mode: str, given: dict[str, Any]) -> NewWait:
 @pytest.mark.django_db
 @pytest.mark.scenario("S5", "S7", "S8", "S13")
 def test_nobody_who_waits_is_forgotten() -> None:
-    run_state_machine_as_test(WaitsMachine, settings=settings(max_examples=40, stateful_step_count=40))
+    run_state_machine_as_test(WaitsMachine, settings=settings(max_examples=20, stateful_step_count=40))
