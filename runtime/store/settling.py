@@ -61,7 +61,8 @@ def settle(
         if item.state == State.WAITING and (move := _move(of_item)) is not None:
             apply(freeing, item, move, now)
             moved.append(item)
-            _withdraw_bad(using, of_item)
+            if item.state in TERMINAL:
+                _withdraw_bad(using, of_item)
     _tell_parents_later(using, [item for item in moved if item.state in TERMINAL])
     return moved
 

@@ -11,7 +11,7 @@ from runtime.choices import SUSPECT_DEATHS, EventKind, Reason, State
 from runtime.models.workitem import new_id
 from runtime.store.base import Store
 from runtime.store.values import Move
-from tests.contracts.asking import ends, park, told, wait_for, with_children
+from tests.contracts.asking import ends, park, signal, told, wait_for, with_children
 from tests.contracts.builders import Hand, cancelled, item, kinds, last_event, new_item, put
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +46,19 @@ def test_some_children_may_be_enough(worker: Hand, need: Any, enough: int) -> No
         assert (item(pk).state == State.QUEUED) == (number >= enough)
         if number >= enough:
             break
+
+
+@pytest.mark.scenario("S6", "S13")
+def test_a_child_that_failed_is_told_beside_the_answer_that_was_enough(worker: Hand, store: Store) -> None:
+    pk, (child,) = with_children(worker, 1, on_failure="wake")
+    ends(worker, child, State.FAILED)
+    store.signal(signal("go", 7))
+    children = wait_for("again", "children", terms={"on_failure": "fail"}, needed="any")
+    assert park(worker, worker.take(), children, wait_for("go", needed="any")) == State.QUEUED
+    assert item(pk).reason == Reason.ANSWERED
+    answers = told(worker.take())
+    assert answers["go"] == 7
+    assert [one["state"] for one in answers["again"]] == [State.FAILED]
 
 
 @pytest.mark.scenario("S13")
