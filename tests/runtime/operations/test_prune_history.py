@@ -25,9 +25,11 @@ from runtime.queries.export import export
 from runtime.store import old_history
 from tests.factories import EventFactory, JournalEntryFactory, SignalFactory, SnapshotFactory, WaitFactory, now
 from tests.runtime.operations.aged import DAY, ended, lived
-from tests.runtime.operations.looking import PATIENCE, fresh
+from tests.runtime.operations.looking import fresh
 
 pytestmark = pytest.mark.django_db
+
+LONGEST_TEST = 120.0
 
 
 def versions(item: WorkItem) -> list[int]:
@@ -233,14 +235,19 @@ def test_verify_still_sees_what_is_missing_beside_what_was_pruned() -> None:
 
 
 def later_cursor() -> str:
-    """Return a cursor behind all that was pruned. Transactions of other tests beside this one may hold cursors back."""
-    until = time.monotonic() + PATIENCE
+    """Return a cursor behind all that was pruned.
+
+    Transactions of other tests beside this one hold cursors back, and some play a machine in one of a minute.
+    """
+    until = time.monotonic() + LONGEST_TEST
     while time.monotonic() < until:
         if not feed.read(cursor := feed.start()).reset:
             return cursor
+        time.sleep(0.05)
     raise AssertionError("cursors stay behind")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_that_has_not_come_as_far_as_what_was_pruned_is_told_to_read_afresh() -> None:
     before = feed.start()

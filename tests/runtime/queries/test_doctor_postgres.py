@@ -35,7 +35,7 @@ def test_a_server_that_is_well_is_told_so_once_for_each_check(check: str) -> Non
 @pytest.mark.django_db(transaction=True)
 def test_a_table_full_of_dead_rows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_postgres, "MANY_DEAD", 10)
-    run("ALTER TABLE roost_limit SET (autovacuum_enabled = false)")
+    run("ALTER TABLE roost_blob SET (autovacuum_enabled = false)")
     try:
         run(
             "INSERT INTO roost_blob SELECT lpad(n::text, 64, '0'), 1, 'x', statement_timestamp() "
@@ -46,7 +46,7 @@ def test_a_table_full_of_dead_rows_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         run("SELECT pg_stat_clear_snapshot()")
         findings = {one.text.split(" ")[0]: one for one in found("dead rows")}
     finally:
-        run("ALTER TABLE roost_limit RESET (autovacuum_enabled)")
+        run("ALTER TABLE roost_blob RESET (autovacuum_enabled)")
     finding = findings["roost_blob"]
     assert finding.level == "warning"
     assert "100 dead rows" in finding.text or "dead rows beside" in finding.text
