@@ -60,6 +60,7 @@ def long_leases(settings: Any) -> None:
     settings.ROOST_LEASE_SECONDS = 3600
 
 
+@pytest.mark.slow
 @pytest.mark.scenario("L4", "L26", "L28", "L40", "B4", "B11")
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("part", range(5))

@@ -175,6 +175,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("artifacts")
 
 
+@pytest.mark.slow
 @pytest.mark.scenario("S14", "S11", "S15")
 @pytest.mark.parametrize("engine", ["wandering", "wandering_atomic"])
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -123,6 +123,7 @@ def comes_to(world: World) -> list[Any]:
     return [world.outcome(pk) for pk in world.made]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.scenario("B20")
 @hypothesis(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))

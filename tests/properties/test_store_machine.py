@@ -344,6 +344,7 @@ def _is_blocked(item: WorkItem) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.scenario("L25", "L26", "L28", "L29", "S1", "B4", "B8", "B23")
 def test_the_store_keeps_its_guarantees_whatever_happens() -> None:

@@ -286,6 +286,7 @@ def _wait(key: str, kind: str, mode: str, given: dict[str, Any]) -> NewWait:
     return wait_for(key, kind, **{**given, "needed": mode})
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.django_db
 @pytest.mark.scenario("S5", "S7", "S8", "S13")

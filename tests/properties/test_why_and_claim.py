@@ -98,6 +98,7 @@ def said_of(pks: list[uuid.UUID]) -> dict[uuid.UUID, tuple[str, ...]]:
     last=st.sampled_from([None, "", "a"]),
 )
 @settings(max_examples=150)
+@pytest.mark.slow
 @pytest.mark.scenario("L45", "B8")
 def test_why_says_what_the_next_claim_does(
     items: list[dict[str, Any]], limits: list[dict[str, Any]], past: list[str], last: str | None
