@@ -76,12 +76,13 @@ class Fleet:
 
     def start(self, *options: str) -> Command:
         """Start one `runworker` and wait until its workers are registered."""
-        before = Worker.objects.exclude(state="offline").count()
+        # Those that are there may be found dead, and be taken off, while this one begins.
+        known = list(Worker.objects.values_list("pk", flat=True))
         processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
         command = self.launch("runworker", *options)
         eventually(
             20,
-            lambda: Worker.objects.exclude(state="offline").count() >= before + processes,
+            lambda: Worker.objects.exclude(pk__in=known).exclude(state="offline").count() >= processes,
             f"workers: {self.log.read_text()}",
         )
         return command
