@@ -146,6 +146,8 @@ def test_postgresql_tells_of_its_queue_and_of_vacuum() -> None:
     ours = {"roost_notify_queue_usage", "roost_vacuum_held_transactions"}
     if connection.vendor == "postgresql":
         assert ours <= names
-        assert numbers("roost_notify_queue_usage") == {"": 0}
+        # Other tests beside this one notify on the same server.
+        [usage] = numbers("roost_notify_queue_usage").values()
+        assert 0 <= usage < 0.01
     else:
         assert not ours & names
