@@ -45,7 +45,7 @@ MUTANTS = (
         name="a sweep looks no further than rows that somebody keeps locked",
         guarantee="Nothing accepted is lost",
         file="runtime/store/postgres/passing.py",
-        old="        unlocked = _unlocked(using, {one.item for kind in found if kind != FREE for one in found[kind]})",
+        old="        unlocked = lock_free(using, {one.item for kind in found if kind != FREE for one in found[kind]})",
         new="        unlocked = {one.item for kind in found if kind != FREE for one in found[kind]}",
         tests=(
             "tests/contracts/test_store_exempt_rows.py::test_items_that_somebody_keeps_locked_hide_none_behind_them",

@@ -10,7 +10,7 @@ import logging
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -36,7 +36,7 @@ SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS c(id), 
     SELECT id FROM roost_workitem WHERE id = c.id FOR NO KEY UPDATE SKIP LOCKED
 ) found
 """
-"""Those of the items that nobody has locked just now."""
+"""Those of the items that nobody has locked just now, locked in the order of ids."""
 
 
 def look_past(
@@ -49,7 +49,7 @@ def look_past(
     for reach in REACHES:
         found = look(using, dead, batch * reach, only_dead=only_dead)
         full = [kind for kind, some in found.items() if kind != FREE and len(some) >= batch * reach]
-        unlocked = _unlocked(using, {one.item for kind in found if kind != FREE for one in found[kind]})
+        unlocked = lock_free(using, {one.item for kind in found if kind != FREE for one in found[kind]})
         for kind in found.keys() - {FREE}:
             found[kind] = [one for one in found[kind] if one.item in unlocked]
         if all(found[kind] for kind in full):
@@ -58,7 +58,8 @@ def look_past(
     return defaultdict(list, {kind: some[:batch] for kind, some in found.items()}), bool(more)
 
 
-def _unlocked(using: str, items: set[uuid.UUID]) -> set[uuid.UUID]:
+def lock_free(using: str, items: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Lock those of the items that nobody has locked, until the transaction ends, and return them. Waits for nobody."""
     return {row[0] for row in rows(using, UNLOCKED, [plain(sorted(items)), str(len(items))])} if items else set()
 
 

@@ -12,17 +12,11 @@ from runtime.store import triggered, waits, waking
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import Found
-from runtime.store.postgres.passing import one_by_one, together_or_singly
+from runtime.store.postgres.passing import lock_free, one_by_one, together_or_singly
 from runtime.store.postgres.session import Rows, rows
 from runtime.store.settling import settle_parents
 from runtime.store.transactions import transacted
 from runtime.store.values import Held
-
-LOCK = """
-SELECT found.id FROM (SELECT * FROM unnest(%s::uuid[]) LIMIT %s::int) AS h(item), LATERAL (
-    SELECT id FROM roost_workitem WHERE id = h.item FOR NO KEY UPDATE SKIP LOCKED
-) found
-"""
 
 # The items' rows are locked by an earlier statement. The DELETE looks at each lease again once it has it: one that
 # was renewed meanwhile stays.
@@ -125,8 +119,7 @@ def recover(using: str, found: Sequence[Found], dead: Sequence[uuid.UUID]) -> Re
 
 
 def _recover_free(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:
-    ordered = plain(sorted(item for item, _ in held))
-    locked = {row[0] for row in rows(using, LOCK, [ordered, str(len(held))])}
+    locked = lock_free(using, [item for item, _ in held])
     return _write(using, [lease for lease in held if lease.item in locked], dead)
 
 
