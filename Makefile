@@ -8,7 +8,7 @@ CLEAN := env $(foreach name,$(filter-out ROOST_DEMO_%,$(filter ROOST_% DATABASE_
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-django6 install-newest demo console test test-django6 crash soak fuzz bench mutants docs lock
+.PHONY: help install install-django6 install-newest demo console test test-django6 crash soak fuzz bench mutants docs lock audit
 .PHONY: check check-types check-style check-django check-tests clean
 
 help: ## Show this list
@@ -29,7 +29,7 @@ test: install install-newest ## Run the suite on SQLite and PostgreSQL, and on D
 		$$(test ! -x $(DJANGO6)/bin/python || echo --django6 $(DJANGO6)/bin/python) $(ARGS)
 
 test-django6: install-django6 ## Run the suite, but for its slow tests, on Django 6 and SQLite
-	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "not slow" $(ARGS)
+	@$(DJANGO6)/bin/python -m tests.suite --only sqlite --label django6 -m "(not slow and not plain and not matrix) or newest" $(ARGS)
 
 install-newest:
 	@if sh deploy/python.sh 3.12 >/dev/null 2>&1; then $(MAKE) --no-print-directory install-django6; \
@@ -86,6 +86,9 @@ lock: install ## Resolve every dependency anew and write the constraints files
 	@test -x build/lock/bin/uv || { $(PY) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv; }
 	@PATH="$(CURDIR)/build/lock/bin:$$PATH" $(PY) deploy/lock.py
 
+audit: install ## Ask what is known against the locked versions; it takes a network
+	@$(PY) deploy/audit.py build/audit
+
 clean: ## Remove what installing, building and running left behind
-	@rm -rf $(VENV) $(DJANGO6) build dist demo artifacts staticfiles db.sqlite3* .secret-key *.egg-info
+	@rm -rf $(VENV) $(DJANGO6) build dist demo artifacts workspaces staticfiles db.sqlite3* .secret-key *.egg-info
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,8 +12,10 @@ from typing import Any, Literal
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from runtime.exceptions import InvalidInput
+from runtime.sentences import translated
 
 # fmt: off
 Kind = Literal[
@@ -41,6 +43,7 @@ class ActionField:
 
     A `required` one must not be left empty. `options` are those of a choice, which `options_of` finds for the rows that
     are to be changed; those of an "enum" are JSON. `initial` stands in the form at first.
+    `needed_by` tells the rows that change only if it is given: the form says how many, and asks for it where all do.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ActionField:
     initial: str = ""
     options: tuple[Option, ...] = ()
     options_of: Callable[[Sequence[Any]], list[Option]] | None = None
+    needed_by: Callable[[Any], bool] | None = None
 
     @property
     def posted_as(self) -> str:
@@ -73,8 +77,22 @@ class ActionField:
         return {"whole": "numeric", "number": "decimal"}.get(self.kind, "text")
 
     def offering(self, rows: Sequence[Any]) -> ActionField:
-        """Return the field with the options that there are for these rows."""
-        return self if self.options_of is None else replace(self, options=tuple(self.options_of(rows)))
+        """Return the field with the options that there are for these rows; one that is needed and alone is chosen."""
+        if self.needed_by is not None:
+            return self._needed(sum(map(self.needed_by, rows)), len(rows))
+        if self.options_of is None:
+            return self
+        options = tuple(self.options_of(rows))
+        alone = options[0].value if self.required and len(options) == 1 else self.initial
+        return replace(self, options=options, initial=alone)
+
+    def _needed(self, count: int, of: int) -> ActionField:
+        if not count:
+            return self
+        note = ngettext(
+            "%(count)d of these changes only if you say it.", "%(count)d of these change only if you say it.", count
+        )
+        return replace(self, help=f"{self.help} {note % {'count': count}}", required=count == of)
 
     def read(self, text: str) -> Any:
         """Return what was typed as a value. Raises `InvalidInput` that names the field and the place."""
@@ -115,7 +133,7 @@ def read_each(given: Sequence[Typed]) -> tuple[dict[str, Any], list[Typed]]:
             elif one.field.required:
                 raise _refused(str(one.field.label), _("this is needed."))
         except InvalidInput as error:
-            told.append(replace(one, error=str(error)))
+            told.append(replace(one, error=translated(error)))
         else:
             told.append(one)
     return found, told
@@ -174,6 +192,12 @@ def _json(text: str, label: str) -> Any:
         raise InvalidInput(message, field=label) from None
 
 
+def _boolean(text: str, label: str) -> bool:
+    if text.strip() not in ("true", "false"):
+        raise _refused(label, _("choose one of the answers that are offered."))
+    return text.strip() == "true"
+
+
 def _text(text: str, _label: str) -> str:
     return text.strip()
 
@@ -216,7 +240,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "number": _number,
     "text": _text,
     "longtext": _longtext,
-    "boolean": _json,
+    "boolean": _boolean,
     "choice": _text,
     "enum": _json,
     "date": _date,

@@ -3,7 +3,7 @@
 The admin makes a list action, a button and a confirm page out of each. Permission, transaction and event are the
 operation's; what is added here is the promise that what a person confirmed is what changes: a confirmation names the
 row as it was shown, and a row that changed since is skipped and said so. The verbs themselves stand in
-`console.item_actions` and `console.wait_actions`.
+`console.item_actions`, `console.wait_actions` and `console.schedule_actions`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from console.action_fields import ActionField, Typed, values
+from runtime import clock
 from runtime.exceptions import InvalidInput, NotFound, RoostError, StaleVersion
-from runtime.models import Event, WorkItem
-from runtime.operations.base import ItemOperation, OnItem, check_permission
+from runtime.models import Event, Schedule, WorkItem
+from runtime.operations.base import ItemOperation, Verb, check_permission, locked_is_conflict
+from runtime.sentences import translated
+from runtime.store import work_database
 from runtime.store.values import Move
 
 AT_ONCE = 500
@@ -70,11 +74,15 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What became of a confirmed row: the item after the change, or why it was skipped."""
+    """What became of a confirmed row: the item after the change, or the schedule, or why it was skipped."""
 
     confirmation: Confirmation
-    item: WorkItem | None = None
+    item: WorkItem | Schedule | None = None
     skipped: str = ""
+
+
+Objection = Callable[[Any], None]
+"""Raises why a row would be skipped."""
 
 
 def _no_values(_item: WorkItem) -> dict[str, Any]:
@@ -88,20 +96,26 @@ class OperatorAction:
     `title` heads list action, button and confirm page, `effect` says what will happen. Where `moving` is set, the
     progress that a worker makes meanwhile does not void a confirmation (else an item that makes many steps a second
     could never be stopped); what another person does to the item does. `fields` are what a person may say besides;
-    `trial` gives values to judge an item with before anything was said, and may raise why that cannot be. With
-    `makes_new` the result is another item, and the one it was asked of stays as it is. `bulk` verbs are list actions.
+    `trial` gives values to judge an item with before anything was said. A verb whose judgement takes more than the
+    row has `objects`: it reads at once what there is to know of all rows, and tells of each what speaks against it;
+    `told_apart` are the expressions by which that is told apart where many are only counted.
+    With `makes_new` the result is another item, and the one it was asked of stays as it is. `bulk` verbs are list
+    actions, and with `all_matching` are done to more items than one page confirms.
     """
 
     name: str
-    operation: type[OnItem]
+    operation: type[Verb]
     title: str | Promise
     effect: str | Promise
     moving: bool = False
     grave: bool = False
     makes_new: bool = False
     bulk: bool = True
+    all_matching: bool = True
     fields: tuple[ActionField, ...] = ()
     trial: Callable[[WorkItem], dict[str, Any]] = _no_values
+    objects: Callable[[Sequence[Any]], Objection] | None = None
+    told_apart: tuple[tuple[str, Any], ...] = ()
 
     @property
     def permission(self) -> str:
@@ -125,10 +139,14 @@ class OperatorAction:
         """Return the operation's arguments that were typed. Raises `InvalidInput`."""
         return values(given)
 
-    def judge(self, rows: Iterable[Any], *, by: Any) -> list[Verdict]:
-        """Say for each row, as it was read, whether the verb would change it. Changes nothing."""
+    def judge(self, rows: Sequence[Any], *, by: Any) -> list[Verdict]:
+        """Say for each row, as it was read, whether the verb would change it. Changes nothing.
+
+        Reads the same number of times however many rows there are.
+        """
         check_permission(by, self.permission, self.operation.verb)
-        return [Verdict(row=row, skipped=self._objection(row, by)) for row in rows]
+        objection = self._one_by_one(by) if self.objects is None else self.objects(rows)
+        return [Verdict(row=row, skipped=_against(self.judged(row).pk, row, objection)) for row in rows]
 
     def carry_out(
         self,
@@ -149,38 +167,59 @@ class OperatorAction:
         asked = [(one, self._prepared(one, told)) for one in confirmations]
         return [_carried_out(one, operation) for one, operation in asked]
 
-    def tried(self, row: Any, told: dict[str, Any]) -> OnItem:
-        """Return the operation by which a row is judged. Raises what says that it cannot be."""
-        return self.operation(row.pk, **self.trial(row), **told)
+    def judged(self, row: Any) -> Any:
+        """Return what the operation judges: the item that a row is, or belongs to."""
+        return item_of(row)
 
-    def confirmed(self, confirmation: Confirmation, told: dict[str, Any]) -> OnItem:
+    def asking(self, subject: uuid.UUID, **told: Any) -> Verb:
+        """Return the operation on that row. Raises `InvalidInput` for a bad reason or value."""
+        make: Callable[..., Verb] = self.operation
+        return make(subject, **told)
+
+    def tried(self, row: Any, told: dict[str, Any]) -> Verb:
+        """Return the operation by which a row is judged. Raises what says that it cannot be."""
+        return self.asking(row.pk, **self.trial(row), **told)
+
+    def confirmed(self, confirmation: Confirmation, told: dict[str, Any]) -> Verb:
         """Return the operation that changes the row only as it was confirmed."""
         if not self.moving:
-            return self.operation(confirmation.subject, row_version=confirmation.row_version, **told)
+            return self.asking(confirmation.subject, row_version=confirmation.row_version, **told)
         lenient: type[Any] = type(f"Confirmed{self.operation.__name__}", (_ProgressAllowed, self.operation), {})
         operation: _ProgressAllowed = lenient(confirmation.subject, **told)
         operation.confirmation = confirmation
         return operation
 
-    def _prepared(self, confirmation: Confirmation, told: dict[str, Any]) -> OnItem | NotFound:
+    def _prepared(self, confirmation: Confirmation, told: dict[str, Any]) -> Verb | NotFound:
         try:
             return self.confirmed(confirmation, told)
         except NotFound as gone:
             return gone
 
-    def _objection(self, row: Any, by: Any) -> str:
-        # The reason is asked for later, so none can be missing yet.
-        item = item_of(row)
-        try:
-            return "" if self.tried(row, {"by": by, "reason": "-"}).would_change(item) else _("nothing would change")
-        except RoostError as error:
-            return str(error).removeprefix(f"Work item {item.pk} ")
+    def _one_by_one(self, by: Any) -> Objection:
+        now = cache(partial(clock.now, work_database()))
+
+        def objection(row: Any) -> None:
+            # The reason is asked for later, so none can be missing yet.
+            operation = self.tried(row, {"by": by, "reason": "-"})
+            operation.shared_time = now
+            if not operation.would_change(self.judged(row)):
+                raise RoostError(_("nothing would change"))
+
+        return objection
 
 
 def item_of(row: Any) -> WorkItem:
     """Return the item that a row is, or belongs to."""
     found: WorkItem = row if isinstance(row, WorkItem) else row.work_item
     return found
+
+
+def _against(item: uuid.UUID, row: Any, objection: Objection) -> str:
+    try:
+        objection(row)
+    except RoostError as error:
+        return translated(error).removeprefix(_("Work item %(item)s ") % {"item": item})
+    return ""
 
 
 class _ProgressAllowed(ItemOperation):
@@ -205,10 +244,11 @@ class _ProgressAllowed(ItemOperation):
         return later.exclude(actor="").exists()
 
 
-def _carried_out(confirmation: Confirmation, operation: OnItem | NotFound) -> Result:
+def _carried_out(confirmation: Confirmation, operation: Verb | NotFound) -> Result:
     if isinstance(operation, NotFound):
-        return Result(confirmation=confirmation, skipped=str(operation))
+        return Result(confirmation=confirmation, skipped=translated(operation))
     try:
-        return Result(confirmation=confirmation, item=operation.execute())
+        with locked_is_conflict(confirmation.subject):
+            return Result(confirmation=confirmation, item=operation.execute())
     except RoostError as error:
-        return Result(confirmation=confirmation, skipped=str(error))
+        return Result(confirmation=confirmation, skipped=translated(error))

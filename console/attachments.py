@@ -17,11 +17,14 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 
+from console.connections import give_back_connection
 from runtime import artifacts as content
 from runtime.models import Artifact
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 SANDBOX = "sandbox; default-src 'none'"
+UNKEPT = "no-store"
+"""A cache on the way would hand the file out when it may not be read any more."""
 
 
 class OutOfRange(Exception):
@@ -48,12 +51,14 @@ class Attachment(StreamingHttpResponse):
 def attached(request: HttpRequest, found: Artifact, path: str, *, content_type: str = "") -> HttpResponseBase:
     """Return the answer with the file's bytes, or with the part that `Range: bytes=…` asks for.
 
-    `path` is its name in the storage, `content_type` what it is in place of what it says of itself. Raises
+    `path` is its name in the storage, `content_type` what it is in place of what it says of itself. No connection is
+    kept for as long as the client takes the file: what is asked of the database is asked before. Raises
     `OutOfRange`, `CorruptArtifact` when its content is gone, `StorageUnavailable`.
     """
+    give_back_connection()
     tag = f'"{found.sha256}"'
     if request.headers.get("If-None-Match") == tag:
-        return HttpResponse(status=304, headers={"ETag": tag})
+        return HttpResponse(status=304, headers={"Cache-Control": UNKEPT, "ETag": tag})
     first, last = _part(request, found, tag)
     source = content.open_content(path)
     return _answer(request, source, found, tag, first, last, content_type or found.content_type)
@@ -86,6 +91,7 @@ def _answer(
         content_type=content_type,
         headers={
             "Accept-Ranges": "bytes",
+            "Cache-Control": UNKEPT,
             "Content-Disposition": content_disposition_header(True, found.name) or "attachment",
             "Content-Length": str(last - first + 1),
             "Content-Security-Policy": SANDBOX,

@@ -15,15 +15,19 @@ from django.utils.translation import gettext_lazy
 
 from console.action_fields import ActionField, Typed, read_each, told_at, typed
 from console.bulk import ENGINE as BULK
+from console.callers import Caller
 from console.schema_fields import WHOLE, composed, fields_of
 from runtime import registry
-from runtime.exceptions import IdempotencyConflict, InvalidInput, RoostError
+from runtime.exceptions import Forbidden, IdempotencyConflict, InvalidInput, RoostError
 from runtime.models import WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations.enqueue import enqueue
+from runtime.sentences import translated
 
 KEY = "idempotency_key"
+REASON = "reason"
 PAYLOAD = "payload"
+NAMESPACE = "namespace"
 OPTIONS: tuple[ActionField, ...] = (
     ActionField(
         name=KEY,
@@ -44,9 +48,15 @@ OPTIONS: tuple[ActionField, ...] = (
         kind="number",
     ),
     ActionField(
-        name="namespace",
+        name=NAMESPACE,
         label=gettext_lazy("Namespace"),
-        help=gettext_lazy("Empty: the default one."),
+        help=gettext_lazy("Empty: yours, if you reach only one, else the default one."),
+        kind="text",
+    ),
+    ActionField(
+        name=REASON,
+        label=gettext_lazy("Reason"),
+        help=gettext_lazy("Kept in the item's history with your name. Empty: none."),
         kind="text",
     ),
 )
@@ -81,11 +91,12 @@ class EnqueueForm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submitted:
-    """What became of a form: the item that stands for it, and whether it is new; none where the form is wrong."""
+    """What became of a form: the item that stands for it, whether it is new, and why; none where the form is wrong."""
 
     form: EnqueueForm
     item: WorkItem | None = None
     is_new: bool = False
+    reason: str = ""
 
 
 def engines() -> list[str]:
@@ -106,17 +117,21 @@ def submit(form: EnqueueForm, *, by: Any, click: str) -> Submitted:
     wanted = new_id()
     own = {KEY: f"console:{click}", **given}
     try:
-        stored = enqueue(form.engine, composed(said, payload), by=by, item_id=wanted, **own)
+        own[NAMESPACE] = Caller.of_user(by).namespace(given.get(NAMESPACE, ""))
+    except Forbidden as error:
+        return Submitted(form=_refused(form, NAMESPACE, translated(error)))
+    try:
+        stored = enqueue(form.engine, composed(said, payload), by=by, click=click, item_id=wanted, **own)
     except InvalidInput as error:
-        return Submitted(form=_refused(form, error.field, str(error)))
+        return Submitted(form=_refused(form, error.field, translated(error)))
     except IdempotencyConflict as error:
         sent = _("This form was sent before, with something else in it. Open it anew.")
-        return Submitted(form=_refused(form, KEY, str(error)) if KEY in given else replace(form, error=sent))
+        return Submitted(form=_refused(form, KEY, translated(error)) if KEY in given else replace(form, error=sent))
     except PermissionError:
         raise
     except RoostError as error:
-        return Submitted(form=replace(form, error=str(error)))
-    return Submitted(form=form, item=stored, is_new=stored.pk == wanted)
+        return Submitted(form=replace(form, error=translated(error)))
+    return Submitted(form=form, item=stored, is_new=stored.pk == wanted, reason=given.get(REASON, ""))
 
 
 def _refused(form: EnqueueForm, field: str, message: str) -> EnqueueForm:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.utils.decorators import method_decorator
@@ -15,6 +16,8 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
+from console.bodies import reads
+from console.connections import alone
 from runtime.conf import settings as roost
 from runtime.exceptions import DeliveryRefused
 from runtime.operations.receiving import Receipt, receive
@@ -41,9 +44,18 @@ UNAUTHORISED = "The request has no valid signature for a webhook here."
 RETRY_AFTER = "5"
 
 
-@method_decorator([csrf_exempt, login_not_required], name="dispatch")
+def _most() -> int:
+    return int(roost.MAX_WEBHOOK_BYTES)
+
+
+@method_decorator(
+    [csrf_exempt, login_not_required, alone, reads(_most, of_anybody=lambda: _most() + 1)], name="dispatch"
+)
 class WebhookView(View):
-    """Take deliveries: 202 with the item's id, 200 for a delivery that came before or that the condition ignores."""
+    """Take deliveries: 202 with the item's id, 200 for a delivery that came before or that the condition ignores.
+
+    Outside ATOMIC_REQUESTS: else a stranger would hold a transaction for as long as the body takes to come.
+    """
 
     http_method_names = ["post"]
 
@@ -64,7 +76,7 @@ class WebhookView(View):
 
 def _read(request: HttpRequest) -> bytes:
     """Read no more of the body than may come, before anything is known of its sender. Raises `DeliveryRefused`."""
-    most: int = roost.MAX_WEBHOOK_BYTES
+    most = _most()
     told = f"At most {most} bytes are taken."
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
@@ -74,6 +86,8 @@ def _read(request: HttpRequest) -> bytes:
         raise DeliveryRefused("too_large", told)
     try:
         body = bytes(request.read(most + 1))
+    except RequestDataTooBig:
+        raise DeliveryRefused("too_large", told) from None
     except UnreadablePostError:
         raise DeliveryRefused("bad_body", "The body did not arrive.") from None
     if len(body) > most:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy
 
 from console.action_fields import ActionField, Option
 from console.actions import OperatorAction
+from console.item_choices import (
+    LAST_KEPT,
+    calls_to_reset,
+    resources_held,
+    without_call,
+    without_claim,
+    without_snapshot,
+)
 from runtime.choices import State
-from runtime.exceptions import Conflict
-from runtime.models import ResourceClaim, WorkItem
+from runtime.models import WorkItem
 from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.cancel import Cancel
 from runtime.operations.follow_up import FollowUp
@@ -22,11 +28,9 @@ from runtime.operations.prioritise import Prioritise
 from runtime.operations.redrive import Redrive
 from runtime.operations.release import Release
 from runtime.operations.requeue import Requeue
+from runtime.operations.reset_call import ResetCall
 from runtime.operations.resume import Resume
 from runtime.operations.signal import SignalItem
-from runtime.store import work_database
-
-MOST_RESOURCES = 100
 
 
 def _another_priority(item: WorkItem) -> dict[str, Any]:
@@ -37,28 +41,31 @@ def _some_signal(_item: WorkItem) -> dict[str, Any]:
     return {"name": "-"}
 
 
-def _first_resource(item: WorkItem) -> dict[str, Any]:
-    """Return the first resource that the item holds. Raises `Conflict` when there is none."""
-    if item.state == State.RUNNING:
-        return {"resource": "-"}  # refused for its state, before anything is read
-    held = _held([item])
-    if not held:
-        raise Conflict(f"Work item {item.pk} is {item.state} and holds no claim.", state=item.state)
-    return {"resource": held[0]}
+def _enough_steps(item: WorkItem) -> dict[str, Any]:
+    """Judge an item that used up its steps as if it were given another: how many is said on the page."""
+    return {"max_steps": item.steps_total + 1} if _used_up(item) else {}
 
 
-def _held(rows: Sequence[Any]) -> list[str]:
-    # An item that asks for no resource has no claim, and costs no query.
-    ids = [row.pk for row in rows if row.limited]
-    if not ids:
-        return []
-    claims = ResourceClaim.objects.using(work_database()).filter(work_item_id__in=ids, held=True)
-    keys = claims.order_by("resource__key").values_list("resource__key", flat=True).distinct()
-    return list(keys[:MOST_RESOURCES])
+def _used_up(item: WorkItem) -> bool:
+    return item.max_steps is not None and item.steps_total >= item.max_steps
 
 
-def _resources(rows: Sequence[Any]) -> list[Option]:
-    return [Option(value=key, label=key) for key in _held(rows)]
+def _at_once(item: WorkItem) -> dict[str, Any]:
+    """Judge an item whose pause is to come as if it were paused at once: nothing else is left to do."""
+    return {"now": True} if _will_pause(item) else {}
+
+
+def _will_pause(item: WorkItem) -> bool:
+    return item.state == State.RUNNING and item.pause_requested
+
+
+MAX_STEPS = ActionField(
+    name="max_steps",
+    label=gettext_lazy("Steps allowed"),
+    help=gettext_lazy("A new limit for all steps of the item, those that it has made included. Empty: as it was."),
+    kind="whole",
+    needed_by=_used_up,
+)
 
 
 ACTIONS: tuple[OperatorAction, ...] = (
@@ -77,7 +84,9 @@ ACTIONS: tuple[OperatorAction, ...] = (
                 help=gettext_lazy("The step whose state they go on from. Empty: the last."),
                 kind="whole",
             ),
+            MAX_STEPS,
         ),
+        trial=_enough_steps,
     ),
     OperatorAction(
         name="requeue",
@@ -97,7 +106,9 @@ ACTIONS: tuple[OperatorAction, ...] = (
                 help=gettext_lazy("What the next step finds as the answer “follow_up”. Empty: null."),
                 kind="json",
             ),
+            MAX_STEPS,
         ),
+        trial=_enough_steps,
     ),
     OperatorAction(
         name="fork",
@@ -107,6 +118,8 @@ ACTIONS: tuple[OperatorAction, ...] = (
             "New items go on from a snapshot of these, which stay as they are. Recorded calls are made anew."
         ),
         makes_new=True,
+        objects=without_snapshot,
+        told_apart=LAST_KEPT,
         fields=(
             ActionField(
                 name="version",
@@ -120,6 +133,24 @@ ACTIONS: tuple[OperatorAction, ...] = (
                 help=gettext_lazy("Empty: the state of that snapshot, unchanged."),
                 kind="json",
             ),
+            ActionField(
+                name="payload",
+                label=gettext_lazy("Another payload (JSON)"),
+                help=gettext_lazy("Empty: the original's. The engine checks it."),
+                kind="json",
+            ),
+            ActionField(
+                name="engine_version",
+                label=gettext_lazy("Version of the engine"),
+                help=gettext_lazy("The code that the new item runs on. Empty: the original's."),
+                kind="text",
+            ),
+            ActionField(
+                name="delay",
+                label=gettext_lazy("Delay (seconds)"),
+                help=gettext_lazy("The new item is not due before. Empty: due at once."),
+                kind="number",
+            ),
         ),
     ),
     OperatorAction(
@@ -128,12 +159,34 @@ ACTIONS: tuple[OperatorAction, ...] = (
         title=gettext_lazy("Pause"),
         effect=gettext_lazy("The items stop before their next step and stay until somebody resumes them."),
         moving=True,
+        trial=_at_once,
+        fields=(
+            ActionField(
+                name="now",
+                label=gettext_lazy("At once"),
+                help=gettext_lazy("Else a step that is running ends first, and its state is kept."),
+                kind="boolean",
+                options=(
+                    Option(value="false", label=gettext_lazy("no: a running step ends first")),
+                    Option(value="true", label=gettext_lazy("yes: a running step is thrown away, and made again")),
+                ),
+                needed_by=_will_pause,
+            ),
+        ),
     ),
     OperatorAction(
         name="resume",
         operation=Resume,
         title=gettext_lazy("Resume"),
         effect=gettext_lazy("Paused items go on where they were."),
+        fields=(
+            ActionField(
+                name="steps",
+                label=gettext_lazy("Steps"),
+                help=gettext_lazy("They pause again after so many more steps. Empty: they do not."),
+                kind="whole",
+            ),
+        ),
     ),
     OperatorAction(
         name="acknowledge",
@@ -200,7 +253,8 @@ ACTIONS: tuple[OperatorAction, ...] = (
             "Items that are not running lose their claim on a resource, and whoever waits for it is woken."
         ),
         grave=True,
-        trial=_first_resource,
+        all_matching=False,
+        objects=without_claim,
         fields=(
             ActionField(
                 name="resource",
@@ -208,7 +262,29 @@ ACTIONS: tuple[OperatorAction, ...] = (
                 help=gettext_lazy("The one that is released. Items that do not hold it are skipped."),
                 kind="choice",
                 required=True,
-                options_of=_resources,
+                options_of=resources_held,
+            ),
+        ),
+    ),
+    OperatorAction(
+        name="reset_call",
+        operation=ResetCall,
+        title=gettext_lazy("Reset call"),
+        effect=gettext_lazy(
+            "The items forget a recorded call that failed for good or is in doubt: the step that runs next makes it "
+            "again. A call in doubt may have happened, so find that out first. Nothing runs by this alone; a redrive "
+            "resets failed calls by itself."
+        ),
+        all_matching=False,
+        objects=without_call,
+        fields=(
+            ActionField(
+                name="key",
+                label=gettext_lazy("Call"),
+                help=gettext_lazy("The one that is forgotten. Items that did not record it are skipped."),
+                kind="choice",
+                required=True,
+                options_of=calls_to_reset,
             ),
         ),
     ),

@@ -1,23 +1,24 @@
 """Tell machines how Roost is: GET roost/health/live, roost/health/ready and roost/metrics.
 
-Health is told to anybody, in words that give nothing away. Numbers are told to users who may view work items, and to
-whoever has the token `ROOST_METRICS_TOKEN`.
+Health is told to anybody, in words that give nothing away. Numbers are told to users who may view work items and reach
+all namespaces, and to whoever has the token `ROOST_METRICS_TOKEN`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
 from django.views import View
 
+from console.connections import alone
+from runtime import reach
 from runtime.conf import settings as roost
 from runtime.queries import metrics
 from runtime.queries.exposition import CONTENT_TYPE, render
@@ -27,14 +28,7 @@ logger = logging.getLogger("roost.monitoring")
 PERMISSION = "roost.view_workitem"
 
 
-def _alone(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave a view out of ATOMIC_REQUESTS: that would ask the database before anything else."""
-    for alias in connections.settings:
-        transaction.non_atomic_requests(using=alias)(view)
-    return view
-
-
-@method_decorator([login_not_required, _alone], name="dispatch")
+@method_decorator([login_not_required, alone], name="dispatch")
 class _Page(View):
     http_method_names = ["get", "head"]
 
@@ -59,12 +53,12 @@ class ReadyView(_Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Answer 200, or 503 with the name of what fails."""
         found = readiness(worker=roost.READY_NEEDS_WORKER or request.GET.get("worker") == "1")
-        ready = all(one.level == "ok" for one in found)
-        for one in found:
-            if one.level != "ok":
-                logger.warning("not ready: %s", one.text)
-        checks = {one.check: "ok" if one.level == "ok" else "failed" for one in found}
-        return JsonResponse({"status": "ok" if ready else "failed", "checks": checks}, status=200 if ready else 503)
+        problems = [one for one in found if one.level == "problem"]
+        for one in problems:
+            logger.warning("not ready: %s", one.text)
+        checks = {one.check: "failed" if one in problems else "ok" for one in found}
+        status = "failed" if problems else "ok"
+        return JsonResponse({"status": status, "checks": checks}, status=503 if problems else 200)
 
 
 class MetricsView(_Page):
@@ -95,6 +89,8 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
         return response
     if not user.has_perm(PERMISSION):
         return _problem(403, "Not allowed", f"The permission {PERMISSION} is needed.")
+    if reach.of(user) is not None:
+        return _problem(403, "Not allowed", "The numbers are about all namespaces, and for who reaches them.")
     return None
 
 

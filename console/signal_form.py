@@ -9,16 +9,18 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from console.action_fields import ActionField, Typed, read_each, told_at, typed
+from console.callers import Caller
 from runtime.choices import WaitKind, WaitState
-from runtime.exceptions import IdempotencyConflict, InvalidInput, RoostError
+from runtime.exceptions import Forbidden, IdempotencyConflict, InvalidInput, RoostError
 from runtime.models import Signal, Wait
 from runtime.operations.signal import SendSignal
-from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.queries.items import HEAVY
 from runtime.queries.windows import Figure, figure
+from runtime.sentences import translated
 from runtime.store import work_database
 
 DELIVERY = "delivery_id"
+NAMESPACE = "namespace"
 SHOWN = 10
 """Waits that the page names."""
 FIELDS: tuple[ActionField, ...] = (
@@ -30,9 +32,9 @@ FIELDS: tuple[ActionField, ...] = (
         required=True,
     ),
     ActionField(
-        name="namespace",
+        name=NAMESPACE,
         label=gettext_lazy("Namespace"),
-        help=gettext_lazy("Empty: the default one."),
+        help=gettext_lazy("Empty: yours, if you reach only one, else the default one."),
         kind="text",
     ),
     ActionField(
@@ -77,9 +79,14 @@ class SignalForm:
         return next(one.text.strip() for one in self.fields if one.field.name == name)
 
     def operation(self, *, by: Any, click: str) -> SendSignal:
-        """Return the operation that does what the form says. Raises `InvalidInput`."""
+        """Return the operation that does what the form says. Raises `InvalidInput`, `Forbidden` for the namespace."""
         given, _fields = read_each(self.fields)
-        return SendSignal(by=by, **{DELIVERY: f"console:{click}", **given})
+        own = {DELIVERY: f"console:{click}", **given, NAMESPACE: self.namespace(by)}
+        return SendSignal(by=by, **own)
+
+    def namespace(self, by: Any) -> str:
+        """Return the namespace that is meant. Raises `Forbidden` for one out of reach."""
+        return Caller.of_user(by).namespace(self.said(NAMESPACE))
 
     def checked(self, *, by: Any, click: str) -> SignalForm:
         """Return the form with what is wrong with it. Sends nothing."""
@@ -90,7 +97,9 @@ class SignalForm:
         try:
             form.operation(by=by, click=click)
         except InvalidInput as error:
-            return form.refused(error.field, str(error))
+            return form.refused(error.field, translated(error))
+        except Forbidden as error:
+            return form.refused(NAMESPACE, translated(error))
         return form
 
     def refused(self, field: str, message: str) -> SignalForm:
@@ -117,9 +126,12 @@ class Sent:
     is_new: bool = False
 
 
-def waiting(form: SignalForm) -> Waiting:
-    """Return who waits for the signal that the form names, and how many are kept for nobody so far."""
-    using, name, namespace = work_database(), form.said("name"), form.said("namespace") or DEFAULT_NAMESPACE
+def waiting(form: SignalForm, *, by: Any) -> Waiting:
+    """Return who waits for the signal that the form names, and how many are kept for nobody so far.
+
+    Raises `Forbidden` for a namespace out of reach.
+    """
+    using, name, namespace = work_database(), form.said("name"), form.namespace(by)
     asked = Wait.objects.using(using).filter(state=WaitState.OPEN, kind=WaitKind.SIGNAL, signal_name=name)
     found = asked.filter(work_item__namespace=namespace).select_related("work_item").order_by("id")
     waits = list(found.defer(*(f"work_item__{column}" for column in HEAVY))[: SHOWN + 1])
@@ -136,6 +148,6 @@ def send(form: SignalForm, *, by: Any, click: str) -> Sent:
         raise
     except RoostError as error:
         place = DELIVERY if isinstance(error, IdempotencyConflict) and form.said(DELIVERY) else ""
-        return Sent(form=form.refused(place, str(error)))
+        return Sent(form=form.refused(place, translated(error)))
     signal: Signal = Signal.objects.using(operation.store.using).get(pk=kept)
-    return Sent(form=form, signal=signal, is_new=kept == operation.signal.id)
+    return Sent(form=form, signal=signal, is_new=operation.made)

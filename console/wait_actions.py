@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 from console.action_fields import ActionField, Typed
 from console.actions import Confirmation, OperatorAction
 from console.schema_fields import answer_of, fields_of
-from runtime.choices import WaitKind, WaitState
+from runtime.choices import WaitState
 from runtime.exceptions import Conflict
-from runtime.models import Wait
+from runtime.models import Wait, WorkItem
 from runtime.operations.answering import Answering
 from runtime.operations.approve import Approve
 from runtime.operations.base import OnItem
@@ -34,12 +34,29 @@ class WaitAction(OperatorAction):
 
     def tried(self, row: Wait, told: dict[str, Any]) -> OnItem:
         """Return the operation by which a wait is judged. Raises `Conflict` for a wait of another kind."""
-        _check_kind(row, self.operation.kind)
-        return self.operation(wait=row.pk, **told)
+        return _judged(self.operation, row, told)
 
     def confirmed(self, confirmation: Confirmation, told: dict[str, Any]) -> OnItem:
         """Return the operation that answers the wait only as it was confirmed."""
         return self.operation(wait=confirmation.subject, wait_version=confirmation.row_version, **told)
+
+
+class _Shown(Answering):
+    """Mixed into an operation: it judges the wait as it was read, with its item, and reads nothing."""
+
+    shown: Wait
+
+    def _named(self, item: WorkItem) -> list[Wait]:
+        return [self.shown] if self.shown.base_version == item.version else []
+
+
+def _judged(operation: type[Answering], wait: Wait, told: dict[str, Any]) -> Answering:
+    if wait.kind != operation.kind:
+        raise Conflict(_("%(key)s is no %(kind)s.") % {"key": wait.key, "kind": operation.kind.label})
+    reading: type[Any] = type(f"Shown{operation.__name__}", (_Shown, operation), {})
+    made: _Shown = reading(wait.work_item_id, wait.key, **told)
+    made.shown = wait
+    return made
 
 
 class _Asked(Respond):
@@ -60,17 +77,11 @@ class RespondAction(WaitAction):
 
     def tried(self, row: Wait, told: dict[str, Any]) -> OnItem:
         """Return an operation that does not look at the answer yet."""
-        _check_kind(row, self.operation.kind)
-        return _Asked(wait=row.pk, **told)
+        return _judged(_Asked, row, told)
 
     def read(self, given: Sequence[Typed]) -> dict[str, Any]:
         """Return the answer that was typed. Raises `InvalidInput`."""
         return {"value": answer_of(given)}
-
-
-def _check_kind(wait: Wait, kind: WaitKind) -> None:
-    if wait.kind != kind:
-        raise Conflict(_("%(key)s is no %(kind)s.") % {"key": wait.key, "kind": kind.label})
 
 
 WAIT_ACTIONS: tuple[WaitAction, ...] = (

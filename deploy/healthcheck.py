@@ -17,13 +17,18 @@ URL = "http://127.0.0.1:8000/roost/health/ready"
 SECONDS = 4.0
 
 
+def name_of(address: str) -> str:
+    """Return the name under which to ask: the first that is allowed, or the address where none or any is."""
+    names = (word.strip() for word in os.environ.get("ROOST_ALLOWED_HOSTS", "").split(","))
+    return next((name.removeprefix(".") for name in names if name not in ("", "*")), address)
+
+
 def main(arguments: list[str]) -> int:
     """Return 0 when the server is ready, else 1, with what it said on stderr."""
     url = urlsplit(arguments[0] if arguments else URL)
-    host = os.environ.get("ROOST_ALLOWED_HOSTS", "").split(",")[0].strip().removeprefix(".") or url.netloc
     connection = http.client.HTTPConnection(url.netloc, timeout=SECONDS)
     try:
-        connection.request("GET", url.path, headers={"Host": host})
+        connection.request("GET", url.path, headers={"Host": name_of(url.netloc)})
         answer = connection.getresponse()
         said = answer.read(1000).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:

@@ -16,8 +16,8 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
-def database_from_url(url: str, base_dir: Path, password: str = "") -> dict[str, Any]:
-    """Parse a database address; `password` is for a server whose address has none.
+def database_from_url(url: str, base_dir: Path, password: str = "", *, pool: str = "") -> dict[str, Any]:
+    """Parse a database address; `password` and `pool` are for a server whose address has none.
 
     `postgres://` and `postgresql://` name a server; `?host=/directory` names a socket, `?pool=20`
     keeps up to 20 connections of a process in a pool, other query parameters become libpq
@@ -26,7 +26,7 @@ def database_from_url(url: str, base_dir: Path, password: str = "") -> dict[str,
     """
     scheme = urlsplit(url).scheme
     if scheme in {"postgres", "postgresql"}:
-        return _postgres(url, password)
+        return _postgres(url, password, pool)
     if scheme == "sqlite":
         return _sqlite(url, base_dir)
     raise ImproperlyConfigured(
@@ -35,9 +35,11 @@ def database_from_url(url: str, base_dir: Path, password: str = "") -> dict[str,
     )
 
 
-def _postgres(url: str, password: str) -> dict[str, Any]:
+def _postgres(url: str, password: str, pool: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
+    if pool:
+        options.setdefault("pool", pool)
     if "pool" in options:
         # Under ASGI each request has a thread of its own, and would open a connection of its own.
         options["pool"] = {"min_size": 1, "max_size": _whole(options["pool"])}

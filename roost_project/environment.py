@@ -34,6 +34,14 @@ def number(name: str, *, default: int) -> int:
     raise ImproperlyConfigured(f"{name} is {word!r}; write a whole number.")
 
 
+def choice(name: str, words: tuple[str, ...]) -> str:
+    """Read one of these words, the first where the variable is not set; raise ImproperlyConfigured for any other."""
+    word = os.environ.get(name, "").strip().lower() or words[0]
+    if word not in words:
+        raise ImproperlyConfigured(f"{name} is {word!r}; write {' or '.join(words)}.")
+    return word
+
+
 def secret(name: str) -> str:
     """Read a variable, or the file that the variable `<name>_FILE` names, without the line's end; "" for neither.
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from roost_project.database import database_from_url
-from roost_project.environment import checkout_key, flag, listed, number, overrides, secret
+from roost_project.environment import checkout_key, choice, flag, listed, number, overrides, secret
 from runtime.conf import names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -78,7 +78,11 @@ TEMPLATES = [
 # Database -------------------------------------------------------------------------------------
 
 DATABASE_URL = secret("ROOST_DATABASE_URL") or os.environ.get("DATABASE_URL") or "sqlite:///db.sqlite3"
-DATABASES = {"default": database_from_url(DATABASE_URL, BASE_DIR, secret("ROOST_DATABASE_PASSWORD"))}
+DATABASES = {
+    "default": database_from_url(
+        DATABASE_URL, BASE_DIR, secret("ROOST_DATABASE_PASSWORD"), pool=os.environ.get("ROOST_DATABASE_POOL", "")
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # django-q2 reads this at import and warns when a retry could overtake a running task. Roost's
@@ -111,6 +115,7 @@ ROOST_OUTGOING_ALLOW = [] if DEPLOYED else ["127.0.0.0/8", "::1"]
 globals().update(overrides(names()))
 # Text, also where it is all digits.
 ROOST_METRICS_TOKEN = secret("ROOST_METRICS_TOKEN") or None
+ROOST_API_LINK_KEY = secret("ROOST_API_LINK_KEY") or None
 
 # Live updates ---------------------------------------------------------------------------------
 
@@ -198,8 +203,10 @@ USE_TZ = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"text": {"()": "runtime.logs.TextFormatter"}, "json": {"()": "runtime.logs.JSONFormatter"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": choice("ROOST_LOG_FORMAT", ("text", "json"))},
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"roost": {"level": os.environ.get("ROOST_LOG_LEVEL", "INFO").upper()}},
 }

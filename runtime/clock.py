@@ -38,6 +38,14 @@ def before(using: str, seconds: float) -> dt.datetime | Combinable:
     return Func(template=sql(NOW_SQL), output_field=DateTimeField()) - span
 
 
+def moment(using: str) -> tuple[str, list[str | None]]:
+    """Return the SQL of the current time of database `using`, and its parameters, for a statement written out."""
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        return sql(NOW_SQL), []
+    return "%s", [connection.ops.adapt_datetimefield_value(now(using))]
+
+
 def sql(statement: str) -> str:
     """Return the statement with the database's clock moved by the offset that a test has set."""
     if not _offset:

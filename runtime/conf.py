@@ -58,6 +58,9 @@ class Settings:
     # Outcomes committed in one transaction at the most.
     COMMIT_BATCH: int = 100
 
+    # What the deployment calls the release that a process runs; shown with workers.
+    RELEASE: str = ""
+
     # Attempts of a step before the item goes to the dead letters; backoff in seconds.
     MAX_ATTEMPTS: int = 5
     BACKOFF_BASE: float = 1.0
@@ -132,8 +135,8 @@ class Settings:
     # Webhook targets of the product's code: name → {"url", "events", "secret"} and what else `set_target` takes.
     WEBHOOK_TARGETS: dict[str, dict[str, Any]] = {}
 
-    # The API: bytes of a request's body, and of an uploaded file; items of one bulk request; requests of one caller in
-    # a minute (None: any number), counted in this one of Django's caches; milliseconds a statement may read
+    # The API: bytes of a body or an exported run, and of an uploaded file; items of one bulk request; requests of one
+    # caller in a minute (None: any number), counted in this one of Django's caches; milliseconds a statement may read
     # (PostgreSQL); seconds that a request may wait for a result, and that a stream of events lasts, and requests of
     # one process that may at once; seconds for which an Idempotency-Key is known again.
     API_MAX_BODY_BYTES: int = 16 * 1024 * 1024
@@ -146,6 +149,10 @@ class Settings:
     API_STREAM_SECONDS: float = 60.0
     API_WAITERS: int = 32
     API_KEY_SECONDS: float = 24 * 3600.0
+    # Links to files that carry no token: seconds for which one may be good, and the key that signs them, None for one
+    # made of Django's SECRET_KEY; another key ends all links that there are.
+    API_LINK_SECONDS: float = 7 * 24 * 3600.0
+    API_LINK_KEY: str | None = None
 
     # Days after which what has ended is removed with all that belongs to it, None for never: done and cancelled items,
     # and dead letters.
@@ -159,6 +166,9 @@ class Settings:
     # what the admin and the API show of it; and whether the API masks anything at all.
     REDACT: str | None = None
     API_REDACT: bool = True
+    # Dotted path of a callable that takes a user and returns the names of the namespaces that they reach in the admin
+    # and by their session in the API, None or "*" for all; without it everybody reaches all.
+    NAMESPACES_OF: str | None = None
     # Bearer token with which roost/metrics may be read without a login, None for none; whether roost/health/ready asks
     # for a live worker too.
     METRICS_TOKEN: str | None = None

@@ -31,7 +31,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
 from runtime.asks import Ask
 from runtime.retry import RetryPolicy
@@ -186,7 +186,11 @@ class Engine(ABC):
         return inspect.iscoroutinefunction(self.step)
 
     def config(self) -> Any:
-        """Return the configuration to freeze on an item at enqueue (JSON); later edits leave the item alone."""
+        """Return the configuration to freeze on an item at enqueue (JSON); later edits leave the item alone.
+
+        Steps read it as `item.config`. Frozen with it are the version, `retry.max_attempts` and `step_timeout`; the
+        rest of `retry` (back-off, categories) and `snapshots` are read as they are when a step has run.
+        """
         return None
 
     def workspace_for(self, item: Item) -> Workspace | None:
@@ -220,6 +224,22 @@ class Engine(ABC):
 StepFunction = Callable[..., Decision | Awaitable[Decision]]
 
 
+class EngineOptions(TypedDict, total=False):
+    """What `engine()` takes, each as `Engine` has it; `config` may be the configuration itself."""
+
+    init: Callable[[Item], Any] | None
+    version: str
+    state_schema: int
+    upcasters: Mapping[int, Callable[[Any], Any]] | None
+    retry: RetryPolicy | None
+    step_timeout: float | None
+    snapshots: str
+    workspace: Workspace | None
+    payload_schema: Mapping[str, Any] | None
+    config: Any
+    check_payload: Callable[[Any], None] | None
+
+
 class FunctionEngine(Engine):
     """An engine made of one function `(state)` or `(state, ctx)`; see `engine()`."""
 
@@ -235,6 +255,9 @@ class FunctionEngine(Engine):
         step_timeout: float | None = None,
         snapshots: str = "full",
         workspace: Workspace | None = None,
+        payload_schema: Mapping[str, Any] | None = None,
+        config: Any = None,
+        check_payload: Callable[[Any], None] | None = None,
     ) -> None:
         self.function = function
         self.init = init
@@ -245,12 +268,24 @@ class FunctionEngine(Engine):
         self.step_timeout = step_timeout
         self.snapshots = snapshots
         self.workspace = workspace
+        self.payload_schema = payload_schema
+        self._config = config
+        self._check_payload = check_payload
         self._with_context = takes(function, 2)
 
     @property
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
         return inspect.iscoroutinefunction(self.function)
+
+    def config(self) -> Any:
+        """Return the configuration that was given, or what the function says that was given in its place."""
+        return self._config() if callable(self._config) else self._config
+
+    def check_payload(self, payload: Any) -> None:
+        """Have the payload checked by the function that was given for it."""
+        if self._check_payload is not None:
+            self._check_payload(payload)
 
     def init_snapshot(self, item: Item) -> Any:
         """Return what `init` makes of the item, or its payload."""
@@ -263,34 +298,16 @@ class FunctionEngine(Engine):
         return self.function(snapshot.data)
 
 
-def engine(
-    *,
-    init: Callable[[Item], Any] | None = None,
-    version: str = "1",
-    state_schema: int = 1,
-    upcasters: Mapping[int, Callable[[Any], Any]] | None = None,
-    retry: RetryPolicy | None = None,
-    step_timeout: float | None = None,
-    snapshots: str = "full",
-    workspace: Workspace | None = None,
-) -> Callable[[StepFunction], FunctionEngine]:
+def engine(**options: Unpack[EngineOptions]) -> Callable[[StepFunction], FunctionEngine]:
     """Make an engine of a function `(state)` or `(state, ctx)` that returns `Continue`, `Complete` and so on.
 
-    The first state is what `init(item)` returns, or the item's payload.
+    The first state is what `init(item)` returns, or the item's payload; `ctx.item` is the item. `config` is JSON, or a
+    function without arguments that returns it at each enqueue; `check_payload(payload)` raises `InvalidInput`. The
+    other options are attributes of `Engine`.
     """
 
     def make(function: StepFunction) -> FunctionEngine:
-        return FunctionEngine(
-            function,
-            init=init,
-            version=version,
-            state_schema=state_schema,
-            upcasters=upcasters,
-            retry=retry,
-            step_timeout=step_timeout,
-            snapshots=snapshots,
-            workspace=workspace,
-        )
+        return FunctionEngine(function, **options)
 
     return make
 

@@ -38,10 +38,13 @@ class Verdict:
 
 def classify(error: BaseException) -> Verdict:
     """Return what kind of failure an error is. Never raises, whatever the error is."""
-    verdict = _own(error)
-    if verdict is None:
-        inner = _wrapped(error)
-        verdict = None if inner is None else _own(inner)
+    try:
+        verdict = _own(error)
+        if verdict is None:
+            inner = _wrapped(error)
+            verdict = None if inner is None else _own(inner)
+    except Exception:  # noqa: BLE001 - an error whose attributes raise tells nothing
+        verdict = None
     return verdict or _verdict(ErrorCategory.UNKNOWN)
 
 

@@ -6,6 +6,9 @@ Each message says what happened, to which item, and what to do. `code` is stable
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -102,39 +105,43 @@ class Fenced(RoostError):
 class StepError(RoostError):
     """Base of what a step may raise to say how it failed.
 
-    `details` must be JSON; it is kept with the error. `category` is one of `choices.ErrorCategory`.
+    `details` must be JSON; it is kept with the error. `category` is one of `choices.ErrorCategory`. A `code` that is no
+    text, such as the number of an HTTP answer, becomes one. A subclass need not call this `__init__`.
     """
 
     code = "step_error"
     category: ClassVar[str] = "unknown"
+    details: Mapping[str, Any] = MappingProxyType({})
 
-    def __init__(self, message: str = "", *, code: str = "", details: dict[str, Any] | None = None) -> None:
+    def __init__(self, message: str = "", *, code: object = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.code = code or type(self).code
+        self.code = type(self).code if code in ("", None) else str(code)
         self.details = details or {}
 
 
 class RetryableError(StepError):
     """The step failed, and running it again may help.
 
-    `retry_after` (seconds) replaces the backoff of the engine's retry policy for this one time; `policy` replaces the
-    policy, its number of attempts included.
+    `retry_after` (seconds, or a timedelta) replaces the backoff of the engine's retry policy for this one time;
+    `policy` replaces the policy, its number of attempts included.
     """
 
     code = "retryable"
     category = "transient"
+    retry_after: float | None = None
+    policy: RetryPolicy | None = None
 
     def __init__(
         self,
         message: str = "",
         *,
-        retry_after: float | None = None,
+        retry_after: float | dt.timedelta | None = None,
         policy: RetryPolicy | None = None,
-        code: str = "",
-        details: dict[str, Any] | None = None,
+        code: object = "",
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, code=code, details=details)
-        self.retry_after = retry_after
+        self.retry_after = retry_after.total_seconds() if isinstance(retry_after, dt.timedelta) else retry_after
         self.policy = policy
 
 

@@ -51,7 +51,7 @@ PLACES = {
     "follow_up": "an item that has ended is reopened, with its new input",
     "fork": "an item is begun from another one's snapshot",
     "import": "an imported run is written",
-    "rule": "a limit, a schedule, a trigger or a capacity is written",
+    "rule": "a limit, a schedule, a trigger, a capacity or what is wanted of a worker is written",
     "attach": "the row of an uploaded file is written, with its event",
     "once": "a request with a key is noted, in the transaction that does it",
     "token": "a token of the API is made, exchanged or revoked, or its use is noted",
@@ -141,6 +141,31 @@ class Plan:
         except FileExistsError:
             return False
         return True
+
+
+class Died(BaseException):
+    """The process is dead, as a test plays it: no `except Exception` brings it back."""
+
+
+@dataclass(slots=True)
+class Death:
+    """A follower by whom the process dies at the `nth` pass of a point.
+
+    Whatever it does while it is taken apart raises at its next point: of a process that is dead nothing is written.
+    """
+
+    point: str
+    nth: int = 1
+    passes: int = 0
+    dead: bool = False
+
+    def reach(self, point: str) -> None:
+        """Die if this is the point and the pass, and be dead from then on."""
+        if point == self.point and not self.dead:
+            self.passes += 1
+            self.dead = self.passes == self.nth
+        if self.dead:
+            raise Died(f"The process died at {self.point}, and would be at {point} now.")
 
 
 _plan: Follower | None = Plan.parse(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None

@@ -34,8 +34,9 @@ def enqueued(using: str, ids: Iterable[uuid.UUID], *, due: bool = True) -> None:
 
 def moved(using: str, item: WorkItem, verb: str) -> None:
     """Tell that an operator moved an item; the worker that runs it, if any, looks at its leases at once."""
-    wake.hint(using)
+    # Who runs it learns of that before anybody is told to look for work, which may be the same worker.
     wake.recall(using, item.pk)
+    wake.hint(using)
     live.told(using)
     logger.info("%s %s", verb, item.pk, extra={"work_item": str(item.pk), "engine": item.engine, "state": item.state})
     _send(item_moved, item=item, verb=verb, using=using)

@@ -14,6 +14,7 @@ from typing import Any
 
 from runtime.conf import settings as roost
 from runtime.exceptions import NotJSON, TooLarge
+from runtime.sentences import say as _
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 loads = json.loads
@@ -34,7 +35,13 @@ def dumps(value: Any, *, what: str = "value", max_bytes: int | None = None, dept
         size = len(text.encode())
         if size > max_bytes:
             raise TooLarge(
-                f"{what} is {size} bytes of JSON; at most {max_bytes} are allowed. Store large data as an artifact.",
+                _(
+                    "%(what)s is %(size)s bytes of JSON; at most %(max_bytes)s are allowed. Store large data as an "
+                    "artifact.",
+                    what=what,
+                    size=size,
+                    max_bytes=max_bytes,
+                ),
                 field=what,
             )
     return text
@@ -55,26 +62,38 @@ def _walk(value: Any, path: str, depth: int) -> None:
     elif value is None or kind is bool:
         return
     elif depth <= 0:
-        raise NotJSON(f"{path} is nested deeper than ROOST_MAX_JSON_DEPTH allows. Flatten it.", field=path)
+        raise NotJSON(
+            _("%(path)s is nested deeper than ROOST_MAX_JSON_DEPTH allows. Flatten it.", path=path), field=path
+        )
     elif isinstance(value, dict):
         for key, inner in value.items():
             if type(key) is not str:
-                raise NotJSON(f"{path} has the key {key!r}: JSON keys must be strings.", field=path)
+                raise NotJSON(
+                    _("%(path)s has the key %(key)r: JSON keys must be strings.", path=path, key=key), field=path
+                )
             _check_text(key, path)
             _walk(inner, f"{path}.{key}" if type(inner) not in _SCALARS else path, depth - 1)
     elif isinstance(value, list | tuple):
         for inner in value:
             _walk(inner, path, depth - 1)
     else:
-        raise NotJSON(f"{path} holds a {kind.__name__}, which JSON cannot hold. Convert it first.", field=path)
+        raise NotJSON(
+            _("%(path)s holds a %(kind)s, which JSON cannot hold. Convert it first.", path=path, kind=kind.__name__),
+            field=path,
+        )
 
 
 def _check_number(value: int | float, path: str) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise NotJSON(f"{path} is {value}: JSON has no such number. Use null or a string.", field=path)
+            raise NotJSON(
+                _("%(path)s is %(value)s: JSON has no such number. Use null or a string.", path=path, value=value),
+                field=path,
+            )
     elif value.bit_length() > MAX_INT_BITS:
-        raise NotJSON(f"{path} holds a whole number of more than 4,200 digits. Use a string.", field=path)
+        raise NotJSON(
+            _("%(path)s holds a whole number of more than 4,200 digits. Use a string.", path=path), field=path
+        )
 
 
 _SCALARS = frozenset({str, int, bool, type(None)})
@@ -82,13 +101,19 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 
 def _check_text(text: str, path: str) -> None:
     if "\x00" in text:
-        raise NotJSON(f"{path} holds a NUL character, which the database cannot store. Remove it.", field=path)
+        raise NotJSON(
+            _("%(path)s holds a NUL character, which the database cannot store. Remove it.", path=path), field=path
+        )
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise NotJSON(
-                f"{path} holds a lone surrogate at position {error.start}, which is no valid text. Remove it.",
+                _(
+                    "%(path)s holds a lone surrogate at position %(start)s, which is no valid text. Remove it.",
+                    path=path,
+                    start=error.start,
+                ),
                 field=path,
             ) from None
 

@@ -17,6 +17,8 @@ from runtime import keeping
 from runtime.conf import settings as roost
 from runtime.engine import Engine
 from runtime.exceptions import EngineLoadError, InvalidInput, UnknownEngine
+from runtime.retry import RetryPolicy
+from runtime.sentences import say as _
 
 GROUP = "roost.engines"
 
@@ -44,7 +46,9 @@ def get(name: str) -> Engine:
     path = paths().get(name)
     if path is None:
         available = ", ".join(names()) or "none: set ROOST_ENGINES"
-        raise UnknownEngine(f"There is no engine {name!r}. Available: {available}.", field="engine")
+        raise UnknownEngine(
+            _("There is no engine %(name)r. Available: %(available)s.", name=name, available=available), field="engine"
+        )
     return _load(name, path)
 
 
@@ -53,21 +57,60 @@ def _load(name: str, path: str) -> Engine:
     try:
         found: Any = import_string(path)
     except Exception as error:
-        raise EngineLoadError(f"Engine {name!r} cannot be imported from {path!r}: {error}") from error
+        raise EngineLoadError(
+            _("Engine %(name)r cannot be imported from %(path)r: %(error)s", name=name, path=path, error=error)
+        ) from error
     if inspect.isclass(found) and issubclass(found, Engine):
         try:
             found = found()
         except Exception as error:
-            raise EngineLoadError(f"Engine {name!r} ({path}) cannot be made: {error}") from error
+            raise EngineLoadError(
+                _("Engine %(name)r (%(path)s) cannot be made: %(error)s", name=name, path=path, error=error)
+            ) from error
+    return _checked(name, path, found)
+
+
+def _checked(name: str, path: str, found: Any) -> Engine:
+    """Return the engine. Raises `EngineLoadError` for what is none, or has attributes that cannot be meant."""
     if not isinstance(found, Engine):
         raise EngineLoadError(
-            f"{path!r} for engine {name!r} is a {type(found).__name__}; it must be an Engine class, an Engine "
-            f"instance, or a function decorated with @engine()."
+            _(
+                "%(path)r for engine %(name)r is a %(kind)s; it must be an Engine class, an Engine instance, or a "
+                "function decorated with @engine().",
+                path=path,
+                name=name,
+                kind=type(found).__name__,
+            )
         )
     if type(found.state_schema) is not int or not 1 <= found.state_schema < 2**31:
-        raise EngineLoadError(f"The state_schema of engine {name!r} is {found.state_schema!r}; it must be 1, 2, 3 ….")
+        raise EngineLoadError(
+            _(
+                "The state_schema of engine %(name)r is %(state_schema)r; it must be 1, 2, 3 ….",
+                name=name,
+                state_schema=found.state_schema,
+            )
+        )
+    span = found.step_timeout
+    if span is not None and (isinstance(span, bool) or not isinstance(span, int | float) or not span > 0):
+        raise EngineLoadError(
+            _(
+                "The step_timeout of engine %(name)r is %(span)r; it must be seconds above 0, or None.",
+                name=name,
+                span=span,
+            )
+        )
+    if found.retry is not None and not isinstance(found.retry, RetryPolicy):
+        raise EngineLoadError(
+            _(
+                "The retry of engine %(name)r is %(retry)r; it must be a RetryPolicy, or None.",
+                name=name,
+                retry=found.retry,
+            )
+        )
     try:
         keeping.parse(found.snapshots)
     except InvalidInput as error:
-        raise EngineLoadError(f"The `snapshots` of engine {name!r} cannot be: {error}") from error
+        raise EngineLoadError(
+            _("The `snapshots` of engine %(name)r cannot be: %(error)s", name=name, error=error)
+        ) from error
     return found

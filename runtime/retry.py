@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from runtime.choices import RETRIED, ErrorCategory
 from runtime.conf import settings as roost
 from runtime.errors import Verdict
 from runtime.exceptions import InvalidInput
+
+
+def check_tries(max_attempts: Any, base: Any, cap: Any, jitter: Any) -> None:
+    """Raise `InvalidInput` for numbers of a policy that cannot be meant, naming the first of them."""
+    if not isinstance(max_attempts, int) or isinstance(max_attempts, bool) or max_attempts < 1:
+        raise InvalidInput(f"max_attempts is {max_attempts!r}; it must be 1 or more.", field="max_attempts")
+    for name, value, most in (("base", base, math.inf), ("cap", cap, math.inf), ("jitter", jitter, 1)):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+            wanted = "a number of seconds, 0 or more" if most > 1 else "a share, 0 to 1"
+            raise InvalidInput(f"{name} is {value!r}; it must be {wanted}.", field=name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,15 +45,19 @@ class RetryPolicy:
         if unknown:
             named, known = ", ".join(sorted(map(repr, unknown))), ", ".join(ErrorCategory.values)
             raise InvalidInput(f"There is no category of errors {named}. Categories: {known}.", field="categories")
+        check_tries(self.max_attempts, self.base, self.cap, self.jitter)
 
     @classmethod
     def default(cls) -> RetryPolicy:
-        """Return the policy that the `ROOST_MAX_ATTEMPTS` and `ROOST_BACKOFF_*` settings describe."""
+        """Return the policy that the `ROOST_MAX_ATTEMPTS` and `ROOST_BACKOFF_*` settings describe.
+
+        Never raises: of a setting that makes no sense the nearest value that does is taken.
+        """
         return cls(
-            max_attempts=roost.MAX_ATTEMPTS,
-            base=roost.BACKOFF_BASE,
-            cap=roost.BACKOFF_CAP,
-            jitter=roost.BACKOFF_JITTER,
+            max_attempts=max(1, roost.MAX_ATTEMPTS),
+            base=max(0.0, roost.BACKOFF_BASE),
+            cap=max(0.0, roost.BACKOFF_CAP),
+            jitter=min(max(0.0, roost.BACKOFF_JITTER), 1.0),
         )
 
     @classmethod

@@ -16,6 +16,7 @@ from typing import Any
 
 from runtime import patterns
 from runtime.exceptions import InvalidInput
+from runtime.sentences import say as _
 
 MAX_MESSAGE = 500
 MOST_CHECKS = 100_000
@@ -40,18 +41,33 @@ def check_schema(schema: Mapping[str, Any], field: str) -> None:
     from jsonschema.validators import validator_for
 
     if not isinstance(schema, Mapping):
-        raise InvalidInput(f"{field} is a {type(schema).__name__}; a JSON schema is an object.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; a JSON schema is an object.", field=field, kind=type(schema).__name__),
+            field=field,
+        )
     try:
         if (size := len(json.dumps(schema))) > MAX_SCHEMA_BYTES:
-            raise InvalidInput(f"{field} has {size} bytes; a schema has {MAX_SCHEMA_BYTES} at most.", field=field)
+            raise InvalidInput(
+                _(
+                    "%(field)s has %(size)s bytes; a schema has %(max_schema_bytes)s at most.",
+                    field=field,
+                    size=size,
+                    max_schema_bytes=MAX_SCHEMA_BYTES,
+                ),
+                field=field,
+            )
         validator_for(schema).check_schema(schema)
         _bounded(schema, field)
     except InvalidInput:
         raise
     except SchemaError as error:
-        raise InvalidInput(f"{field} is no JSON schema: {error.message[:MAX_MESSAGE]}", field=field) from error
+        raise InvalidInput(
+            _("%(field)s is no JSON schema: %(message)s", field=field, message=error.message[:MAX_MESSAGE]), field=field
+        ) from error
     except (TypeError, ValueError, RecursionError):
-        raise InvalidInput(f"{field} is no JSON schema: it is no JSON, or nested too deeply.", field=field) from None
+        raise InvalidInput(
+            _("%(field)s is no JSON schema: it is no JSON, or nested too deeply.", field=field), field=field
+        ) from None
 
 
 def check_value(value: Any, schema: Mapping[str, Any], field: str) -> None:
@@ -66,18 +82,24 @@ def check_value(value: Any, schema: Mapping[str, Any], field: str) -> None:
         validator = _counting(validator_for(schema))(_bounded(schema, field), registry=Registry())
         error = best_match(validator.iter_errors(value))
     except Unresolvable as unknown:
-        raise InvalidInput(f"The schema of {field} refers to what it does not hold: {unknown}", field=field) from None
+        raise InvalidInput(
+            _("The schema of %(field)s refers to what it does not hold: %(unknown)s", field=field, unknown=unknown),
+            field=field,
+        ) from None
     except RecursionError:
-        raise InvalidInput(f"The schema of {field} refers to itself without end.", field=field) from None
+        raise InvalidInput(
+            _("The schema of %(field)s refers to itself without end.", field=field), field=field
+        ) from None
     except _TooMuch:
         raise InvalidInput(
-            f"{field} was not checked to its end: it and its schema are too large together.", field=field
+            _("%(field)s was not checked to its end: it and its schema are too large together.", field=field),
+            field=field,
         ) from None
     finally:
         _left.reset(left)
     if error is not None:
         place = ".".join([field, *(str(part) for part in error.absolute_path)])
-        raise InvalidInput(f"{place}: {error.message[:MAX_MESSAGE]}", field=place)
+        raise InvalidInput(_("%(place)s: %(message)s", place=place, message=error.message[:MAX_MESSAGE]), field=place)
 
 
 def _bounded(schema: Mapping[str, Any], field: str) -> dict[str, Any]:
@@ -98,12 +120,24 @@ def _refuse(schema: Any, field: str) -> None:
     if not isinstance(schema, Mapping):
         return
     if forbidden := UNCOUNTED & schema.keys():
-        raise InvalidInput(f"{field} uses {min(forbidden)}, which is not taken here.", field=field)
+        raise InvalidInput(
+            _("%(field)s uses %(name)s, which is not taken here.", field=field, name=min(forbidden)), field=field
+        )
     if isinstance(schema.get("$schema"), str):
-        raise InvalidInput(f"{field} names a draft below its head, which is not taken here.", field=field)
+        raise InvalidInput(
+            _("%(field)s names a draft below its head, which is not taken here.", field=field), field=field
+        )
     for pattern in _patterns(schema):
         if trouble := patterns.trouble(pattern):
-            raise InvalidInput(f"The pattern {pattern[:80]!r} of {field} is not taken: {trouble}.", field=field)
+            raise InvalidInput(
+                _(
+                    "The pattern %(pattern)r of %(field)s is not taken: %(trouble)s.",
+                    pattern=pattern[:80],
+                    field=field,
+                    trouble=trouble,
+                ),
+                field=field,
+            )
     for inner in schema.values():
         _refuse(inner, field)
 

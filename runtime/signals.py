@@ -12,6 +12,3 @@ items_enqueued = Signal()
 
 item_moved = Signal()
 """Arguments: item (WorkItem after the move), verb, using."""
-
-outcomes_committed = Signal()
-"""Arguments: outcomes (list of runtime.store.values.Outcome), using. Sent in the worker."""

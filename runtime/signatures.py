@@ -86,7 +86,7 @@ def _generic(options: Mapping[str, Any]) -> Scheme:
     scheme = Scheme(**{"header": "", **options, **names})
     for name in ("header", *(["timestamp_header"] if scheme.timestamp_header else [])):
         if not _HEADER.match(getattr(scheme, name)):
-            _wrong(f"has no {name} that is a header's name")
+            _wrong(f'needs {name}, the name of a header, as in {{"{name}": "X-Signature"}}')
     if scheme.algorithm not in ALGORITHMS or scheme.encoding not in ENCODINGS:
         _wrong(f"may have the algorithm {' or '.join(ALGORITHMS)}, and the encoding {' or '.join(ENCODINGS)}")
     _check_signed(scheme)
@@ -186,6 +186,16 @@ def read_secret(kept: str) -> str:
         return kept
     found = os.environ.get(kept.removeprefix(ENV), "")
     return found if len(found) >= SHORTEST_SECRET else ""
+
+
+@sensitive_variables()
+def whereabouts(kept: str) -> tuple[str, str]:
+    """Return where a secret that is kept so can be read, "env:NAME" or "here", and why it cannot be now, if so."""
+    if not kept.startswith(ENV):
+        return "here", ""
+    name = kept.removeprefix(ENV)
+    wrong = "is too short" if os.environ.get(name) else "is not set here"
+    return kept, "" if read_secret(kept) else f"The variable {name} {wrong}."
 
 
 @sensitive_variables()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextvars
+import datetime as dt
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from runtime.asks import Answer, Ask
-from runtime.exceptions import Cancelled, RoostError
+from runtime.exceptions import Cancelled, InvalidInput, RoostError
 from runtime.journal import CallPolicy
 from runtime.journal.call import Scope
+
+if TYPE_CHECKING:
+    from runtime.engine import Item
 
 
 class Suspend(BaseException):
@@ -27,6 +32,35 @@ class Suspend(BaseException):
         self.mode: Literal["all", "any"] = mode
 
 
+class ChildOptions(TypedDict, total=False):
+    """What may be said about a child besides its engine and payload; `runtime.operations.spec` checks it."""
+
+    delay: float | dt.timedelta
+    """Seconds until the item is due, from the moment that it is stored."""
+    run_at: dt.datetime | None
+    """When the item is due (aware); instead of `delay`. A past moment means now."""
+    priority: int
+    """Higher is sooner; -32768 to 32767. Default 0; a spawned child has its parent's."""
+    deadline: dt.datetime | dt.timedelta | None
+    """When the item fails unless it is done: an aware datetime, or a timedelta from now."""
+    resources: Sequence[str | Mapping[str, Any]]
+    """See `runtime.operations.resources`."""
+    fair_key: str
+    """Items take turns by this key. Default ""; a spawned child has its parent's."""
+    pool: str
+    """The workers that may take it. Default "default"; a spawned child has its parent's."""
+    max_attempts: int | None
+    """Attempts of a step; None takes the engine's retry policy, then `ROOST_MAX_ATTEMPTS`."""
+    max_steps: int | None
+    """Steps over the item's whole life; None takes `ROOST_MAX_STEPS`."""
+    pause_after: int | None
+    """Steps after which the item pauses, until somebody resumes it; None for no such pause."""
+    step_timeout: float | dt.timedelta | None
+    """Seconds for one step; None takes the engine's, then `ROOST_STEP_TIMEOUT`."""
+    item_timeout: float | dt.timedelta | None
+    """Seconds for the item, waiting and paused time excluded; None takes `ROOST_ITEM_TIMEOUT`."""
+
+
 class StepContext(ABC):
     """What a step may ask of Roost while it runs.
 
@@ -38,6 +72,11 @@ class StepContext(ABC):
     """1 for the first run of this step, 2 for its first retry, …"""
     idempotency_key: str
     """The same for every attempt of this step and for no other step: hand it to whom you call."""
+
+    @property
+    @abstractmethod
+    def item(self) -> Item:
+        """The item as its engine sees it: id, payload, frozen configuration and so on."""
 
     @property
     @abstractmethod
@@ -69,6 +108,8 @@ class StepContext(ABC):
         wrote before asking are rolled back; children spawned before are the same ones in the next run. The commit
         that makes the next version consumes the answers, once.
         """
+        if strange := [type(ask).__name__ for ask in asks if not isinstance(ask, Ask)]:
+            raise InvalidInput(f"A step cannot ask for a {strange[0]}. Ask for an Approval, Input, …", field="asks")
         found = {ask.key: self.answers[ask.key] for ask in asks if ask.key in self.answers}
         if not found or (mode != "any" and len(found) < len(asks)):
             raise Suspend(asks, mode)
@@ -150,7 +191,20 @@ class StepContext(ABC):
 
     @abstractmethod
     def progress(self, fraction: float | None = None, note: str = "") -> None:
-        """Tell how far this step is (0…1): shown while it runs, not kept."""
+        """Tell how far this step is (0…1): shown while it runs, a heartbeat later, and not kept."""
+
+    @abstractmethod
+    def usage(self, *, tokens: int = 0, cost: int | float | Decimal = 0, call: str = "") -> None:
+        """Add what this run of the step has used to its item's `tokens_total` and `cost_total`; calls add up.
+
+        `cost` is in US dollars; the total is kept in millionths of one, rounded once for each run. What a run used
+        is counted once, in the commit of what the run came to: a step, a failed attempt (the money was spent), or a
+        wait. A run that was cut off, because its process was killed or its item taken away, counts nothing.
+
+        A step that runs again, after a failure or an answer, says it again. What a recorded call has used is counted
+        by the run that made the call, and not by those that replay it, when `call` names its key, or when the function
+        that `run()` calls says it. Raises `InvalidInput` for what is no number, negative, or no call of this run.
+        """
 
     @abstractmethod
     def spawn(
@@ -159,11 +213,14 @@ class StepContext(ABC):
         payload: Any = None,
         *,
         relation: str = "child",
-        delay: float = 0.0,
-        priority: int | None = None,
-        resources: Sequence[str | Mapping[str, Any]] = (),
+        **options: Unpack[ChildOptions],
     ) -> uuid.UUID:
-        """Enqueue a child item in this step's commit and return the id it will have."""
+        """Enqueue a child item in this step's commit and return the id it will have.
+
+        The child has its parent's namespace, and its pool, priority and fairness key unless another is given. A
+        `delay` counts from the commit, a `deadline` given as a timedelta from this call. Raises `InvalidInput` (naming
+        the field), `UnknownEngine` or `EngineLoadError` here, not at the commit.
+        """
 
 
 _current: contextvars.ContextVar[StepContext | None] = contextvars.ContextVar("roost_step", default=None)

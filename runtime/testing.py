@@ -3,9 +3,11 @@
     run_step(engine, {"count_to": 3})        one step of an engine, no database
     drain()                                  run what is due in the test itself, through the real store
     drain(skip_delays=True)                  … and what is due later, by moving the clock
+    with inline(): …                         run what is enqueued in the block at once, as its transaction ends
     answer("refund", True)                   an answer for RecordingContext(given=[…])
     advance(60)                              move the database's clock for a block
     expire_leases()                          play the death of every worker
+    with crash_at("commit.before"): drain()  play a SIGKILL there; a second drain() is the worker that follows
     fire_schedules()                         fire the schedules that are due
     assert_enqueued("mail", payload__contains={"to": "ann"})
 
@@ -22,26 +24,48 @@ import inspect
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from runtime import clock, registry
+from runtime import clock, faults, registry
 from runtime.artifacts import Prepared, prepare
 from runtime.asks import Answer
 from runtime.engine import Decision, Engine, Item, Snapshot, takes
+from runtime.exceptions import InvalidInput
 from runtime.journal.memory import MemoryJournal
 from runtime.journal.outside import Journal
 from runtime.models import Lease, WorkItem
 from runtime.models.workitem import new_id
-from runtime.operations import firing, notifying, triggering
-from runtime.step import StepContext, _current
+from runtime.operations import children, firing, notifying, triggering
+from runtime.step import ChildOptions, StepContext, _current
 from runtime.store import get_store, work_database
+from runtime.usage import checked
+from runtime.worker.inline_mode import InlineMode, standing
 from runtime.worker.inline_worker import InlineWorker
 
 # One step, no database ----------------------------------------------------------------------------------------------
+
+
+def make_item(payload: Any = None, **values: Any) -> Item:
+    """Return an item as an engine would see it; `values` replace its fields."""
+    usual: dict[str, Any] = {
+        "id": new_id(),
+        "namespace": "default",
+        "engine": "test",
+        "engine_version": "1",
+        "config": None,
+        "priority": 0,
+        "resources": [],
+        "step_label": "",
+        "parent_id": None,
+        "created_at": timezone.now(),
+        "deadline_at": None,
+    }
+    return Item(payload=payload, **(usual | values))
 
 
 @dataclass
@@ -49,7 +73,7 @@ class RecordingContext(StepContext):
     """A step context that keeps what the step asked for, to be looked at; nothing is stored.
 
     `run` makes each call once for its key and replays it afterwards, as Roost would: also in a later step that is given
-    this context. `is_async` is set by `run_step`.
+    this context. `is_async` and `work_item` are set by `run_step`.
     """
 
     attempt: int = 1
@@ -61,8 +85,15 @@ class RecordingContext(StepContext):
     lines: list[dict[str, Any]] = field(default_factory=list)
     reports: list[tuple[float | None, str]] = field(default_factory=list)
     children: list[dict[str, Any]] = field(default_factory=list)
+    used: list[dict[str, Any]] = field(default_factory=list)
     given: Sequence[Answer] = ()
     folder: Path | None = None
+    work_item: Item = field(default_factory=make_item)
+
+    @property
+    def item(self) -> Item:
+        """The item that the test has given to `run_step`, or as `work_item`."""
+        return self.work_item
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -122,44 +153,29 @@ class RecordingContext(StepContext):
         """Keep the report in `reports`."""
         self.reports.append((fraction, note))
 
+    def usage(self, *, tokens: int = 0, cost: int | float | Decimal = 0, call: str = "") -> None:
+        """Check it as Roost would, and keep it in `used`."""
+        checked(tokens, cost)
+        if call and call not in self.calls:
+            raise InvalidInput(f"The step has made no call {call!r}.", field="call")
+        self.used.append({"tokens": tokens, "cost": cost, "call": call})
+
     def spawn(
-        self,
-        engine: str,
-        payload: Any = None,
-        *,
-        relation: str = "child",
-        delay: float = 0.0,
-        priority: int | None = None,
-        resources: Sequence[str | Mapping[str, Any]] = (),
+        self, engine: str, payload: Any = None, *, relation: str = "child", **options: Unpack[ChildOptions]
     ) -> uuid.UUID:
-        """Keep the child in `children` and return an id for it."""
-        child = new_id()
-        wanted = {"id": child, "engine": engine, "payload": payload, "relation": relation, "delay": delay}
-        self.children.append({**wanted, "priority": priority, "resources": list(resources)})
+        """Check what is said of the child as Roost would, keep it in `children` and return an id for it.
+
+        Whether there is such an engine, and what it thinks of the payload, is not asked.
+        """
+        child = children.check_child(engine, payload, relation, options).id
+        wanted = {"id": child, "engine": engine, "payload": payload, "relation": relation}
+        self.children.append({**wanted, "delay": 0.0, "priority": None, "resources": [], **options})
         return child
 
 
 def answer(key: str, value: Any = None, **more: Any) -> Answer:
     """Return the answer that a step under test gets to what it asks under `key`; `more` are fields of `Answer`."""
     return Answer(key=key, value=value, **{"kind": "input", **more})
-
-
-def make_item(payload: Any = None, **values: Any) -> Item:
-    """Return an item as an engine would see it; `values` replace its fields."""
-    usual: dict[str, Any] = {
-        "id": new_id(),
-        "namespace": "default",
-        "engine": "test",
-        "engine_version": "1",
-        "config": None,
-        "priority": 0,
-        "resources": [],
-        "step_label": "",
-        "parent_id": None,
-        "created_at": timezone.now(),
-        "deadline_at": None,
-    }
-    return Item(payload=payload, **(usual | values))
 
 
 def run_step(
@@ -177,7 +193,7 @@ def run_step(
     """
     made, context = item or make_item(payload), context or RecordingContext()
     if isinstance(context, RecordingContext):
-        context.is_async = engine.is_async
+        context.is_async, context.work_item = engine.is_async, made
     with running(context):
         decision: Decision = _now(step(engine, snapshot or first_snapshot(engine, made), made, context))
     return decision
@@ -237,6 +253,28 @@ def drain(
     return InlineWorker(get_store(using), engines).run(max_steps, until or (lambda: False), skip_delays)
 
 
+def inline(
+    *,
+    engines: Sequence[str] | None = None,
+    skip_delays: bool = False,
+    raises: bool = True,
+    max_steps: int | None = None,
+    using: str | None = None,
+) -> contextlib.AbstractContextManager[None]:
+    """Run what becomes due while the block runs, at once: when the transaction that made it so has ended.
+
+    A TestCase's own transaction is left out of account. Every operation counts, an approval or a signal as much as an
+    enqueue, and whatever is due is run as by `drain()`, in this thread, before the operation returns or the product's
+    `atomic` block is left; what steps enqueue runs after them. An item goes as far as it can without the clock: one
+    that waits for a due time or for somebody stays there, and with `skip_delays` due times and timers come at once.
+    When an item's last step failed, for now or for good, the exception that it raised is raised after the commit, with
+    a note that names the item; with `raises=False` it is only kept with the item. Raises `RoostError` after
+    `max_steps` (10,000) steps that follow one another. Also a decorator; inside another one it stands in for it.
+    """
+    mode = InlineMode(engines=engines, skip_delays=skip_delays, raises=raises, max_steps=max_steps, using=using)
+    return standing(mode)
+
+
 # Time and death -----------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +312,26 @@ def expire_leases(using: str | None = None) -> int:
     leases.update(expires_at=clock.now(store.using) - dt.timedelta(seconds=1))
     owners = set(leases.values_list("worker_id", flat=True))
     return store.sweep(dead_workers=owners, batch=max(leases.count(), 1)).recovered
+
+
+@contextlib.contextmanager
+def crash_at(point: str, *, nth: int = 1, using: str | None = None) -> Iterator[None]:
+    """Let the worker that `drain()` plays in the block die at a point, as by SIGKILL, at its `nth` pass there.
+
+    What the database had taken until then stays, nothing is written afterwards, the rest of the block is left out, and
+    the leases of the dead run out: a `drain()` after the block plays the worker that follows. `roost doctor
+    --fault-points` lists the points. Raises `InvalidInput` for another one, `AssertionError` when the block did not
+    come by.
+    """
+    if point not in faults.POINTS:
+        raise InvalidInput(f"There is no point {point!r}. There are: {', '.join(faults.POINTS)}.", field="point")
+    get_store(using)  # one that is made while a fault is planned has points of its own
+    death = faults.Death(point=point, nth=nth)
+    with faults.planned(death), contextlib.suppress(faults.Died):
+        yield
+    if not death.dead:
+        raise AssertionError(f"The block came by {point} {death.passes} times, and not {nth}: nothing crashed.")
+    expire_leases(using)
 
 
 def assert_enqueued(engine: str | None = None, *, using: str | None = None, **lookups: Any) -> WorkItem:

@@ -31,15 +31,16 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "read": tuple(f"view_{table}" for table in _TABLES),
     "payload": ("view_payload",),
     "enqueue": ("enqueue_workitem",),
-    "operate": tuple(f"{verb}_workitem" for verb in _MOVES),
+    "operate": (*(f"{verb}_workitem" for verb in _MOVES), "reset_journal"),
     "answer": ("approve_wait", "respond_wait"),
     "signal": ("send_signal",),
     "configure": (
         *(f"{verb}_{table}" for table in _CONFIGURED for verb in ("add", "change", "delete")),
-        *("change_resource", "run_schedule"),
+        *("change_resource", "change_worker", "run_schedule"),
     ),
     "hold": ("hold_workitem",),
     "upload": ("upload_artifact",),
+    "import": ("import_workitem",),
 }
 """Scope → the permissions that it stands for."""
 

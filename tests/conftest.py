@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
+from runtime.store import get_store
 from tests import emptying
 from tests.crash.watch import watching
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
+NO_DATABASE = ("once", "plain")
 WATCHED = {"operations", "worker", "management", "console"}
 
 hypothesis_settings.register_profile(
@@ -32,11 +35,10 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "roost"))
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Write each test's scenarios and database into junit.xml, and begin with the tests that take long.
 
-    What is marked `once` is left to the run on SQLite.
+    What the other database's run has is left out: see `left_to_the_other_run`.
     """
     database = "sqlite" if "sqlite" in settings.DATABASES["default"]["ENGINE"] else "postgresql"
-    left_out = without_once(items) if database != "sqlite" else []
-    if left_out:
+    if left_out := left_to_the_other_run(items, database):
         config.hook.pytest_deselected(items=left_out)
     items[:] = long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
@@ -45,11 +47,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.user_properties.extend(("scenario", name) for name in marker.args)
 
 
-def without_once(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Take the tests whose subject has no database out of the list, and return them."""
-    once = [item for item in items if item.get_closest_marker("once")]
-    items[:] = [item for item in items if item not in set(once)]
-    return once
+def pytest_collection_finish() -> None:
+    """Hide from the collector what is loaded by now and stays, and let it look less often at what comes and goes."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def left_to_the_other_run(items: list[pytest.Item], database: str) -> list[pytest.Item]:
+    """Take what another run is enough for out of the list, and return it.
+
+    That is what is marked `once` or `plain`, on PostgreSQL, and what is marked `matrix`, on SQLite while the suite runs
+    on PostgreSQL beside it.
+    """
+    if database != "sqlite":
+        return without(items, *NO_DATABASE)
+    return without(items, "matrix") if os.environ.get("ROOST_TEST_BESIDE") else []
+
+
+def without(items: list[pytest.Item], *marks: str) -> list[pytest.Item]:
+    """Take the tests that have one of the marks out of the list, and return them."""
+    left_out = [item for item in items if _marked(item, *marks)]
+    items[:] = [item for item in items if item not in set(left_out)]
+    return left_out
+
+
+def _marked(item: pytest.Item, *marks: str) -> bool:
+    return any(item.get_closest_marker(name) for name in marks)
 
 
 def long_ones_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
@@ -90,10 +114,16 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 
 @pytest.fixture(autouse=True)
+def store_without_points() -> None:
+    """Have the store made before a test plans a fault: it would keep its points, and hide what later tests patch."""
+    get_store()
+
+
+@pytest.fixture(autouse=True)
 def no_database_in_what_is_run_once(request: pytest.FixtureRequest) -> None:
-    """Refuse the mark `once` to a test of a database: it would say nothing of the other one."""
+    """Refuse the marks `once` and `plain` to a test of a database: it would say nothing of the other one."""
     with_database = request.node.get_closest_marker("django_db") or DATABASE_FIXTURES & set(request.fixturenames)
-    assert not (request.node.get_closest_marker("once") and with_database), "a test of a database runs on each"
+    assert not (_marked(request.node, *NO_DATABASE) and with_database), "a test of a database runs on each"
 
 
 @pytest.fixture(autouse=True)

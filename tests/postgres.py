@@ -32,16 +32,22 @@ max_prepared_transactions = 5
 shared_buffers = 128MB
 log_min_messages = warning
 """
+UNSYNCED = """
+fsync = off
+full_page_writes = off
+"""
 
 
 class PrivatePostgres:
     """A server with its data, its socket and its log in one temporary folder.
 
     PostgreSQL refuses to run as root: there it runs as `nobody`, from a copy of its programs, so
-    that no permission of the checkout has to change.
+    that no permission of the checkout has to change. Unless it is `synced`, it leaves its writes to the kernel: they
+    outlive its processes, not the machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, synced: bool = True) -> None:
+        self.synced = synced
         self.folder = Path(tempfile.mkdtemp(prefix="roost-pg-"))
         self.data = self.folder / "data"
         self.user = "nobody" if os.geteuid() == 0 else None
@@ -78,7 +84,8 @@ class PrivatePostgres:
         command += ["--auth", "trust", "--encoding", "utf8", "--locale", "C", "--no-sync"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._identity())
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(f"{CONFIGURATION}unix_socket_directories = '{self.folder}'\n")
+            file.write(f"{CONFIGURATION}{'' if self.synced else UNSYNCED}")
+            file.write(f"unix_socket_directories = '{self.folder}'\n")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""

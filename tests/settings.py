@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from roost_project.settings import *  # noqa: F403 - settings are names
 from roost_project.settings import BASE_DIR, INSTALLED_APPS, STORAGES, database_from_url
@@ -16,9 +17,22 @@ LEDGER_ENGINES = (
 CALLING_ENGINES = ("Caller", "AtomicCaller", "LongCaller", "AtomicLongCaller", "Ticker")
 TEST_FOLDER = Path(tempfile.gettempdir()) / f"roost-tests-{os.getpid()}"
 
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings of a database; `ROOST_TEST_UNSYNCED` leaves its writes to the kernel.
+
+    Processes die in the suite, the machine does not: what was written is there, whether or not anybody waits for the
+    disk. Measurements do wait.
+    """
+    found = database_from_url(url, BASE_DIR)
+    if os.environ.get("ROOST_TEST_UNSYNCED") and "sqlite" in found["ENGINE"]:
+        found["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
+    return found
+
+
 # On SQLite a file of this process alone: threads and child processes open it too.
 DATABASE_URL = os.environ.get("ROOST_TEST_DATABASE_URL") or f"sqlite:///{TEST_FOLDER}/unused.sqlite3"
-DATABASES = {"default": database_from_url(DATABASE_URL, BASE_DIR)}
+DATABASES = {"default": database(DATABASE_URL)}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     DATABASES["default"]["TEST"] = {"NAME": str(TEST_FOLDER / "test.sqlite3")}
 

@@ -2,10 +2,12 @@
 
     python -m tests.suite [--only sqlite|postgresql] [--django6 PYTHON] [--label NAME] [pytest arguments]
 
-PostgreSQL is the server that ROOST_TEST_DATABASE_URL names, or a private one that ends with the run. After SQLite the
-Python of `--django6` runs all but the slow tests there, for build/junit-django6.xml. With a label the results go to
-build/junit-<label>.xml instead. Runs beside each other say in front of each line which of them it is from, and the
-last lines of all of them stand at the end.
+PostgreSQL is the server that ROOST_TEST_DATABASE_URL names, or a private one that ends with the run. Before SQLite
+the Python of `--django6` runs all but the slow tests, the plain ones and the matrices there, and the ones marked
+`newest`, for build/junit-django6.xml: that keeps the machine busy while PostgreSQL's lane begins with tests that wait.
+With a label the results go to build/junit-<label>.xml instead. Runs beside each other say in front of each line which
+of them it is from; at the end stand the names of the tests that failed, with the reason in a line, and the last line of
+each run.
 """
 
 from __future__ import annotations
@@ -29,7 +31,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 DATABASES = ("sqlite", "postgresql")
 VARIABLE = "ROOST_TEST_DATABASE_URL"
+UNSYNCED = "ROOST_TEST_UNSYNCED"
+BESIDE = "ROOST_TEST_BESIDE"
+"""Tells a run which other database the suite runs on beside it: what is marked `matrix` is run on PostgreSQL alone."""
 DJANGO6 = "django6"
+NEWEST = "(not slow and not plain and not matrix) or newest"
+"""The tests that run there, as pytest's `-m` has it."""
 # In each lane. Tests of processes wait a part of their time: two lanes of two keep two cores busy, and not much more.
 TESTS_AT_ONCE = "2"
 
@@ -42,6 +49,8 @@ class Run:
     database: str
     arguments: tuple[str, ...]
     python: str = sys.executable
+    beside: str = ""
+    """The other database, where a run on it goes on beside this one."""
 
     @property
     def command(self) -> list[str]:
@@ -56,11 +65,11 @@ class Run:
         """Run, tell each line if somebody wants to hear it, and return pytest's exit code."""
         with address(self.database) as url:
             if say is None:
-                return subprocess.run(self.command, cwd=ROOT, env=environment(url), check=False).returncode
+                return subprocess.run(self.command, cwd=ROOT, env=environment(url, self.beside), check=False).returncode
             with subprocess.Popen(
                 self.command,
                 cwd=ROOT,
-                env=environment(url),
+                env=environment(url, self.beside),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -101,17 +110,17 @@ def address(database: str) -> Iterator[str]:
     elif given:
         yield given
     else:
-        with PrivatePostgres() as server:
+        with PrivatePostgres(synced=False) as server:
             yield server.url
 
 
-def environment(url: str) -> dict[str, str]:
+def environment(url: str, beside: str = "") -> dict[str, str]:
     """Return the environment of a run.
 
     Hundreds of processes begin in one. Where no bytecode is to be written beside the sources, it is kept in build/, so
-    that not each of them compiles everything.
+    that not each of them compiles everything. Nobody waits for the disk: see `tests.settings.database`.
     """
-    given = {**os.environ, VARIABLE: url}
+    given = {**os.environ, VARIABLE: url, UNSYNCED: "1", BESIDE: beside}
     if given.pop("PYTHONDONTWRITEBYTECODE", ""):
         given.setdefault("PYTHONPYCACHEPREFIX", str(BUILD / "bytecode"))
     return given
@@ -122,10 +131,11 @@ def lanes(only: list[str] | None, label: str, django6: str, arguments: list[str]
     found = []
     for database in only or DATABASES:
         name = f"{label}-{database}".lstrip("-")
-        found.append([Run(name=name, database=database, arguments=tuple(arguments))])
+        beside = "" if only and len(only) == 1 else next(other for other in DATABASES if other != database)
+        found.append([Run(name=name, database=database, arguments=tuple(arguments), beside=beside)])
     if django6:
-        quick = ("-m", "not slow", *arguments)
-        found[0].append(Run(name=f"{DJANGO6}-sqlite", database="sqlite", arguments=quick, python=django6))
+        quick = ("-m", NEWEST, *arguments)
+        found[0].insert(0, Run(name=f"{DJANGO6}-sqlite", database="sqlite", arguments=quick, python=django6))
     return found
 
 
@@ -137,8 +147,29 @@ def play(lanes: list[list[Run]]) -> int:
     teller = Teller([run.name for run in runs])
     with ThreadPoolExecutor(len(lanes)) as beside:
         codes = list(beside.map(lambda lane: max(run.play(teller.say) for run in lane), lanes))
+    for run in runs:
+        sys.stdout.writelines(f"{line}\n" for line in failures(run.name))
     teller.close()
     return max(codes)
+
+
+def failures(name: str) -> Iterator[str]:
+    """Tell in a line each which tests failed in a run, and why; nothing of a run that left no results."""
+    cases = ET.parse(report(name)).getroot().iter("testcase") if report(name).exists() else ()  # noqa: S314 - as below
+    for case in cases:
+        for found in case:
+            if found.tag in ("failure", "error"):
+                told = found.get("message", "").strip().splitlines()[:1]
+                # Of a file that cannot be imported the message does not say why.
+                reason = (found.text or "").splitlines()[-1:] if told == ["collection failure"] else told
+                yield f"FAILED on {name}: {_node(case)} - {' '.join(reason)}"
+
+
+def _node(case: ET.Element) -> str:
+    """Return what pytest takes to run the test again: the path, perhaps a class, the test."""
+    names = [*filter(None, case.get("classname", "").split(".")), case.get("name", "")]
+    file = next((number for number, name in enumerate(names, 1) if name.startswith("test_")), 0)
+    return "::".join([f"{'/'.join(names[:file])}.py", *names[file:]]) if 0 < file < len(names) else ".".join(names)
 
 
 def report(name: str) -> Path:

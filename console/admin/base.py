@@ -17,8 +17,10 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from console.admin import display
+from runtime import reach
 from runtime.queries.redaction import sounds_secret
 from runtime.queries.windows import Figure, estimated
+from runtime.queries.within import RULES, namespace_column, narrowed
 from runtime.store import work_database
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ class LeanChangeList(ChangeList):
 class ReadOnlyAdmin(_ModelAdmin):
     """A table that is looked at. Rows change through operations only, so there is no add, change or delete.
 
+    Of every table whoever looks gets the rows of the namespaces that they reach: lists, searches, pages, choices and
+    exports all read `get_queryset`.
+
     `secret_fields` hold what products and agents put in, and errors that may quote it: they are shown, and may be
     filtered by, only with the permission roost.view_payload; else the page says that they are hidden, as it does in the
     place of `secret_methods`. `find_by` and `find_by_id` name the columns that a search compares, whole values only:
@@ -114,6 +119,10 @@ class ReadOnlyAdmin(_ModelAdmin):
         """Refuse: rows are made by operations."""
         return False
 
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Ask for the permission to view, or to change; of what concerns the whole installation, for reach to all."""
+        return may(request, "view", self.model) or may(request, "change", self.model)
+
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse: rows are changed by operations."""
         return False
@@ -123,8 +132,9 @@ class ReadOnlyAdmin(_ModelAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Read from the database that Roost works on."""
-        return super().get_queryset(request).using(work_database())
+        """Read from the database that Roost works on, and no more than what the user reaches."""
+        rows = super().get_queryset(request).using(work_database())
+        return narrowed(rows, reach.of(request.user))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Head the list with what it lists: there is nothing to select."""
@@ -242,7 +252,18 @@ def may_read_payload(request: HttpRequest) -> bool:
 
 def may_view(request: HttpRequest, model: type[Model]) -> bool:
     """Say whether the user may see rows of that table."""
-    return request.user.has_perm(f"roost.view_{model._meta.model_name}")
+    return may(request, "view", model)
+
+
+def may(request: HttpRequest, action: str, model: type[Model]) -> bool:
+    """Say whether the user may do that to rows of that table: to those in reach, if they are in namespaces.
+
+    Rows that are in none, and changes of rules for the whole installation, are for who reaches all namespaces.
+    """
+    if not request.user.has_perm(f"roost.{action}_{model._meta.model_name}"):
+        return False
+    whole = namespace_column(model) is None or (model in RULES and action != "view")
+    return not whole or reach.of(request.user) is None
 
 
 def _uuid(term: str) -> uuid.UUID | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -10,10 +10,9 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.base import ReadOnlyAdmin
-from runtime import faults
-from runtime.exceptions import StaleVersion
-from runtime.store import work_database
+from console.admin.base import ReadOnlyAdmin, may
+from runtime.exceptions import Conflict, Forbidden
+from runtime.sentences import translated
 
 TOO_LATE = _("Somebody else changed this meanwhile. Look at it again.")
 
@@ -43,27 +42,20 @@ class VersionedForm(forms.ModelForm):  # type: ignore[type-arg] # not generic wh
 
 
 class ConfigurationAdmin(ReadOnlyAdmin):
-    """A table whose `edited` columns people change; Django's log keeps who did."""
-
-    edited: ClassVar[tuple[str, ...]] = ()
+    """A table that people edit, each edit by an operation that its form knows; Django's log keeps who did."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Ask for the permission to change."""
-        return request.user.has_perm(f"roost.change_{self.opts.model_name}")
+        return may(request, "change", self.model)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Write what was edited, and nothing that a worker wrote meanwhile."""
-        edited = {name: form.cleaned_data[name] for name in form.changed_data if name in self.edited}
-        with faults.around("rule"):
-            if not change:
-                obj.save(using=work_database())
-            elif edited:
-                obj.compare_and_set(**edited)
+        """Do what the form says."""
+        form.operation(by=request.user).execute()
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Answer an edit that came too late with a message."""
+        """Answer an edit that came too late, or that is not allowed, with a message."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except StaleVersion as error:
-            messages.error(request, str(error))
+        except (Conflict, Forbidden) as error:
+            messages.error(request, translated(error))
             return HttpResponseRedirect(request.get_full_path())

@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 
 from console.admin import display
 from console.admin.base import ReadOnlyAdmin, may_read_payload
+from console.callers import Caller
 from runtime.queries import attention, dead
 from runtime.queries.dead import DeadFilter, DeadGroup
 from runtime.queries.search import said
 from runtime.queries.windows import WINDOW, figure
 from runtime.queries.words import for_people
+from runtime.sentences import translated
 
 GROUPS = 100
 
@@ -48,7 +50,7 @@ class DeadLetterPages(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         seen = bool(request.GET.get("seen"))
-        wanted = DeadFilter(acknowledged=None if seen else False)
+        wanted = DeadFilter(acknowledged=None if seen else False, within=Caller.of_user(request.user).within())
         page = dead.groups(wanted, limit=GROUPS, newest_of=WINDOW)
         total = figure(dead.matching(wanted))
         context: dict[str, Any] = {
@@ -73,16 +75,16 @@ def letter_rows(groups: Sequence[DeadGroup], *, seen: bool, reads: bool) -> list
         LetterRow(
             group=group,
             url=display.list_url("workitem", **_narrowed(group, seen=seen)),
-            reason=for_people(group.reason),
+            reason=translated(for_people(group.reason)),
             message=display.told(group.message) if reads else "",
         )
         for group in groups
     ]
 
 
-def newest_letters(*, reads: bool) -> list[LetterRow]:
+def newest_letters(*, reads: bool, within: attention.Within) -> list[LetterRow]:
     """Return the largest groups of what nobody has acknowledged, for the overview."""
-    return letter_rows(attention.dead_groups().rows, seen=False, reads=reads)
+    return letter_rows(attention.dead_groups(within=within).rows, seen=False, reads=reads)
 
 
 def _narrowed(group: DeadGroup, *, seen: bool) -> dict[str, str]:

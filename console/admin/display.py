@@ -134,7 +134,8 @@ def moment(at: dt.datetime | None) -> SafeString | str:
     if at is None:
         return "-"
     local = timezone.localtime(at)
-    return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
+    day, clock = local.strftime("%Y-%m-%d"), local.strftime("%H:%M:%S")
+    return format_html('<time datetime="{}"><span>{}</span> <span>{}</span></time>', at.isoformat(), day, clock)
 
 
 def seconds(value: float | None) -> str:

@@ -68,7 +68,7 @@ class EnqueuePages(ReadOnlyAdmin):
         """Record who did it, and lead to the item."""
         item: Any = done.item
         if done.is_new:
-            self.log_addition(request, item, f"enqueued [{click}]")
+            self.log_addition(request, item, f"{': '.join(filter(None, ['enqueued', done.reason]))} [{click}]")
         told = _("Enqueued: %(item)s.") if done.is_new else _("There is such an item already: %(item)s.")
         self.message_user(request, told % {"item": item}, messages.SUCCESS if done.is_new else messages.INFO)
         return HttpResponseRedirect(reverse("admin:roost_workitem_change", args=[item.pk]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
@@ -15,7 +16,7 @@ from runtime.models import Event
 class EventAdmin(ReadOnlyAdmin):
     """The history of all items, newest first."""
 
-    list_display = ("created", "item", "seq", "kind", "version", "attempt", "why", "actor", "took")
+    list_display = ("created", "item", "seq", "kind", "step", "why", "actor", "took")
     list_filter = ("kind",)
     sortable_by = ("created",)
     item_ordering = ("-seq",)
@@ -57,6 +58,13 @@ class EventAdmin(ReadOnlyAdmin):
     def why(self, row: Event) -> str:
         """Show the reason in words."""
         return row.reason_text
+
+    @admin.display(description=_("step"))
+    def step(self, row: Event) -> str:
+        """Show the version, and how many attempts failed before."""
+        if not row.attempt:
+            return str(row.version)
+        return gettext("%(version)s · attempt %(number)s") % {"version": row.version, "number": row.attempt}
 
     @admin.display(description=_("duration"))
     def took(self, row: Event) -> str:

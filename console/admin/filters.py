@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from runtime import clock, registry
+from runtime import clock, reach, registry
 from runtime.choices import PARKED, Reason, State
 from runtime.queries import windows
 from runtime.queries.windows import DEFAULT_NAMESPACE, WINDOW, first_id, newest
@@ -51,8 +51,9 @@ class NamespaceFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
         """Return the namespaces that items are in, as far as an index names them quickly."""
-        names = {*windows.namespaces(), *filter(None, [self.value()])}
-        if len(names) == 1:
+        reached = reach.of(request.user)
+        names = {*(windows.namespaces() if reached is None else reached), *filter(None, [self.value()])}
+        if len(names) <= 1:
             return []
         default = _("default (among the newest %(count)s)") % {"count": f"{WINDOW:,}"}
         return [(name, str(default) if name == DEFAULT_NAMESPACE else name) for name in sorted(names)]

@@ -18,15 +18,23 @@ from console.admin.journal import JournalEntryAdmin
 from console.admin.waits import WaitAdmin, answers_to
 from console.item_actions import ACTIONS
 from console.wait_actions import WaitAction
+from runtime import reach
+from runtime.choices import JournalState
+from runtime.journal.entries import question_key
 from runtime.models import Artifact, Event, JournalEntry, Lease, ResourceClaim, Snapshot, Wait, Worker, WorkItem
 from runtime.queries import feed
 from runtime.queries.items import HEAVY
+from runtime.queries.journal import RecordedCall, may_be_reset, recorded, resettable
+from runtime.queries.progress import told_by
 from runtime.queries.redaction import shown
 from runtime.queries.why import Explanation, why
+from runtime.queries.within import narrowed
+from runtime.queries.words import spent
 from runtime.store import work_database
 
 EVENTS = 30
 ROWS = 10
+RESET = next(action for action in ACTIONS if action.name == "reset_call")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +70,15 @@ class ToldWait:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToldCall:
+    """A recorded call; `resets` says whether the user may have it forgotten now, `question` is who decides else."""
+
+    call: RecordedCall
+    resets: bool
+    question: ToldWait | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ItemPage:
     """All that an item's page shows beside the item's columns. `cursor` was taken before anything was read."""
 
@@ -80,9 +97,16 @@ class ItemPage:
     waits: Section
     calls: Section
     children: Section
+    forks: Section
     lease: Lease | None
     owner: SafeString | str
+    progress: str
     reads_payload: bool
+
+    @property
+    def used(self) -> str:
+        """What the item's steps say that they have used."""
+        return spent(self.item.tokens_total, self.item.cost_total)
 
 
 def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
@@ -92,8 +116,11 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
     reads = may_read_payload(request)
     seen = _seen(item, reads=reads)
     lease = _lease(request, item, using)
-    children = _children(request, item, using)
-    watched = [item.pk, *(child.pk for child in children.rows)]
+    told = told_by(lease, item) if reads else None
+    children = _others(request, "parent", item, using)
+    forks = _others(request, "forked_from", item, using)
+    waits = _waits(request, item, using)
+    watched = [item.pk, *(other.pk for other in (*children.rows, *forks.rows))]
     return ItemPage(
         item=item,
         cursor=cursor,
@@ -109,13 +136,13 @@ def item_page(request: HttpRequest, item: WorkItem) -> ItemPage:
         claims=_section(
             request, ResourceClaim, _of(ResourceClaim, item, using).select_related("resource").order_by("id"), item
         ),
-        waits=_waits(request, item, using),
-        calls=_section(
-            request, JournalEntry, _lately(JournalEntry, item, using).defer(*JournalEntryAdmin.secret_fields), item
-        ),
+        waits=waits,
+        calls=_calls(request, item, waits, using),
         children=children,
+        forks=forks,
         lease=lease,
         owner=display.worker_link(lease.worker_id, getattr(lease, "worker", None)) if lease else "",
+        progress=str(shown(told.text)) if told else "",
         reads_payload=reads,
     )
 
@@ -149,10 +176,31 @@ def _waits(request: HttpRequest, item: WorkItem, using: str) -> Section:
     return replace(section, rows=tuple(told))
 
 
-def _children(request: HttpRequest, item: WorkItem, using: str) -> Section:
-    rows = WorkItem.objects.using(using).filter(parent_id=item.pk).defer(*HEAVY).order_by("-id")
+def _calls(request: HttpRequest, item: WorkItem, waits: Section, using: str) -> Section:
+    rows = _lately(JournalEntry, item, using).defer(*JournalEntryAdmin.secret_fields)
+    section = _section(request, JournalEntry, rows, item)
+    questions = {told.wait.key: told for told in waits.rows if told.answers}
+    asked = {entry.pk: questions.get(question_key(entry.key, entry.attempts)) for entry in section.rows}
+    may = {entry.pk for entry in section.rows if may_be_reset(entry, item)} if RESET.allowed(request.user) else set()
+    if may:
+        may &= set(resettable([item.pk], using=using).filter(pk__in=may).values_list("pk", flat=True))
+    told = (
+        ToldCall(
+            call=recorded(entry, item),
+            resets=entry.pk in may,
+            question=asked[entry.pk] if entry.state == JournalState.STARTED else None,
+        )
+        for entry in section.rows
+    )
+    return replace(section, rows=tuple(told))
+
+
+def _others(request: HttpRequest, relation: str, item: WorkItem, using: str) -> Section:
+    """Return the last items that name this one as their parent, or as what they were forked from."""
+    others = WorkItem.objects.using(using).filter((f"{relation}_id", item.pk)).defer(*HEAVY).order_by("-id")
+    rows = narrowed(others, reach.of(request.user))
     found = tuple(rows[: ROWS + 1])
-    url = display.list_url("workitem", parent__id__exact=item.pk)
+    url = display.list_url("workitem", **{f"{relation}__id__exact": item.pk})
     return Section(rows=found[:ROWS], more=len(found) > ROWS, all_url=url)
 
 
@@ -160,7 +208,7 @@ def _lease(request: HttpRequest, item: WorkItem, using: str) -> Lease | None:
     if not may_view(request, Lease):
         return None
     # Not by a join: the lease of a worker whose row is gone would be hidden by it.
-    return Lease.objects.using(using).filter(pk=item.pk).prefetch_related("worker").defer("progress").first()
+    return Lease.objects.using(using).filter(pk=item.pk).prefetch_related("worker").first()
 
 
 def _state(request: HttpRequest, item: WorkItem, using: str) -> Snapshot | None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.contrib import admin
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.base import ReadOnlyAdmin, json_column
+from console.admin.base import json_column
+from console.admin.row_buttons import ItemRowsAdmin
 from runtime.models import JournalEntry
+from runtime.queries.journal import may_be_reset
 
 
 @admin.register(JournalEntry)
-class JournalEntryAdmin(ReadOnlyAdmin):
+class JournalEntryAdmin(ItemRowsAdmin):
     """Calls that steps made. Results and errors are shown with the permission to view payloads."""
 
-    list_display = ("id", "item", "base_version", "key", "name", "state", "attempts", "began")
+    row_verbs = ("reset_call",)
+    verbs_after = "state"
+    list_display = ("id", "item", "key", "state", "name", "began")
     list_filter = ("state",)
     sortable_by = ("id",)
     item_ordering = ("-base_version", "-key")
@@ -28,6 +34,11 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     )
     shown_result = json_column("result", _("result"))
     shown_error = json_column("error", _("last error"))
+
+    def fitting(self, row: JournalEntry) -> Iterator[tuple[str, dict[str, str]]]:
+        """Offer to have a call forgotten that failed for good or is in doubt."""
+        if may_be_reset(row, row.work_item):
+            yield "reset_call", {"key": row.key}
 
     @admin.display(description=_("work item"))
     def item(self, row: JournalEntry) -> SafeString | str:

@@ -5,49 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.configuration import ConfigurationAdmin, VersionedForm
-from runtime import faults
+from console.admin.operated import OperatedAdmin, OperatedForm
 from runtime.models import Limit
+from runtime.operations.limits import SetLimit, remove_limit
 from runtime.queries import limits
 from runtime.store import work_database
 
 EDITED = (
-    *("name", "namespace", "engine", "fair_key", "pool", "concurrency"),
+    *("namespace", "engine", "fair_key", "pool", "concurrency"),
     *("rate", "per_seconds", "burst", "enabled", "note"),
 )
 
 
-class LimitForm(VersionedForm):
-    """A limit that limits something."""
+class LimitForm(OperatedForm):
+    """A limit that its operation would accept."""
 
     class Meta:
         model = Limit
-        fields = EDITED
+        fields = ("name", *EDITED)
 
-    def clean(self) -> dict[str, Any]:
-        """Refuse what the database would refuse."""
-        cleaned = super().clean()
-        if cleaned.get("concurrency") is None and cleaned.get("rate") is None:
-            raise forms.ValidationError(_("Give a number of items, a rate, or both."))
-        for name in ("rate", "burst", "per_seconds"):
-            value = cleaned.get(name)
-            if value is not None and value <= 0:
-                self.add_error(name, _("This must be more than 0."))
-        return cleaned
+    def operation(self, by: Any = None) -> SetLimit:
+        """Return the operation that does what the form says. Raises `InvalidInput`."""
+        values: dict[str, Any] = {field: self.cleaned_data[field] for field in EDITED}
+        return SetLimit(self.said("name"), by=by, row_version=self.shown, using=work_database(), **values)
 
 
 @admin.register(Limit)
-class LimitAdmin(ConfigurationAdmin):
+class LimitAdmin(OperatedAdmin):
     """Caps and rates. They hold from the next claim on."""
 
     form = LimitForm
-    edited = EDITED
+    named = ("name",)
     list_display = (
         *("name", "enabled", "namespace", "engine", "fair_key", "pool"),
         *("concurrency", "rate", "per_seconds", "note"),
@@ -55,21 +48,12 @@ class LimitAdmin(ConfigurationAdmin):
     list_filter = ("enabled",)
     search_help_text = _("A limit's whole name.")
     find_by = ("name",)
-    fields = (*EDITED, "shown_version", "running_now", "steps_now")
+    fields = ("name", *EDITED, "shown_version", "running_now", "steps_now")
     readonly_fields = ("running_now", "steps_now")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Ask for roost.add_limit."""
-        return request.user.has_perm("roost.add_limit")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for roost.delete_limit."""
-        return request.user.has_perm("roost.delete_limit")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the limit."""
-        with faults.around("rule"):
-            obj.delete(using=work_database())
+        remove_limit(obj.name, by=request.user, using=work_database())
 
     @admin.display(description=_("running now"))
     def running_now(self, row: Limit) -> int | None:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.urls import URLPattern, path
 
 from console.admin.base import ReadOnlyAdmin
+from console.callers import Caller
 from console.live.changes import Subscription, changes_since, parse
 from console.live.stream import event_stream
 from console.live.telling import Watcher
@@ -49,7 +50,7 @@ class LiveAddresses(LiveList):
         if not self.has_view_permission(request):
             return _refused(403, "forbidden")
         try:
-            return JsonResponse(changes_since(_asked(request)))
+            return JsonResponse(changes_since(_asked(request), Caller.of_user(request.user)))
         except (ValueError, InvalidInput) as error:
             return _refused(400, str(error))
 

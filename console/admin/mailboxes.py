@@ -96,7 +96,7 @@ class MailboxAdmin(ReadOnlyAdmin):
             "wrong": form.wrong,
             "error": form.error,
             "asks": posted and not form.is_wrong,
-            "waiting": waiting(form) if posted and not form.is_wrong else None,
+            "waiting": waiting(form, by=request.user) if posted and not form.is_wrong else None,
             "click": click,
         }
         return TemplateResponse(request, self.send_template, context)

@@ -1,4 +1,4 @@
-"""What somebody should look at, each with the list in which it is mended. Only of tables that the user may view."""
+"""What somebody should look at, each with the list in which it is mended. Only of what the user may view."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from django.utils.translation import gettext as _
 from console.admin import display
 from console.admin.base import may_view
 from console.admin.dead_letters import newest_letters
+from runtime import reach
 from runtime.models import Lease, ResourceClaim, Wait, WorkItem
 from runtime.queries import attention
+from runtime.queries.attention import Within
 from runtime.queries.search import said
 from runtime.queries.windows import Figure
 from runtime.queries.workers import WorkerView
@@ -31,19 +33,19 @@ class Need:
 
 def of(request: HttpRequest, alive: Sequence[WorkerView] | None, *, reads: bool) -> Iterator[Need]:
     """Go through what needs somebody, the gravest first. `alive` are the workers, None where they may not be seen."""
-    items = may_view(request, WorkItem)
+    items, within = may_view(request, WorkItem), reach.of(request.user)
     if items and alive is not None:
         yield from _stranded(alive)
     if may_view(request, Lease):
-        yield from _leases()
+        yield from _leases(within)
     if items:
-        yield from _dead(reads=reads)
-        yield from _failing()
-        yield from _held()
+        yield from _dead(within, reads=reads)
+        yield from _failing(within)
+        yield from _held(within)
     if may_view(request, Wait):
-        yield from _waits()
+        yield from _waits(within)
     if may_view(request, ResourceClaim):
-        yield from _contested()
+        yield from _contested(within)
 
 
 def _stranded(alive: Sequence[WorkerView]) -> Iterator[Need]:
@@ -57,8 +59,8 @@ def _stranded(alive: Sequence[WorkerView]) -> Iterator[Need]:
         )
 
 
-def _leases() -> Iterator[Need]:
-    over = attention.expired_leases()
+def _leases(within: Within) -> Iterator[Need]:
+    over = attention.expired_leases(within=within)
     if over.value:
         yield Need(
             kind=_("expired leases"),
@@ -68,8 +70,8 @@ def _leases() -> Iterator[Need]:
         )
 
 
-def _dead(*, reads: bool) -> Iterator[Need]:
-    for row in newest_letters(reads=reads):
+def _dead(within: Within, *, reads: bool) -> Iterator[Need]:
+    for row in newest_letters(reads=reads, within=within):
         yield Need(
             kind=_("dead letters"),
             text=f"{row.group.engine}: {display.shortened(row.message or row.reason)}",
@@ -78,8 +80,8 @@ def _dead(*, reads: bool) -> Iterator[Need]:
         )
 
 
-def _failing() -> Iterator[Need]:
-    for group in attention.failing():
+def _failing(within: Within) -> Iterator[Need]:
+    for group in attention.failing(within=within):
         yield Need(
             kind=_("failing"),
             text=_("%(engine)s: failed, to be tried again") % {"engine": group.engine},
@@ -89,8 +91,8 @@ def _failing() -> Iterator[Need]:
         )
 
 
-def _held() -> Iterator[Need]:
-    for group in attention.held():
+def _held(within: Within) -> Iterator[Need]:
+    for group in attention.held(within=within):
         yield Need(
             kind=_("held"),
             text=_("%(engine)s, version %(version)s: no worker has code that goes on with it")
@@ -100,8 +102,8 @@ def _held() -> Iterator[Need]:
         )
 
 
-def _waits() -> Iterator[Need]:
-    asks = attention.open_asks()
+def _waits(within: Within) -> Iterator[Need]:
+    asks = attention.open_asks(within=within)
     lines: tuple[tuple[Figure, str, str, str], ...] = (
         (asks.soon, _("about to expire"), _("nobody has answered, and the time ends within an hour"), "soon"),
         (asks.approvals, _("approvals"), _("wait for a person to approve or reject"), "approvals"),
@@ -113,8 +115,8 @@ def _waits() -> Iterator[Need]:
             yield Need(kind=kind, text=text, count=display.figure(count), url=url, tone="waiting")
 
 
-def _contested() -> Iterator[Need]:
-    for one in attention.contested():
+def _contested(within: Within) -> Iterator[Need]:
+    for one in attention.contested(within=within):
         yield Need(
             kind=_("blocked"),
             text=_("wait for the resource %(key)s") % {"key": one.key},

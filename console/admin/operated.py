@@ -5,18 +5,34 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+from django import forms
 from django.db.models import Model
 from django.http import HttpRequest
 
-from console.admin.base import SHOWN
+from console.admin.base import SHOWN, may
 from console.admin.configuration import ConfigurationAdmin, VersionedForm
-from runtime.exceptions import RoostError
+from runtime.exceptions import Forbidden, RoostError
+from runtime.operations.base import require_reach
+from runtime.sentences import translated
 
 
 class OperatedForm(VersionedForm):
-    """A form that says what its operation would accept. `aliases` name the field for an argument of the operation."""
+    """A form that says what its operation would accept. `aliases` name the field for an argument of the operation.
+
+    `by` is who asks. Out of their reach no row is looked for: that there is one of that name would be told.
+    """
 
     aliases: ClassVar[dict[str, str]] = {}
+    by: Any = None
+
+    def clean_namespace(self) -> str:
+        """Refuse a namespace out of reach, before anything there is looked at."""
+        namespace: str = self.cleaned_data["namespace"]
+        try:
+            require_reach(self.by, namespace)
+        except Forbidden as error:
+            raise forms.ValidationError(translated(error)) from None
+        return namespace
 
     def clean(self) -> dict[str, Any]:
         """Refuse what the operation refuses, at the field that it names."""
@@ -28,7 +44,7 @@ class OperatedForm(VersionedForm):
         except RoostError as error:
             field = getattr(error, "field", "")
             name = self.aliases.get(field, field)
-            self.add_error(name if name in self.fields else None, str(error))
+            self.add_error(name if name in self.fields else None, translated(error))
         return cleaned
 
     @abstractmethod
@@ -50,6 +66,11 @@ class OperatedAdmin(ConfigurationAdmin):
 
     named: ClassVar[tuple[str, ...]] = ()
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Tell the form who asks."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"by": request.user})
+
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Show contents redacted, but to those who may edit them."""
         found = super().get_fieldsets(request, obj)
@@ -68,12 +89,12 @@ class OperatedAdmin(ConfigurationAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Ask for the permission to add."""
-        return request.user.has_perm(f"roost.add_{self.opts.model_name}")
+        return may(request, "add", self.model)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Ask for the permission to delete."""
-        return request.user.has_perm(f"roost.delete_{self.opts.model_name}")
+        return may(request, "delete", self.model)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Do what the form says."""
+        """Do what the form says, and remember which row that made."""
         obj.pk = form.operation(by=request.user).execute().pk

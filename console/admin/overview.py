@@ -1,6 +1,7 @@
 """Gather what Roost's first page shows, as far as the user may see it: a fixed number of queries, none of them large.
 
-A part is None when the user may not view the table it is about; then its numbers are not even read.
+A part is None when the user may not view the table it is about; then its numbers are not even read. The workers and
+the last hour are about everybody's work, and for who reaches all namespaces.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from console.admin import display, needs
 from console.admin.base import may_read_payload, may_view
 from console.admin.hour import Hour, last_hour
 from console.admin.needs import Need
-from runtime import clock
+from runtime import clock, reach
 from runtime.choices import State
 from runtime.models import Event, Lease, Schedule, Worker, WorkItem
 from runtime.queries import feed, overview, schedules, workers
+from runtime.queries.attention import Within
 from runtime.queries.schedules import ScheduleView
+from runtime.queries.within import narrowed
 from runtime.queries.words import span
 from runtime.queries.workers import WorkerView
 from runtime.store import work_database
@@ -84,21 +87,22 @@ def overview_page(request: HttpRequest) -> Overview:
     """Return the page for this user."""
     cursor = feed.start() if may_view(request, WorkItem) else ""
     alive = workers.views() if may_view(request, Worker) else None
-    states = _states() if may_view(request, WorkItem) else None
+    within = reach.of(request.user)
+    states = _states(within) if may_view(request, WorkItem) else None
     return Overview(
         cursor=cursor,
         states=states,
         needs=tuple(needs.of(request, alive, reads=may_read_payload(request))),
-        hour=last_hour() if may_view(request, Event) else None,
+        hour=last_hour() if may_view(request, Event) and within is None else None,
         workers=_workers(alive, leases=may_view(request, Lease)) if alive is not None else None,
-        schedules=_schedules() if may_view(request, Schedule) else None,
+        schedules=_schedules(within) if may_view(request, Schedule) else None,
         has_items=states is None or any(tile.count != "0" for tile in states),
         dead_url=reverse("admin:roost_workitem_dead"),
         reads_payload=may_read_payload(request),
     )
 
 
-def _states() -> tuple[StateTile, ...]:
+def _states(within: Within) -> tuple[StateTile, ...]:
     return tuple(
         StateTile(
             badge=display.badge(standing.state, State(standing.state).label),
@@ -107,7 +111,7 @@ def _states() -> tuple[StateTile, ...]:
             oldest="" if standing.oldest is None else _("oldest %(age)s") % {"age": span(standing.oldest)},
             oldest_url="" if standing.first is None else reverse("admin:roost_workitem_change", args=[standing.first]),
         )
-        for standing in overview.standings()
+        for standing in overview.standings(within=within)
     )
 
 
@@ -133,8 +137,9 @@ def _worker(view: WorkerView, *, leases: bool) -> WorkerRow:
     )
 
 
-def _schedules() -> tuple[ScheduleView, ...]:
+def _schedules(within: Within) -> tuple[ScheduleView, ...]:
     using = work_database()
-    found = Schedule.objects.using(using).filter(enabled=True, fire_at__isnull=False).order_by("fire_at")
+    coming = Schedule.objects.using(using).filter(enabled=True, fire_at__isnull=False).order_by("fire_at")
+    found = narrowed(coming, within)
     now = clock.now(using)
     return tuple(schedules.view(row, now, count=1) for row in found[:SCHEDULES])

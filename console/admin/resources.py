@@ -13,18 +13,28 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from console.admin import display
-from console.admin.configuration import ConfigurationAdmin, VersionedForm
+from console.admin.configuration import ConfigurationAdmin
+from console.admin.operated import OperatedForm
 from console.admin.row_buttons import ItemRowsAdmin
 from runtime.choices import State
 from runtime.models import Resource, ResourceClaim
+from runtime.operations.resource_capacity import SetCapacity
+from runtime.store import work_database
 
 
-class ResourceForm(VersionedForm):
+class ResourceForm(OperatedForm):
     """How many units of a resource there are."""
 
     class Meta:
         model = Resource
         fields = ("capacity",)
+
+    def operation(self, by: Any = None) -> SetCapacity:
+        """Return the operation that does what the form says. Raises `InvalidInput`."""
+        row, capacity = self.instance, self.cleaned_data["capacity"]
+        return SetCapacity(
+            row.key, capacity, namespace=row.namespace, by=by, row_version=self.shown, using=work_database()
+        )
 
 
 @admin.register(Resource)
@@ -32,7 +42,6 @@ class ResourceAdmin(ConfigurationAdmin):
     """Named locks, and how many items hold or want each. Its capacity is edited here; waiters that fit are woken."""
 
     form = ResourceForm
-    edited = ("capacity",)
     readonly_fields = ("key", "namespace", "held_by", "wanted_by")
 
     list_display = ("key", "namespace", "capacity", "held_by", "wanted_by")

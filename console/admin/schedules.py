@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from console.actions import OperatorAction
 from console.admin.base import json_column, moment_column
 from console.admin.operated import OperatedAdmin, OperatedForm
+from console.admin.row_buttons import Button, buttons
+from console.admin.verbs import VerbAdmin, offer
+from console.schedule_actions import SCHEDULE_ACTIONS, ScheduleAction
 from runtime import clock
 from runtime.choices import ScheduleKind
 from runtime.models import Schedule
+from runtime.operations.firing import payload_at
 from runtime.operations.schedules import SetSchedule, remove_schedule
 from runtime.queries import schedules
 from runtime.store import work_database
@@ -63,13 +73,29 @@ def _times(said: dict[str, Any]) -> dict[str, Any]:
     return {"at": said["anchor"], **zone}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What the confirm page tells of a schedule: its times and its next run in words, and what it would enqueue."""
+
+    schedule: Schedule
+    times: str
+    upcoming: str
+    trouble: str
+    payload: Any
+
+
 @admin.register(Schedule)
-class ScheduleAdmin(OperatedAdmin):
+@offer
+class ScheduleAdmin(VerbAdmin, OperatedAdmin):
     """Work that is enqueued by the clock. Every edit goes through the operation, which knows the next run."""
 
+    verbs = SCHEDULE_ACTIONS
+    confirm_rows: ClassVar[str] = "roost/confirm_schedules.html"
+    skipped_rows: ClassVar[str] = "roost/skipped_schedules.html"
+    change_form_template = "admin/roost/change_form_buttons.html"
+    change_list_template = "admin/roost/change_list_buttons.html"
     form = ScheduleForm
     named = NAMED
-    edited = EDITED
     secret_fields = ("payload", "error")
     secret_methods = ("trouble",)
     list_display = ("name", "namespace", "engine", "times", "enabled", "next_at", "last_at", "error")
@@ -80,6 +106,39 @@ class ScheduleAdmin(OperatedAdmin):
     readonly_fields = ("next_runs", "last_at", "fired_total", "trouble")
 
     shown_payload = json_column("payload", _("payload"))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Add the buttons that the user may press, next to whether it is enabled."""
+        shown = list(super().get_list_display(request))
+        allowed = [action for action in SCHEDULE_ACTIONS if action.allowed(request.user)]
+        if allowed:
+            shown.insert(shown.index("enabled") + 1, _buttons_column(allowed))
+        return shown
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
+        """Give the page of a schedule its buttons."""
+        schedule = context.get("original")
+        if schedule is not None:
+            allowed = (action for action in SCHEDULE_ACTIONS if action.allowed(request.user))
+            context["row_buttons"] = _buttons(schedule, allowed)
+        return super().render_change_form(request, context, *args, **options)
+
+    def confirm(
+        self, request: HttpRequest, action: OperatorAction, rows: QuerySet[Any], error: str = ""
+    ) -> TemplateResponse:
+        """Tell of each schedule when it runs next and what it would enqueue."""
+        answer = super().confirm(request, action, rows, error)
+        context: dict[str, Any] = answer.context_data or {}
+        context["planned"] = _planned(context["eligible"])
+        return answer
+
+    def changed_in_words(self, count: int) -> str:
+        """Say that so many schedules changed."""
+        return ngettext("%(verb)s: %(count)d schedule changed.", "%(verb)s: %(count)d schedules changed.", count)
+
+    def skipped_in_words(self, count: int) -> str:
+        """Say that so many schedules were skipped."""
+        return ngettext("%(verb)s: %(count)d schedule skipped.", "%(verb)s: %(count)d schedules skipped.", count)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Remove the schedule."""
@@ -105,3 +164,31 @@ class ScheduleAdmin(OperatedAdmin):
     def trouble(self, row: Schedule) -> str:
         """Show what keeps it from firing."""
         return "-" if row._state.adding else schedules.view(row, clock.now(work_database()), count=0).trouble or "-"
+
+
+def _planned(rows: Sequence[Schedule]) -> list[Planned]:
+    now = clock.now(work_database())
+    views = ((row, schedules.view(row, now, count=0)) for row in rows)
+    return [
+        Planned(
+            schedule=row,
+            times=view.times,
+            upcoming=schedules.upcoming_in_words(row, now),
+            trouble=view.trouble if row.enabled else "",
+            payload=payload_at(row, now),
+        )
+        for row, view in views
+    ]
+
+
+def _buttons(schedule: Schedule, actions: Iterable[ScheduleAction]) -> list[Button]:
+    fitting = (action for action in actions if action.fits(schedule))
+    return [Button(action=action, model="schedule", row=schedule, about=schedule.name) for action in fitting]
+
+
+def _buttons_column(allowed: Sequence[ScheduleAction]) -> Callable[[Schedule], SafeString]:
+    @admin.display(description=_("verbs"), empty_value="")
+    def verbs(row: Schedule) -> SafeString:
+        return buttons(_buttons(row, allowed))
+
+    return verbs

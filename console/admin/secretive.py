@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from console.admin import display
-from console.admin.base import moment_column
+from console.admin.base import may, moment_column
 from console.admin.configuration import ConfigurationAdmin
 from console.admin.operated import OperatedForm
+from console.callers import Caller
 from runtime.queries.targets import TargetView
 from runtime.queries.webhooks import WebhookView
 
@@ -60,7 +61,6 @@ class SecretiveAdmin(ConfigurationAdmin):
 class DeclaredAdmin(SecretiveAdmin):
     """Such rows that may be edited in part and removed, and below their list what `setting` declares."""
 
-    edited = EDITED
     setting: ClassVar[str]
     change_list_template = "admin/roost/change_list_declared.html"
 
@@ -77,13 +77,11 @@ class DeclaredAdmin(SecretiveAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """List the rows, and what the setting declares."""
-        context = {"declared": self.declared(), "setting": self.setting}
+        caller = Caller.of_user(request.user)
+        declared = [one for one in self.declared() if caller.reaches(one.values["namespace"])]
+        context = {"declared": declared, "setting": self.setting}
         return super().changelist_view(request, {**context, **(extra_context or {})})
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Do what the form says."""
-        form.operation(by=request.user).execute()
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Ask for the permission to delete such rows."""
-        return request.user.has_perm(f"roost.delete_{self.model._meta.model_name}")
+        return may(request, "delete", self.model)

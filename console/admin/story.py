@@ -24,7 +24,8 @@ from runtime.queries.items import HEAVY
 from runtime.queries.jsondiff import Difference, compare
 from runtime.queries.redaction import shown
 from runtime.queries.values import state_of
-from runtime.queries.words import for_people
+from runtime.queries.words import for_people, spent
+from runtime.sentences import translated
 from runtime.store import work_database
 
 STEPS = 25
@@ -59,6 +60,7 @@ class StepRow:
 
     told: ToldStep
     took: str
+    used: str
     lasted: str
     happenings: tuple[Told, ...]
     kept: bool
@@ -131,7 +133,7 @@ class StoryPages(ReadOnlyAdmin):
             after = _state(item, version)
             before = _state(item, against)
         except RoostError as error:
-            return {"version": version, "against": against, "error": str(error)}
+            return {"version": version, "against": against, "error": translated(error)}
         difference: Difference | None = None
         if before is not None and after is not None:
             difference = compare(before[0], after[0])
@@ -191,6 +193,7 @@ def _row(step: ToldStep, *, reads: bool, kept: bool) -> StepRow:
     return StepRow(
         told=step,
         took=display.seconds(chapter.duration),
+        used=spent(chapter.tokens, chapter.cost),
         lasted=display.seconds(over) if over else "",
         happenings=tuple(_told(one, reads=reads) for one in chapter.happenings),
         kept=kept and chapter.committed_at is not None,
@@ -204,7 +207,7 @@ def _told(one: Happening, *, reads: bool) -> Told:
     return Told(
         happening=one,
         kind=str(EventKind(one.kind).label) if one.kind in EventKind.values else one.kind,
-        why=for_people(one.reason) if one.reason else "",
+        why=translated(for_people(one.reason)) if one.reason else "",
         message=display.told(message) if reads and message else "",
         traceback=display.told(traceback) if reads and traceback else "",
         unread=failed and bool(message) and not reads,

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from console.admin.base import moment_column
+from console.admin.base import may, moment_column
 from console.admin.configuration import VersionedForm
 from console.admin.operated import OperatedForm
 from console.admin.secretive import SecretiveAdmin
-from runtime import clock, tokens
-from runtime.exceptions import Conflict, Forbidden
+from runtime import tokens
 from runtime.models import ApiToken
-from runtime.operations.tokens import CreateToken, IssuedToken, RotateToken, revoke_token
-from runtime.queries.tokens import standing
+from runtime.operations.tokens import CreateToken, IssuedToken, revoke_token, rotate_token
+from runtime.queries.tokens import is_over, standing
 from runtime.store import work_database
 
 SECRETS = ("token_hash", "previous_hash")
@@ -29,21 +29,32 @@ SHOWN = (
     *("revoked", "revoked_by", "made", "created_by", "note"),
 )
 NEW = ("name", "scopes", "namespaces", "expires_at", "note")
+SCOPES = {
+    "read": _("see items and all other tables, without what is in them"),
+    "payload": _("see what products and agents put in"),
+    "enqueue": _("enqueue work"),
+    "operate": _("ask for the verbs on items, and have recorded calls forgotten"),
+    "answer": _("approve, reject and respond"),
+    "signal": _("send signals"),
+    "configure": _("set limits, schedules, triggers, webhooks and capacities, and have workers drain"),
+    "hold": _("put items on legal hold, and lift it"),
+    "upload": _("give files to items"),
+    "import": _("import exported runs"),
+}
+"""What each scope is good for, in words."""
 
 
 class NewTokenForm(OperatedForm):
-    """A token that its operation would make. `by` is who asks."""
-
-    by: Any = None
+    """A token that its operation would make."""
 
     scopes = forms.MultipleChoiceField(
-        label=_("scopes"),
-        choices=[(name, name) for name in tokens.SCOPES],
+        label=_("Scopes"),
+        choices=[(name, format_lazy("{} · {}", name, SCOPES[name])) for name in tokens.SCOPES],
         widget=forms.CheckboxSelectMultiple,
         help_text=_("What it may do. You can give only what you have yourself."),
     )
     namespaces = forms.CharField(
-        label=_("namespaces"), initial="default", help_text=_("With commas between them; * stands for all.")
+        label=_("Namespaces"), initial="default", help_text=_("With commas between them; * stands for all.")
     )
 
     class Meta:
@@ -64,7 +75,7 @@ class TokenForm(VersionedForm):
     """What may be done with a token that there is."""
 
     move = forms.ChoiceField(
-        label=_("do"),
+        label=_("Do"),
         required=False,
         choices=[
             ("", _("nothing")),
@@ -94,15 +105,20 @@ class TokenAdmin(SecretiveAdmin):
     revoked = moment_column("revoked_at", _("revoked at"))
     made = moment_column("created_at", _("made at"))
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Ask in the same query whose time is over."""
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(over=is_over())
+        return rows
+
     @admin.display(description=_("token"))
     def begins(self, row: ApiToken) -> str:
         """Show how it begins."""
         return f"roost_{row.prefix}…"
 
     @admin.display(description=_("standing"))
-    def standing(self, row: ApiToken) -> str:
+    def standing(self, row: Any) -> str:
         """Show whether it is good."""
-        return standing(row.revoked_at, row.expires_at, clock.now(work_database()))
+        return standing(row.revoked_at, over=row.over)
 
     @admin.display(description=_("scopes"))
     def said_scopes(self, row: ApiToken) -> str:
@@ -131,7 +147,7 @@ class TokenAdmin(SecretiveAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Ask for the permission to add."""
-        return request.user.has_perm("roost.add_apitoken")
+        return may(request, "add", self.model)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse: a revoked token stays, so that history's names can be looked up."""
@@ -142,17 +158,9 @@ class TokenAdmin(SecretiveAdmin):
         if not change:
             self._issue(request, obj, form.operation().execute())
         elif form.cleaned_data["move"] == ROTATE:
-            self._issue(request, obj, RotateToken(obj.name, by=request.user, using=work_database()).execute())
+            self._issue(request, obj, rotate_token(obj.name, by=request.user, using=work_database()))
         elif form.cleaned_data["move"] == REVOKE:
             revoke_token(obj.name, by=request.user, using=work_database())
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Answer what cannot be done any more with a message."""
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except (Conflict, Forbidden) as error:
-            messages.error(request, str(error))
-            return HttpResponseRedirect(request.get_full_path())
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show the token, once."""

@@ -39,7 +39,6 @@ class TriggerAdmin(OperatedAdmin):
 
     form = TriggerForm
     named = ("name",)
-    edited = EDITED
     secret_fields = ("payload",)
     list_display = ("name", "enabled", "engine", "on", "condition", "target", "namespace", "note")
     list_filter = ("enabled", "on")

@@ -29,6 +29,7 @@ from console.admin.base import ReadOnlyAdmin, may_read_payload
 from console.logged import log_results
 from runtime.exceptions import InvalidInput
 from runtime.operations.base import CLICK, MAX_REASON
+from runtime.sentences import translated
 
 TOLD = 5
 """Skipped rows whose reason a message tells one by one."""
@@ -42,6 +43,7 @@ class VerbAdmin(ReadOnlyAdmin):
     verbs: ClassVar[tuple[OperatorAction, ...]] = ()
     confirm_template = "roost/confirm.html"
     confirm_rows: ClassVar[str] = "roost/confirm_items.html"
+    skipped_rows: ClassVar[str] = "roost/skipped_items.html"
 
     def get_urls(self) -> list[URLPattern]:
         """Add the confirm page."""
@@ -63,7 +65,7 @@ class VerbAdmin(ReadOnlyAdmin):
             if not action.bulk and len(confirmations) > 1:
                 raise InvalidInput(_("Choose one: this is not done to several at once."), field="items")
         except InvalidInput as error:
-            self.message_user(request, str(error), messages.ERROR)
+            self.message_user(request, translated(error), messages.ERROR)
             return HttpResponseRedirect(self.way_back(request))
         if "confirmed" not in request.POST:
             return self.confirm(request, action, self._rows(request, confirmations))
@@ -85,6 +87,7 @@ class VerbAdmin(ReadOnlyAdmin):
             "action": action,
             "action_url": reverse(f"admin:roost_{self.opts.model_name}_verb", args=[action.name]),
             "rows_template": self.confirm_rows,
+            "skipped_template": self.skipped_rows,
             "eligible": eligible[:LISTED],
             "eligible_count": len(eligible),
             "eligible_more": max(0, len(eligible) - LISTED),
@@ -117,7 +120,7 @@ class VerbAdmin(ReadOnlyAdmin):
             given = action.read(typed(fields, request.POST))
             results = action.carry_out(confirmations, by=request.user, reason=reason, values=given, click=click)
         except InvalidInput as error:
-            return self.confirm(request, action, rows.all(), str(error))
+            return self.confirm(request, action, rows.all(), translated(error))
         if fields and all(result.skipped for result in results):
             # What was typed must not be lost.
             return self.confirm(request, action, rows.all(), results[0].skipped)
@@ -132,17 +135,23 @@ class VerbAdmin(ReadOnlyAdmin):
         skipped = [result.skipped for result in results if result.skipped]
         changed = len(results) - len(skipped)
         if changed:
-            text = ngettext("%(verb)s: %(count)d item changed.", "%(verb)s: %(count)d items changed.", changed)
-            if action.makes_new:
-                text = ngettext("%(verb)s: %(count)d item made.", "%(verb)s: %(count)d items made.", changed)
+            text = _made(changed) if action.makes_new else self.changed_in_words(changed)
             told = text % {"verb": action.title, "count": changed}
             self.message_user(request, _with_links(told, results) if action.makes_new else told, messages.SUCCESS)
         if skipped:
-            text = ngettext("%(verb)s: %(count)d item skipped.", "%(verb)s: %(count)d items skipped.", len(skipped))
-            parts = [text % {"verb": action.title, "count": len(skipped)}, *skipped[:TOLD]]
+            told = self.skipped_in_words(len(skipped)) % {"verb": action.title, "count": len(skipped)}
+            parts = [told, *skipped[:TOLD]]
             if len(skipped) > TOLD:
                 parts.append(_("And so on."))
             self.message_user(request, " ".join(parts), messages.WARNING)
+
+    def changed_in_words(self, count: int) -> str:
+        """Say that so many rows changed; the words take a `verb` and a `count`."""
+        return ngettext("%(verb)s: %(count)d item changed.", "%(verb)s: %(count)d items changed.", count)
+
+    def skipped_in_words(self, count: int) -> str:
+        """Say that so many rows were skipped; the words take a `verb` and a `count`."""
+        return ngettext("%(verb)s: %(count)d item skipped.", "%(verb)s: %(count)d items skipped.", count)
 
     def way_back(self, request: HttpRequest) -> str:
         """Return where the user came from: the page that the form names if it is one of Roost's, else the list."""
@@ -181,6 +190,10 @@ def click_of(request: HttpRequest) -> str:
     """Return the id of the click that confirms: the form's, or a new one."""
     given = request.POST.get("click", "")
     return given if CLICK.fullmatch(given) else uuid.uuid4().hex
+
+
+def _made(count: int) -> str:
+    return ngettext("%(verb)s: %(count)d item made.", "%(verb)s: %(count)d items made.", count)
 
 
 def _with_links(told: str, results: Sequence[Result]) -> SafeString:

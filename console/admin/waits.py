@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -72,7 +72,7 @@ class WaitAdmin(LiveList, VerbAdmin):
 
     verbs = WAIT_ACTIONS
     confirm_rows = "roost/confirm_waits.html"
-    change_form_template = "admin/roost/wait/change_form.html"
+    change_form_template = "admin/roost/change_form_buttons.html"
     change_list_template = "admin/roost/wait/change_list.html"
     list_display = ("item", "kind", "prompt", "until", "state", "key", "asked", "resolved_by")
     # The item is a link of its own.
@@ -107,7 +107,7 @@ class WaitAdmin(LiveList, VerbAdmin):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
         """Give the page its buttons."""
-        context["answers"] = answers_to(request, context["original"])
+        context["row_buttons"] = _buttons(context["original"], answers_to(request, context["original"]))
         return super().render_change_form(request, context, *args, **options)
 
     def get_ordering(self, request: HttpRequest) -> Any:
@@ -142,10 +142,13 @@ def answers_to(request: HttpRequest, wait: Wait) -> tuple[WaitAction, ...]:
     return tuple(action for action in WAIT_ACTIONS if action.fits(wait) and action.allowed(request.user))
 
 
+def _buttons(wait: Wait, actions: Iterable[WaitAction]) -> list[Button]:
+    return [Button(action=action, model="wait", row=wait, about=wait.key) for action in actions]
+
+
 def _buttons_column(allowed: Sequence[WaitAction]) -> Callable[[Wait], SafeString]:
     @admin.display(description=_("answer"), empty_value="")
     def answer(row: Wait) -> SafeString:
-        fitting = (action for action in allowed if action.fits(row))
-        return buttons(Button(action=action, model="wait", row=row, about=row.key) for action in fitting)
+        return buttons(_buttons(row, (action for action in allowed if action.fits(row))))
 
     return answer

@@ -25,6 +25,7 @@ from console.admin.live import LiveAddresses
 from console.admin.story import StoryPages
 from console.admin.verbs import offer
 from console.item_actions import ACTIONS
+from runtime import reach
 from runtime.choices import State
 from runtime.exceptions import InvalidInput
 from runtime.models import WorkItem
@@ -33,6 +34,7 @@ from runtime.queries.items import HEAVY
 from runtime.queries.redaction import sounds_secret
 from runtime.queries.search import FIELDS, Term, parse
 from runtime.queries.windows import WINDOW
+from runtime.sentences import translated
 
 
 @admin.register(WorkItem)
@@ -135,9 +137,9 @@ class WorkItemAdmin(LiveAddresses, DeadLetterPages, EnqueuePages, ExportPages, S
         try:
             terms = parse(search_term)
             _check_readable(request, terms)
-            found = find(queryset, terms)
+            found = find(queryset, terms, reach.of(request.user))
         except InvalidInput as error:
-            _tell_once(request, messages.ERROR, str(error))
+            _tell_once(request, messages.ERROR, translated(error))
             request.__dict__["roost_refused"] = True
             return queryset.none(), False
         for note in found.notes:

@@ -10,8 +10,8 @@ from django.urls import URLPattern, path, re_path
 from ninja import NinjaAPI, Router
 
 from console.api.description import RoostAPI
-from console.api.errors import handle_all
 from console.api.guard import guarded, unknown
+from console.api.mounted import answer_for_roost
 from console.api.parsing import StrictParser
 from console.api.routers import (
     configuration,
@@ -21,7 +21,12 @@ from console.api.routers import (
     fleet,
     health,
     history,
+    installation,
+    many,
+    runs,
+    signals,
     streams,
+    transfer,
     verbs,
     webhooks,
     work_items,
@@ -30,24 +35,36 @@ from console.api.routers import (
 VERSION = "1"
 SERVER = "/roost/api/v1"
 SPACE = "api"
-WITH_FILES = frozenset({"listArtifacts", "uploadArtifact"})
-"""Routes of the address to which a POST is a form with a file."""
+ROOT = "api-root"
+"""What ninja calls the address of nothing."""
 
 ROUTERS: tuple[Router, ...] = (
-    *(work_items.router, history.router, files.router, downloads.router, streams.router, verbs.router),
-    *(dead_letters.router, fleet.router, configuration.router, webhooks.router, health.router),
+    *(
+        work_items.router,
+        history.router,
+        runs.router,
+        transfer.router,
+        files.router,
+        downloads.router,
+        streams.router,
+        verbs.router,
+        many.router,
+        signals.router,
+    ),
+    *(dead_letters.router, fleet.router, configuration.router, webhooks.router, installation.router, health.router),
 )
 """Every route. A product may mount them in a NinjaAPI of its own; see `install`."""
 
 
 def install(api: NinjaAPI, prefix: str = "") -> NinjaAPI:
-    """Add Roost's routes, and its answers to what is refused, to an API; returns it.
+    """Add Roost's routes to an API, with their guard and with Roost's answers to what is refused; returns it.
 
-    A product's own API keeps its own parser and its own limits on bodies; `StrictParser` and `guarded` are Roost's.
+    The API's own routes keep its own answers, whenever it is told of them. It keeps its own parser: `StrictParser` is
+    Roost's.
     """
     for router in ROUTERS:
         api.add_router(prefix, router)
-    handle_all(api)
+    answer_for_roost(api)
     return api
 
 
@@ -84,22 +101,6 @@ def describe(request: HttpRequest) -> HttpResponse:
 def patterns() -> list[URLPattern]:
     """Return the addresses, each behind the guard, and the one that answers for all that are none."""
     routes, _app, _space = api.urls
-    methods = _methods(api)
-    found = [
-        path(
-            str(route.pattern),
-            guarded(route.callback, methods=methods[route.name], takes_files=route.name in WITH_FILES),
-            name=route.name,
-        )
-        for route in routes
-        if isinstance(route, URLPattern) and route.name in methods
-    ]
+    found = [route for route in routes if isinstance(route, URLPattern) and route.name != ROOT]
     known = path("openapi.json", guarded(describe, methods=("GET", "HEAD")), name="openapi")
     return [known, *found, re_path("", guarded(unknown), name="unknown")]
-
-
-def _methods(api: NinjaAPI) -> dict[str, list[str]]:
-    """Return the methods that each route's address takes, by the route's name."""
-    views = [view for _prefix, router in api._routers for view in router.path_operations.values()]
-    taken = {id(view): sorted({method for one in view.operations for method in one.methods}) for view in views}
-    return {str(one.url_name): taken[id(view)] for view in views for one in view.operations}

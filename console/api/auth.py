@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from console.api.callers import Caller
 from console.api.problems import Refusal
+from console.api.reading import bounded
 from console.api.throttle import take
+from console.callers import Caller
 from runtime.operations.token_use import recognise
 
 
@@ -20,7 +21,7 @@ class Token(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller | None:
         """Return who holds the token, None for one that is not good."""
-        found = recognise(token)
+        found = recognise(token, within=bounded)
         if found is None:
             return None
         caller = Caller.of_token(found)
@@ -52,3 +53,15 @@ class Session(APIKeyCookie):
 
 
 AUTH = (Token(), Session())
+
+
+def recognised(request: HttpRequest) -> Caller | None:
+    """Return who a request comes from, None without a token or a session that is good. Nothing is counted."""
+    said = request.headers.get("Authorization")
+    if said is not None:
+        kind, _, text = said.partition(" ")
+        found = recognise(text, within=bounded) if kind.lower() == Token.openapi_scheme else None
+        return None if found is None else Caller.of_token(found)
+    user: Any = getattr(request, "user", None)
+    known = user is not None and user.is_authenticated and user.is_active
+    return Caller.of_user(user) if known else None

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from console.api.callers import caller_of
 from console.api.problems import Refusal
+from console.callers import caller_of
 from runtime.models import WorkItem
 from runtime.operations.once import Asked
 from runtime.operations.once import once as do_once

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ninja import NinjaAPI
+from ninja.errors import ValidationError, ValidationErrorContext
 
-from console.api.problems import MEDIA_TYPE
+from console.api.problems import MEDIA_TYPE, MOST_TOLD
 
 JSON = "application/json"
 VARIABLE = re.compile(r"{(\w+)}")
@@ -16,23 +17,44 @@ VARIABLE = re.compile(r"{(\w+)}")
 LINKS: dict[str, dict[str, str]] = {
     "enqueueWorkItem": {"item_id": "$response.body#/id"},
     "forkWorkItem": {"item_id": "$response.body#/id"},
+    "importRun": {"item_id": "$response.body#/id"},
     "runSchedule": {"item_id": "$response.body#/id"},
     "uploadArtifact": {"item_id": "$request.path.item_id", "artifact_id": "$response.body#/id"},
     "setSchedule": {"namespace": "$request.path.namespace", "name": "$request.path.name"},
 }
 """Route → what its answer says of the variables of other addresses. Each address made of just these is linked."""
 
+FILES: dict[str, tuple[str, str]] = {
+    "traceRun": ("text/html", ""),
+    "getMetrics": ("text/plain", ""),
+    "streamEvents": ("text/event-stream", ""),
+    "downloadArtifact": ("*/*", "binary"),
+    "downloadByLink": ("*/*", "binary"),
+}
+"""Route → of which kind its answer is, and the format of its schema, where it is no JSON."""
+
 Operation = tuple[str, dict[str, Any]]
 
 
 class RoostAPI(NinjaAPI):
-    """An API with a description of that kind."""
+    """An API with a description of that kind, which says of a request no more than it has to."""
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        """Return what is wrong, place by place, or only how much: to list it all would take far more than the body."""
+        wrong = sum(one.pydantic_validation_error.error_count() for one in error_contexts)
+        if wrong <= MOST_TOLD:
+            return super().validation_error_from_error_contexts(error_contexts)
+        place = (error_contexts[0].model.__ninja_param_source__,)
+        return ValidationError([{"loc": place, "msg": f"{wrong} things in it are wrong; up to {MOST_TOLD} are told."}])
 
     def get_openapi_schema(self, **options: Any) -> Any:
         """Return the description."""
         found = super().get_openapi_schema(**{"path_prefix": "", **options})
         for _path, operation in _operations(found):
             _tell_problems(operation)
+            _tell_files(operation)
         for path, operation in _operations(found):
             _tell_links(path, operation, found)
         return found
@@ -49,6 +71,17 @@ def _tell_problems(operation: dict[str, Any]) -> None:
         content = response.get("content", {})
         if status >= 400 and JSON in content:
             content[MEDIA_TYPE] = content.pop(JSON)
+
+
+def _tell_files(operation: dict[str, Any]) -> None:
+    """Say of which kind an answer is that is no JSON: one of no kind has no body."""
+    if operation["operationId"] not in FILES:
+        return
+    kind, form = FILES[operation["operationId"]]
+    schema = {"type": "string", "format": form} if form else {"type": "string"}
+    for status, response in operation["responses"].items():
+        if status < 300:
+            response["content"] = {kind: {"schema": schema}}
 
 
 def _tell_links(path: str, operation: dict[str, Any], description: Any) -> None:

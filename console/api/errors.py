@@ -10,10 +10,9 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from console.api.problems import Refusal, problem
+from console.api.problems import MOST_TOLD, Refusal, problem
 from runtime.exceptions import (
     Conflict,
     CorruptArtifact,
@@ -26,12 +25,13 @@ from runtime.exceptions import (
     StorageUnavailable,
     TooLarge,
 )
-from runtime.store.transactions import lock_not_available, sqlstate
+from runtime.store.transactions import lock_not_available, not_migrated, sqlstate
 
 TOO_SLOW = "57014"
 """PostgreSQL's code of a statement that ran into its timeout."""
 RETRY_AFTER = "5"
 SIGN_IN = 'Bearer realm="roost"'
+WHO_CALLS = "Send a token that is good (Authorization: Bearer roost_…), or a session."
 
 logger = logging.getLogger("roost.api")
 
@@ -57,14 +57,24 @@ def on_roost_error(request: HttpRequest, error: RoostError) -> HttpResponse:
     if isinstance(error, StorageUnavailable):
         logger.warning("the artifact storage failed a request", exc_info=error)
         return problem(503, error.code, "The artifact storage does not answer.", headers={"Retry-After": RETRY_AFTER})
-    field = getattr(error, "field", "")
-    errors = [{"field": f"body.{field}", "message": str(error)}] if field else []
+    place = _said_in(request, getattr(error, "field", ""))
+    errors = [{"field": place, "message": str(error)}] if place else []
     return problem(status, error.code, str(error), errors=errors, state=str(getattr(error, "state", "")))
+
+
+def _said_in(request: HttpRequest, field: str) -> str:
+    """Return where a request said what an operation found wrong with its argument, empty where it did not say it."""
+    match, name = request.resolver_match, field.partition(".")[0]
+    if match is not None and name in match.kwargs:
+        return f"path.{field}"
+    if name in request.GET:
+        return f"query.{field}"
+    return "" if request.method == "GET" or not field else f"body.{field}"
 
 
 def on_failure(request: HttpRequest, error: Exception) -> HttpResponse:
     """Tell nothing of what went wrong inside, and log it."""
-    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    logger.error("%s %r failed", request.method, request.path, exc_info=error)
     if isinstance(error, CorruptArtifact):
         return problem(500, error.code, "What is stored is damaged or gone. An operator finds more in the log.")
     if isinstance(error, EngineLoadError):
@@ -79,8 +89,12 @@ def on_database_error(request: HttpRequest, error: DatabaseError) -> HttpRespons
         return problem(503, "too_slow", "This takes longer than a request may. Narrow what you ask.", headers=headers)
     if lock_not_available(error):
         return problem(503, "busy", "Somebody else keeps a lock that this needs. Try again.", headers=headers)
+    if not_migrated(error):
+        logger.error("%s %r: Roost's tables are not those of this code: migrate", request.method, request.path)
+        told = "The database is not ready for this code: an operator has to migrate it."
+        return problem(503, "unavailable", told, headers=headers)
     if isinstance(error, OperationalError):
-        logger.warning("%s %s: the database failed", request.method, request.path, exc_info=error)
+        logger.warning("%s %r: the database failed", request.method, request.path, exc_info=error)
         return problem(503, "unavailable", "The database does not answer. Try again.", headers=headers)
     return on_failure(request, error)
 
@@ -92,7 +106,7 @@ def on_refusal(request: HttpRequest, error: Refusal) -> HttpResponse:
 
 def on_validation_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Name every field that is wrong, without repeating what was sent."""
-    errors = [{"field": _place(one["loc"]), "message": str(one["msg"])} for one in error.errors]
+    errors = [{"field": _place(one["loc"]), "message": str(one["msg"])} for one in error.errors[:MOST_TOLD]]
     first = errors[0] if errors else {"field": "", "message": "The request cannot be read."}
     return problem(422, "invalid", f"{first['field']}: {first['message']}", errors=errors)
 
@@ -120,8 +134,7 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def on_unknown_caller(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
     """Ask who it is."""
-    told = "Send a token that is good (Authorization: Bearer roost_…), or a session."
-    return problem(401, "unauthenticated", told, headers={"WWW-Authenticate": SIGN_IN})
+    return problem(401, "unauthenticated", WHO_CALLS, headers={"WWW-Authenticate": SIGN_IN})
 
 
 def on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
@@ -155,7 +168,11 @@ HANDLERS: dict[type[Exception], Handler] = {
 """What answers which exception; the nearest class counts."""
 
 
-def handle_all(api: NinjaAPI) -> None:
-    """Have an API answer with problems."""
-    for kind, handler in HANDLERS.items():
-        api.add_exception_handler(kind, handler)
+def answer(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Return the problem that an exception is told as."""
+    return HANDLERS[kind_of(error)](request, error)
+
+
+def kind_of(error: Exception) -> type[Exception]:
+    """Return the class that says what answers an exception."""
+    return next(kind for kind in type(error).__mro__ if kind in HANDLERS)

@@ -14,9 +14,12 @@ from runtime.queries import redaction
 
 
 def masked(value: Any) -> Any:
-    """Return a value as it is told: redacted, and then as `ROOST_REDACT` leaves it."""
-    if not roost.API_REDACT:
-        return value
+    """Return a value as it is told: as it is where the product leaves the masks to its callers, else cleaned."""
+    return cleaned(value) if roost.API_REDACT else value
+
+
+def cleaned(value: Any) -> Any:
+    """Return a value without secrets: redacted, and then as `ROOST_REDACT` leaves it."""
     told = redaction.shown(value)
     if roost.REDACT:
         try:

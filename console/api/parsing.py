@@ -44,7 +44,12 @@ def _refuse_constant(name: str) -> NoReturn:
 def _words(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} (line {error.lineno}, column {error.colno})."
-    return "it is nested too deeply." if isinstance(error, RecursionError) else f"{error}."
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply."
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8."
+    # Python says of a long number which of its own switches takes more.
+    return "a number in it has too many digits." if "digits" in str(error) else f"{error}."
 
 
 def _bad(detail: str) -> Refusal:

@@ -11,6 +11,8 @@ from ninja import Schema
 
 MEDIA_TYPE = "application/problem+json"
 SPACE = "urn:roost:problem:"
+MOST_TOLD = 100
+"""Mistakes in one request that are told one by one."""
 
 
 class FieldError(Schema):
@@ -76,4 +78,6 @@ def problem(
         told["errors"] = list(errors)
     if state:
         told["state"] = state
-    return JsonResponse(told, status=status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
+    # A cache may keep a 404 and a 410 by itself, and tell it when it is no longer true.
+    told_with = {"Cache-Control": "no-store", **(headers or {})}
+    return JsonResponse(told, status=status, headers=told_with, content_type=MEDIA_TYPE)

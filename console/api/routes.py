@@ -6,20 +6,26 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
 from django.http import HttpRequest
-from ninja import Router
 
 from console.api.auth import AUTH
-from console.api.callers import caller_of
+from console.api.mounted import RoostRouter
 from console.api.problems import Problem, Refusal
-from console.api.reading import bounded
+from console.api.reading import bounded, bounded_outside
+from console.callers import caller_of
 
 V = TypeVar("V", bound=Callable[..., Any])
+
+logger = logging.getLogger("roost.api")
+
+TOLD_BY_EVENTS = ("/work-items", "/signals", "/dead-letters")
+"""Addresses of routes whose changes stand in the histories of items, with who asked for them."""
 
 EVERY_ROUTE = (401, 403, 422, 429, 500, 503)
 EVERY_WRITE = (400, 413, 415)
@@ -38,7 +44,22 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"},
-    "description": "The same request with the same key is done once.",
+    "description": "The same request with the same key is done once. The key is the caller's: to others it is another.",
+}
+KEY_OF_AN_ITEM = {
+    **IDEMPOTENCY_KEY,
+    "description": "The item's `idempotency_key`, which is one in its namespace, whoever sends it: with the same "
+    "engine and payload it is the item that is there, whatever else is said; with others it is refused (409).",
+}
+KEY_OF_A_FORK = {
+    **IDEMPOTENCY_KEY,
+    "description": "The fork's `idempotency_key`, which is one in its namespace, whoever sends it: what is said of the "
+    "fork has to be what the holder of the key has, else it is refused (409).",
+}
+KEY_OF_A_SIGNAL = {
+    **IDEMPOTENCY_KEY,
+    "description": "The signal's `delivery_id`, which is one in its namespace, whoever sends it: another name, item or "
+    "payload is refused (409).",
 }
 
 LAST_EVENT_ID = {
@@ -62,13 +83,13 @@ ACCESS: dict[str, Access] = {}
 """Name of a route (its operationId) → what it takes."""
 
 
-def new_router(tag: str) -> Router:
+def new_router(tag: str) -> RoostRouter:
     """Return a router whose routes ask who calls."""
-    return Router(auth=AUTH, tags=[tag])
+    return RoostRouter(auth=AUTH, tags=[tag])
 
 
 def route(
-    router: Router,
+    router: RoostRouter,
     method: str,
     path: str,
     name: str,
@@ -78,22 +99,25 @@ def route(
     everywhere: bool = False,
     refuses: tuple[int, ...] = (),
     headers: tuple[Mapping[str, Any], ...] = (),
+    key: Mapping[str, Any] = IDEMPOTENCY_KEY,
     holds: bool = True,
 ) -> Callable[[V], V]:
     """Make a view a route of the router.
 
     `gives` maps statuses to what they carry, `refuses` lists problems beyond those of every route. A POST takes an
-    Idempotency-Key, and the view sees to it that it is done once. A GET reads within `bounded`, unless it takes its
-    time by itself (`holds` False).
+    Idempotency-Key, described as `key`, and the view sees to it that it is done once. A GET reads within `bounded`,
+    unless it takes its time by itself (`holds` False); whatever else reads outside of a transaction does so within
+    `bounded_outside`.
     """
     ACCESS[name] = Access(permission=permission, everywhere=everywhere)
-    headers = (*headers, IDEMPOTENCY_KEY) if method == "POST" else headers
+    headers = (*headers, key) if method == "POST" else headers
     statuses = {*EVERY_ROUTE, *(EVERY_WRITE if method != "GET" else ()), *refuses}
     statuses |= {*(EVERY_POST if method == "POST" else ()), *(EVERY_VARIABLE if "{" in path else ())}
     responses = {**gives, **dict.fromkeys(sorted(statuses), Problem)}
 
     def declare(view: V) -> V:
-        run = _run(view, permission, everywhere=everywhere, within_limits=holds and method == "GET")
+        done = view if method == "GET" or path.startswith(TOLD_BY_EVENTS) else _recorded(view, name)
+        run = _run(done, permission, everywhere=everywhere, within_limits=holds and method == "GET")
         router.api_operation(
             [method],
             path,
@@ -116,9 +140,7 @@ def _run(view: Callable[..., Any], permission: str, *, everywhere: bool, within_
         caller.require(permission)
         if everywhere:
             caller.require_everywhere()
-        if not within_limits:
-            return view(request, *args, **kwargs)
-        with bounded():
+        with bounded() if within_limits else bounded_outside():
             return view(request, *args, **kwargs)
 
     # Ninja reads annotations where the function was defined, and that is here: give it the types themselves.
@@ -126,6 +148,21 @@ def _run(view: Callable[..., Any], permission: str, *, everywhere: bool, within_
     parameters = [one.replace(annotation=hints[name]) for name, one in inspect.signature(view).parameters.items()]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run
+
+
+def _recorded(view: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Have the log say who changed what, once it is done; never to what, since that may be a secret."""
+
+    @wraps(view)
+    def record(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        answer = view(request, *args, **kwargs)
+        actor, match = caller_of(request).by.get_username(), request.resolver_match
+        # As Python writes them: a name may have a line break, and begin a line of its own.
+        about = [repr(str(value)) for value in match.kwargs.values()] if match is not None else []
+        logger.info("%s %s by %s", name, " ".join(about), actor, extra={"operation": name, "actor": actor})
+        return answer
+
+    return record
 
 
 def _refuse_unknown_parameters(request: HttpRequest, run: Any) -> None:

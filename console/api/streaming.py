@@ -2,7 +2,8 @@
 
 `Last-Event-ID` is the feed's cursor, so a client that comes again is told what it missed; an event may be told twice,
 and is known by its item and number. A stream ends after a while, and the client comes again: then it is asked anew who
-it is. It takes one of the places of those who wait, and one short read a second.
+it is. It takes one of the places of those who wait, and one short read a second. Where it is without an event to tell
+it says with the beat and at its end alone: at once, it would tell that something happens out of reach, and when.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
 from console.api.reading import bounded
-from console.api.waiting import give_back_connection
+from console.connections import give_back_connection
 from runtime.conf import settings as roost
 from runtime.queries import feed
 from runtime.queries.feed import FeedEvent
@@ -63,12 +64,15 @@ class Stream(StreamingHttpResponse):
 
 @dataclass(kw_only=True, slots=True)
 class Follower:
-    """Where a stream is. `text` is what it is to be told next."""
+    """Where a stream is, and where its client knows it to be."""
 
     wanted: Wanted
     cursor: str
+    known: str
     ends_at: float
     told_at: float
+    is_over: bool = False
+    """Whether its time was over at the last look."""
 
     @classmethod
     def of(cls, wanted: Wanted, cursor: str) -> Follower:
@@ -77,7 +81,7 @@ class Follower:
             with bounded():
                 cursor = feed.start()
         now = time.monotonic()
-        return cls(wanted=wanted, cursor=cursor, ends_at=now + roost.API_STREAM_SECONDS, told_at=now)
+        return cls(wanted=wanted, cursor=cursor, known=cursor, ends_at=now + roost.API_STREAM_SECONDS, told_at=now)
 
     def look(self) -> tuple[bytes, bool]:
         """Read what is new; return it, and whether more is there already."""
@@ -85,21 +89,22 @@ class Follower:
             page = feed.read(self.cursor)
         if not page.more:
             give_back_connection()
-        moved, self.cursor = page.cursor != self.cursor, page.cursor
+        self.cursor = page.cursor
         told = [_event("reset", {})] if page.reset else []
         told += [_event(event.kind, _shape(event)) for event in page.events if self.wanted.takes(event)]
-        if told or moved:
-            self.told_at = time.monotonic()
-            return ("".join(told) + f"id: {self.cursor}\n\n").encode(), page.more
-        if time.monotonic() - self.told_at < BEAT_SECONDS:
-            return b"", False
-        self.told_at = time.monotonic()
-        return BEAT, False
+        return self._piece("".join(told)), page.more
 
-    @property
-    def is_over(self) -> bool:
-        """Whether its time is over."""
-        return time.monotonic() >= self.ends_at
+    def _piece(self, told: str) -> bytes:
+        """Return what is sent of it now."""
+        now = time.monotonic()
+        self.is_over, beats = now >= self.ends_at, now - self.told_at >= BEAT_SECONDS
+        if not (told or beats or self.is_over):
+            return b""
+        self.told_at = now
+        if told or self.cursor != self.known:
+            self.known = self.cursor
+            return f"{told}id: {self.cursor}\n\n".encode()
+        return BEAT if beats else b""
 
     @property
     def opening(self) -> bytes:

@@ -1,8 +1,9 @@
 """Wait for an item's end, for a while: short reads with sleeps between them, and no transaction open meanwhile.
 
-One of those who wait reads for all of them, a query however many they are, and hands that on when it leaves. A thread
+One of those who wait reads for all of them, a query however many they are, and hands that on when it leaves. What it
+reads of an item that has ended goes to whoever waits for that, who need not ask again. A thread
 of this process is busy until then, so only `ROOST_API_WAITERS` requests may wait at once; one more is answered at
-once, and comes again.
+once, and comes again. Who waits for a client that has gone leaves at once, where the server tells of it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from django.db import connections
+from functools import partial
 
 from console.api.reading import bounded
+from console.connections import give_back_connection
+from console.departures import Departure
 from runtime.conf import settings as roost
+from runtime.models import WorkItem
 from runtime.queries import items
-from runtime.store import work_database
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 0.25
@@ -30,12 +32,13 @@ _guard = threading.Lock()
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Waiter:
-    """One request that waits. `reads` says that it is the one that reads for all."""
+    """One request that waits. `reads` says that it is the one that reads for all, `found` what came of the item."""
 
     item: uuid.UUID
     until: float
     reads: bool = False
     over: bool = False
+    found: WorkItem | None = None
     woken: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -51,44 +54,61 @@ class Crowd:
         self._guard = threading.Lock()
         self._waiters: list[Waiter] = []
 
-    def wait(self, item: uuid.UUID, until: float) -> None:
-        """Return when the item has ended or is gone, or the time is over. Raises what a read raises."""
+    def wait(self, item: uuid.UUID, until: float, departure: Departure | None = None) -> WorkItem | None:
+        """Return what came of the item when it has ended, None when it, the time or the client is gone.
+
+        Raises what a read raises.
+        """
         me = Waiter(item=item, until=until)
         with self._guard:
             me.reads = not any(one.reads for one in self._waiters)
             self._waiters.append(me)
         try:
-            while not me.over and me.left > 0:
-                if me.reads:
-                    self._read_for_all(me)
-                else:
-                    give_back_connection()
-                    me.woken.wait(max(0.0, me.left))
-                    me.woken.clear()
+            with (departure or Departure()).heeded(partial(self._send_away, me)):
+                self._wait(me)
+            return me.found
         finally:
             self._leave(me)
+
+    def _wait(self, me: Waiter) -> None:
+        while not me.over and me.left > 0:
+            if me.reads:
+                self._read_for_all(me)
+            else:
+                give_back_connection()
+                rest(me, max(0.0, me.left))
 
     def _read_for_all(self, me: Waiter) -> None:
         pause = FIRST_PAUSE
         while True:
             with self._guard:
-                wanted = {one.item for one in self._waiters}
+                asking = [one for one in self._waiters if not one.over]
             with bounded():
-                live = items.live(wanted)
-            self._tell(wanted - live)
+                ended = items.ended({one.item for one in asking})
+            self._tell(asking, ended)
             left = me.left
             if me.over or left <= 0:
                 return
+            if ended:
+                # Where items end all the time, those who wait are told one by one, and do not come back all at once.
+                pause = FIRST_PAUSE
             give_back_connection()
-            time.sleep(min(pause, left))
+            rest(me, min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def _tell(self, ended: set[uuid.UUID]) -> None:
+    def _tell(self, asking: list[Waiter], ended: dict[uuid.UUID, WorkItem | None]) -> None:
+        """Tell those for whom it was read; to who came meanwhile it may be older than what they know."""
         with self._guard:
-            for one in self._waiters:
+            for one in asking:
                 if one.item in ended:
-                    one.over = True
+                    one.over, one.found = True, ended[one.item]
                     one.woken.set()
+
+    def _send_away(self, one: Waiter) -> None:
+        """Let one go whose client has gone."""
+        with self._guard:
+            one.over = True
+            one.woken.set()
 
     def _leave(self, me: Waiter) -> None:
         """Go, and let another read if it was me."""
@@ -102,19 +122,21 @@ class Crowd:
 _crowd = Crowd()
 
 
-def until_ended(item: uuid.UUID, seconds: float) -> None:
-    """Return when the item has ended, or is removed, after so many seconds at the latest."""
+def rest(waiter: Waiter, seconds: float) -> None:
+    """Do nothing for so long, or until somebody wakes the waiter."""
+    waiter.woken.wait(seconds)
+    waiter.woken.clear()
+
+
+def until_ended(item: uuid.UUID, seconds: float, departure: Departure | None = None) -> WorkItem | None:
+    """Return what came of the item when it has ended, as `items.outcome` does.
+
+    None when it is removed, when the client has gone, after so many seconds at the latest, and where there is no place
+    to wait.
+    """
     end = time.monotonic() + min(seconds, roost.API_WAIT_SECONDS)
     with place() as free:
-        if free:
-            _crowd.wait(item, end)
-
-
-def give_back_connection() -> None:
-    """Let others of the pool have the connection; without a pool it stays, since a new one costs more than it."""
-    connection = connections[work_database()]
-    if connection.settings_dict.get("OPTIONS", {}).get("pool") and not connection.in_atomic_block:
-        connection.close()
+        return _crowd.wait(item, end, departure) if free else None
 
 
 @contextmanager

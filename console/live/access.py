@@ -1,4 +1,4 @@
-"""Decide who may hear of changes."""
+"""Decide who may hear of changes, and of whose."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
 
+from console.callers import Caller
+
 WATCH = "roost.view_workitem"
 
 
-def may_watch(session: Any) -> bool:
-    """Say whether the session is still good and its user active, staff and allowed to see items.
+def who_may_watch(session: Any) -> Caller | None:
+    """Return whose session it is, None unless it is good and its user active, staff and allowed to see items.
 
-    Reads session, user and permissions afresh: a socket lives on after a log-out or a lost permission.
+    Reads session, user, permissions and namespaces afresh: a socket lives on after a log-out or a lost permission.
     """
     key = getattr(session, "session_key", None)
     if not key:
-        return False
+        return None
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)
-    return bool(user.is_active and getattr(user, "is_staff", False) and user.has_perm(WATCH))
+    allowed = user.is_active and getattr(user, "is_staff", False) and user.has_perm(WATCH)
+    return Caller.of_user(user) if allowed else None

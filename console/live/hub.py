@@ -24,6 +24,8 @@ LEAST_PAUSE = 0.05
 SHARE = 4
 """Reading rests so many times as long as it took: a busy database is not read all the time."""
 LONGEST_PAUSE = 30.0
+ASK_AGAIN_SECONDS = 0.5
+"""After so long, what was told to end and goes on is told again."""
 
 logger = logging.getLogger("roost.live")
 
@@ -64,8 +66,12 @@ class Hub:
 
     async def _end(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
+        going = set(tasks)
+        while going:
+            # A channel layer may answer with an error of its own, and what listens for ever would go on.
+            for task in going:
+                task.cancel()
+            _over, going = await asyncio.wait(going, timeout=ASK_AGAIN_SECONDS)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read_for_ever(self) -> None:

@@ -16,6 +16,7 @@ from console.admin.overview import Overview, overview_page
 from console.previews import Preview, preview_of
 from runtime.models import Artifact, WorkItem
 from runtime.queries.windows import Figure
+from runtime.sentences import translated
 
 register = template.Library()
 
@@ -84,6 +85,12 @@ def roost_item_of(row: object) -> WorkItem:
 def roost_token(row: object) -> str:
     """Return what a form names a row by."""
     return str(Confirmation.of(row))
+
+
+@register.filter
+def roost_sentence(sentence: object) -> str:
+    """Tell a sentence of the runtime in the language of the page."""
+    return translated(sentence)
 
 
 @register.simple_tag

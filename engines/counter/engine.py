@@ -20,6 +20,8 @@ from runtime.step import current_context
 MOST = 1_000_000_000
 LONGEST = 86_400.0
 ERRORS = {"retryable": RetryableError, "permanent": PermanentError}
+WHOLE = {"type": "integer", "minimum": 1, "maximum": MOST}
+SECONDS = {"type": "number", "minimum": 0, "maximum": LONGEST}
 
 
 class Counter(Engine):
@@ -32,12 +34,12 @@ class Counter(Engine):
         "required": ["count_to"],
         "additionalProperties": False,
         "properties": {
-            "count_to": {"type": "integer", "minimum": 1, "maximum": MOST},
-            "delay_seconds": {"type": "number", "minimum": 0, "maximum": LONGEST},
-            "sleep": {"type": "number", "minimum": 0, "maximum": LONGEST},
-            "fail_at": {"type": "integer", "minimum": 1, "maximum": MOST},
-            "fail_with": {"enum": sorted(ERRORS)},
-            "fail_times": {"type": "integer", "minimum": 1, "maximum": MOST},
+            "count_to": {**WHOLE, "description": "How many steps it makes."},
+            "delay_seconds": {**SECONDS, "description": "Seconds between two steps."},
+            "sleep": {**SECONDS, "description": "Seconds that each step takes."},
+            "fail_at": {**WHOLE, "description": "The step that fails. Empty: none does."},
+            "fail_with": {"enum": sorted(ERRORS), "description": "Whether another attempt may help. Empty: it may."},
+            "fail_times": {**WHOLE, "description": "In how many of its first attempts. Empty: 1."},
         },
     }
 

@@ -4,7 +4,8 @@
 
 One step is one look; its observation is in the snapshot, so that after a crash the next worker goes on with the next
 look. A page that cannot be fetched is an observation, not a failed step. The last step stores all observations as the
-artifact `evidence.json`; the result is {"verdict": …, "checks": n, "artifact": its sha256}.
+artifact `evidence.json`; the result is {"verdict": "reachable", "unstable" or "unreachable", "checks": n, "artifact":
+its sha256}.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engines.payload import check_fields, check_integer, check_number, check_tex
 from engines.watchlist.fetch import observe
 from runtime.engine import Complete, Continue, Decision, Engine, Item, Snapshot
 from runtime.step import current_context
+from runtime.weblinks import MAX_URL
 
 CHECKS = 3
 MOST_CHECKS = 1000
@@ -30,6 +32,36 @@ class Watchlist(Engine):
 
     engine_id = "watchlist"
     version = "1"
+    payload_schema = {
+        "type": "object",
+        "required": ["url"],
+        "additionalProperties": False,
+        "properties": {
+            "url": {
+                "type": "string",
+                "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://",
+                "maxLength": MAX_URL,
+                "description": "The page, by http or https; without a user name.",
+            },
+            "claim": {
+                "type": "string",
+                "maxLength": LONGEST_CLAIM,
+                "description": "What is looked into, for who reads the evidence. Empty: nothing.",
+            },
+            "checks_required": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MOST_CHECKS,
+                "description": f"How many times it looks. Empty: {CHECKS}.",
+            },
+            "delay_seconds": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": LONGEST_DELAY,
+                "description": f"Seconds between two looks. Empty: {DELAY_SECONDS:g}.",
+            },
+        },
+    }
 
     def check_payload(self, payload: Any) -> None:
         """Refuse a payload that is not as the head of this module says."""

@@ -43,7 +43,7 @@ class WebhookDelivery(Engine):
 
     engine_id = ENGINE
     version = "1"
-    # Twelve attempts in about three hours: a receiver's bad deploy, or its bad night, costs no delivery.
+    # Twelve attempts in about two and a half hours: a receiver's bad deploy, or its bad night, costs no delivery.
     retry = RetryPolicy(max_attempts=12, base=5.0, cap=3600.0, jitter=0.25)
     step_timeout = 60.0
 

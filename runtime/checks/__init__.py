@@ -26,6 +26,8 @@ ALWAYS: tuple[Check, ...] = (
     configuration.offload_makes_no_sense,
     configuration.redact_not_found,
     configuration.scan_not_found,
+    configuration.namespaces_of_not_found,
+    configuration.link_key_too_short,
     configuration.trigger_makes_no_sense,
     configuration.webhook_makes_no_sense,
     configuration.webhook_target_makes_no_sense,

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
 from django.views.decorators.debug import sensitive_variables
 
-from runtime import keeping, offload, registry, scanning
+from runtime import keeping, offload, reach, registry, scanning
 from runtime.checks.check import Found, check
 from runtime.conf import PREFIX, BadSetting, Settings, names
 from runtime.conf import settings as roost
@@ -28,6 +28,7 @@ from runtime.signatures import read_secret, secret_to_keep
 AT_LEAST_ZERO = frozenset({"STICKY_SECONDS", "BACKOFF_BASE", "BACKOFF_CAP", "GRACE_SECONDS"})
 SHARES = frozenset({"BACKOFF_JITTER", "TRACE_SHARE"})
 BEATS_IN_A_LEASE = 3
+SHORTEST_LINK_KEY = 32
 
 
 @check
@@ -224,6 +225,33 @@ def scan_not_found(**_options: Any) -> Found:
             f"ROOST_SCAN_UPLOADS = {roost.SCAN_UPLOADS!r} cannot be used: {error}",
             hint="Set ROOST_SCAN_UPLOADS to the dotted path of a function, 'package.module.scan', or remove it.",
             id="roost.E026",
+        )
+
+
+@check
+def namespaces_of_not_found(**_options: Any) -> Found:
+    """Find a hook for the namespaces of people that is not there, or cannot be called: then nobody reaches anything."""
+    try:
+        reach.hook()
+    except (ImportError, TypeError, ValueError, AttributeError) as error:
+        yield Error(
+            f"ROOST_NAMESPACES_OF = {roost.NAMESPACES_OF!r} cannot be used: {error}",
+            hint="Set ROOST_NAMESPACES_OF to the dotted path of a function, 'package.module.namespaces_of', or remove "
+            "it: then everybody reaches all namespaces.",
+            id="roost.E027",
+        )
+
+
+@check
+def link_key_too_short(**_options: Any) -> Found:
+    """Find a key for links that somebody could find by trying."""
+    key: str | None = roost.API_LINK_KEY
+    if key and len(key) < SHORTEST_LINK_KEY:
+        yield Warning(
+            f"ROOST_API_LINK_KEY has {len(key)} characters: whoever guesses it makes links to every file.",
+            hint=f"Give {SHORTEST_LINK_KEY} or more, made at random: python -c 'import secrets; "
+            "print(secrets.token_urlsafe(48))'. Or remove it: then Django's SECRET_KEY signs.",
+            id="roost.W026",
         )
 
 

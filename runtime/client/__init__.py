@@ -41,7 +41,21 @@ from runtime.client.errors import (
 )
 from runtime.client.exchange import Retries
 from runtime.client.later import AsyncClient
-from runtime.client.shapes import Enqueued, Event, Happened, Item, ItemHead, Outcome, RefusedItem, Reset, Treated, Wait
+from runtime.client.shapes import (
+    DeadLetter,
+    Enqueued,
+    Event,
+    Happened,
+    Item,
+    ItemHead,
+    LetterError,
+    Outcome,
+    RefusedItem,
+    Reset,
+    Signal,
+    Treated,
+    Wait,
+)
 from runtime.client.sync import Client
 
 __all__ = [
@@ -49,6 +63,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Conflict",
+    "DeadLetter",
     "Enqueued",
     "Event",
     "FieldError",
@@ -58,6 +73,7 @@ __all__ = [
     "InvalidInput",
     "Item",
     "ItemHead",
+    "LetterError",
     "NotEnded",
     "NotFound",
     "Outcome",
@@ -65,6 +81,7 @@ __all__ = [
     "RefusedItem",
     "Reset",
     "Retries",
+    "Signal",
     "StaleVersion",
     "Throttled",
     "TooLarge",

@@ -10,7 +10,18 @@ from collections.abc import Iterable
 from typing import Any, Required, TypedDict, Unpack
 
 from runtime.client.call import Call, ItemId, key_of, listing, query_of, question, read_as, request, said
-from runtime.client.shapes import Enqueued, EnqueuedItems, Event, Item, ItemHead, Outcome, Page, Wait
+from runtime.client.shapes import (
+    DeadLetter,
+    Enqueued,
+    EnqueuedItems,
+    Event,
+    Item,
+    ItemHead,
+    Outcome,
+    Page,
+    Signal,
+    Wait,
+)
 
 LONGEST_WAIT = 30.0
 
@@ -117,6 +128,19 @@ def approvals(
     return listing("listApprovals", "/approvals", "waits", Wait, query)
 
 
+def signals(
+    *,
+    name: str | None = None,
+    namespace: str | None = None,
+    item: ItemId | None = None,
+    taken: bool = False,
+    page_size: int | None = None,
+) -> Call[Page[Signal]]:
+    """List signals that nobody has taken yet, newest first; with `taken` the others too."""
+    query = query_of(name=name, namespace=namespace, item=item, taken="true" if taken else None, limit=page_size)
+    return listing("listSignals", "/signals", "signals", Signal, query)
+
+
 def dead_letters(
     *,
     engine: str | None = None,
@@ -126,11 +150,11 @@ def dead_letters(
     category: str | None = None,
     acknowledged: bool = False,
     page_size: int | None = None,
-) -> Call[Page[ItemHead]]:
+) -> Call[Page[DeadLetter]]:
     """List dead letters, newest first; those that nobody acknowledged, unless said otherwise."""
     query = query_of(engine=engine, namespace=namespace, reason=reason, fingerprint=fingerprint, category=category)
     query += query_of(acknowledged="true" if acknowledged else None, limit=page_size)
-    return listing("listDeadLetters", "/dead-letters", "items", ItemHead, query)
+    return listing("listDeadLetters", "/dead-letters", "items", DeadLetter, query)
 
 
 def stream(

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from runtime.client.call import Call, ItemId
@@ -27,11 +28,16 @@ LEAST_PAUSE = 1.0
 """A long poll that is answered sooner, since nobody may wait there now, is asked again after so long."""
 
 
+LEAST_TRY = 1.0
+"""A wait's questions have so many seconds to be answered, however few it may last: else nothing could be asked."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Send:
-    """Send this."""
+    """Send this, and have its answer within so many seconds, where that is said."""
 
     call: Call[Any]
+    within: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,11 +88,25 @@ class Retries:
         return max(backoff, retry_after or 0.0)
 
 
+class _NoTime(Exception):
+    """The time is over, or will be before there could be another try. `error` is what came of the last one."""
+
+    def __init__(self, error: Refused | Unreachable | UnexpectedAnswer) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def exchange(call: Call[T], retries: Retries) -> Flow[T]:
     """Have the call answered. Raises `Refused`, `Unreachable`, `UnexpectedAnswer`."""
+    return _answered(lambda: call, retries, lambda: None)
+
+
+def _answered(ask: Callable[[], Call[T]], retries: Retries, time_left: Callable[[], float | None]) -> Flow[T]:
+    """Have what `ask` asks answered in the time that is left. Raises what `exchange` does, and `_NoTime`."""
     failures = 0
     while True:
-        heard = yield Send(call=call)
+        call = ask()
+        heard = yield Send(call=call, within=time_left())
         if isinstance(heard, Answer) and heard.status < 300:
             return call.read(_decoded(heard))
         failures += 1
@@ -94,25 +114,49 @@ def exchange(call: Call[T], retries: Retries) -> Flow[T]:
         seconds = retries.pause(failures, getattr(error, "retry_after", None)) if _may_pass(call, heard) else None
         if seconds is None:
             raise error
+        left = time_left()
+        if left is not None and seconds >= left:
+            raise _NoTime(error)
         yield Pause(seconds=seconds)
 
 
 def ended(
     item: ItemId, retries: Retries, *, timeout: float | None = None, now: Callable[[], float] = time.monotonic
 ) -> Flow[Any]:
-    """Wait until an item ends, `timeout` seconds at most, and return its result. Raises `WorkFailed`, `NotEnded`."""
-    began = now()
+    """Wait until an item ends, `timeout` seconds at most, and return its result.
+
+    Raises `WorkFailed`, `NotEnded` where the last that was heard is that it goes on, and what `exchange` raises.
+    """
+    began, found = now(), None
+
+    def time_left(least: float = 0.0) -> float | None:
+        return None if timeout is None else began + max(timeout, least) - now()
+
     while True:
         asked = now()
-        left = LONGEST_WAIT if timeout is None else max(0.0, began + timeout - asked)
-        found: Outcome = yield from exchange(outcome(item, wait=min(left, LONGEST_WAIT)), retries)
+        try:
+            ask = partial(_poll, item, time_left)
+            found = yield from _answered(ask, retries, partial(time_left, LEAST_TRY))
+        except _NoTime as no_time:
+            if found is None:
+                raise no_time.error from None
+            yield Pause(seconds=max(0.0, time_left() or 0.0))
+            raise NotEnded(found, timeout or 0.0) from no_time.error
         if found.ended:
             return _result(found)
-        answered = now()
-        if timeout is not None and answered - began >= timeout:
+        pause, left = max(0.0, LEAST_PAUSE - (now() - asked)), time_left()
+        if timeout is not None and left is not None and left <= pause:
+            yield Pause(seconds=max(0.0, left))
             raise NotEnded(found, timeout)
-        if answered - asked < LEAST_PAUSE:
-            yield Pause(seconds=LEAST_PAUSE - (answered - asked))
+        if pause:
+            yield Pause(seconds=pause)
+
+
+def _poll(item: ItemId, time_left: Callable[[], float | None]) -> Call[Outcome]:
+    """Return the question for an item's end, which leaves a second, or a part of it, for the answer's way."""
+    left = time_left()
+    longest = LONGEST_WAIT if left is None else max(0.0, left - min(1.0, left / 4))
+    return outcome(item, wait=min(longest, LONGEST_WAIT))
 
 
 def failed(heard: Heard, times: int) -> Refused | Unreachable | UnexpectedAnswer:

@@ -86,6 +86,7 @@ class AsyncClient:
     items = each(calls.items)
     events = each(calls.events)
     approvals = each(calls.approvals)
+    signals = each(calls.signals)
     dead_letters = each(calls.dead_letters)
 
     stream = streamed(calls.stream)
@@ -102,7 +103,11 @@ class AsyncClient:
     signal = one(verbs.signal)
 
     async def wait(self, item: ItemId, *, timeout: float | None = None) -> Any:
-        """Return an item's result when it is done. Raises `WorkFailed`, or `NotEnded` after `timeout` seconds."""
+        """Return an item's result when it is done, within `timeout` seconds.
+
+        Raises `WorkFailed`, `NotEnded` for an item that goes on, and what every call raises: where the API did not
+        answer in that time, the last reason.
+        """
         return await self._play(ended(item, self._retries, timeout=timeout))
 
     async def _play(self, flow: Flow[T]) -> T:
@@ -120,7 +125,7 @@ class AsyncClient:
             await anyio.sleep(step.seconds)
             return None
         try:
-            return wire.answer(await self._http.send(wire.request(self._http, step.call, self._timeout)))
+            return wire.answer(await self._http.send(wire.request(self._http, step.call, self._timeout, step.within)))
         except httpx.RequestError as error:
             return Lost(error=error)
 

@@ -1,4 +1,7 @@
-"""What the API tells, as values. Fields that a newer API adds are left out; one that it lacks is an error."""
+"""What the API tells, as values. Fields that a newer API adds are left out; one that it lacks is an error.
+
+What was added to a shape has a default: servers from before do not tell it.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +64,45 @@ class ItemHead:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a step is, from 0 to 1 where it knows, and what it says of it."""
+
+    fraction: float | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item(ItemHead):
-    """A work item. `readable` false says that the token may not read payload, config, result and last error."""
+    """A work item. `progress` is what the step that runs now has said.
+
+    `readable` false says that the token may not read payload, config, result, last error and progress.
+    """
 
     payload: Any
     config: Any
     result: Any
     last_error: Any
     readable: bool
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LetterError:
+    """What a dead letter failed of, in short."""
+
+    type: str
+    code: str
+    category: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter(ItemHead):
+    """A dead letter. `error` takes the scope `payload`; `worker` made the last attempt, None if there was none."""
+
+    error: LetterError | None = None
+    worker: uuid.UUID | None = None
+    worker_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +182,22 @@ class Wait:
     data: Any
     default: Any
     resolution: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """A signal; `item` is whom it is for, None for whoever waits for its name. `payload` takes the scope `payload`."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    item: uuid.UUID | None
+    payload: Any
+    delivery_id: str | None
+    actor: str
+    created_at: dt.datetime
+    taken_by: uuid.UUID | None
+    consumed_version: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -85,6 +85,7 @@ class Client:
     items = each(calls.items)
     events = each(calls.events)
     approvals = each(calls.approvals)
+    signals = each(calls.signals)
     dead_letters = each(calls.dead_letters)
 
     stream = streamed(calls.stream)
@@ -101,7 +102,11 @@ class Client:
     signal = one(verbs.signal)
 
     def wait(self, item: ItemId, *, timeout: float | None = None) -> Any:
-        """Return an item's result when it is done. Raises `WorkFailed`, or `NotEnded` after `timeout` seconds."""
+        """Return an item's result when it is done, within `timeout` seconds.
+
+        Raises `WorkFailed`, `NotEnded` for an item that goes on, and what every call raises: where the API did not
+        answer in that time, the last reason.
+        """
         return self._play(ended(item, self._retries, timeout=timeout))
 
     def _play(self, flow: Flow[T]) -> T:
@@ -119,7 +124,7 @@ class Client:
             time.sleep(step.seconds)
             return None
         try:
-            return wire.answer(self._http.send(wire.request(self._http, step.call, self._timeout)))
+            return wire.answer(self._http.send(wire.request(self._http, step.call, self._timeout, step.within)))
         except httpx.RequestError as error:
             return Lost(error=error)
 

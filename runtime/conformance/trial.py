@@ -105,7 +105,7 @@ def let_go(engine: Engine, item: Item, snapshot: Snapshot, journal: Journal) -> 
 
 
 async def _let_go(engine: Engine, item: Item, snapshot: Snapshot, context: TrialContext) -> str:
-    context.is_async = True
+    context.is_async, context.work_item = True, item
     with running(context):
         task = asyncio.ensure_future(step(engine, snapshot, item, context))
     await asyncio.sleep(0)

@@ -23,9 +23,10 @@ The same key with other arguments is a `JournalMismatch`: what was recorded is n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from runtime.retry import RetryPolicy
+from runtime.exceptions import InvalidInput
+from runtime.retry import RetryPolicy, check_tries
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,11 @@ class Quota:
 
     most: int
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 0:
+            raise InvalidInput(f"most is {self.most!r}; it must be a whole number, 0 or more.", field="most")
+        _check_span(self.seconds, "seconds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +68,26 @@ class CallPolicy:
     timeout: float | None = None
     quotas: tuple[Quota, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_tries(self.max_attempts, self.base, self.cap, self.jitter)
+        for name, allowed in (("in_doubt", ("retry", "ask", "fail")), ("sticky", ("permanent", "any"))):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise InvalidInput(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.", field=name)
+        _check_span(self.timeout, "timeout")
+        if not all(isinstance(quota, Quota) for quota in self.quotas):
+            raise InvalidInput("quotas must be a tuple of Quota.", field="quotas")
+
     def delay(self, failures: int) -> float:
         """Return the seconds to wait after so many failures (1 = the first)."""
         policy = RetryPolicy(max_attempts=self.max_attempts, base=self.base, cap=self.cap, jitter=self.jitter)
         return policy.delay(failures)
+
+
+def _check_span(seconds: Any, name: str) -> None:
+    known = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (known and seconds > 0):
+        raise InvalidInput(f"{name} is {seconds!r}; it must be a number of seconds above 0, or None.", field=name)
 
 
 DEFAULT = CallPolicy()

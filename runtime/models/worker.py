@@ -15,6 +15,7 @@ class Worker(Versioned):
 
     Host, boot id, PID namespace, pid and start time say for certain whether the process still exists, to those on
     the same machine; `lock_key` is the session-level advisory lock that says so to everybody on PostgreSQL.
+    `versions` has "release" (`ROOST_RELEASE`, if it says one), "roost", "django" and "python".
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -27,6 +28,9 @@ class Worker(Versioned):
     backend_pids = models.JSONField(_("database sessions"), default=list, blank=True)
     engines = models.JSONField(_("engines"), default=list, blank=True)
     pools = models.JSONField(_("pools"), default=list, blank=True)
+    versions = models.JSONField(
+        _("versions"), default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
+    )
     capacity = models.IntegerField(_("items at once"), default=1)
     state = models.CharField(_("state"), max_length=10, choices=WorkerState.choices, default=WorkerState.ONLINE)
     desired_state = models.CharField(

@@ -8,6 +8,7 @@ from runtime.choices import JournalState
 from runtime.exceptions import Conflict
 from runtime.journal.entries import WHOLE_RUN
 from runtime.models import JournalEntry, WorkItem
+from runtime.sentences import say as _
 
 
 def afresh(item: WorkItem, *, max_steps: int | None = None) -> dict[str, Any]:
@@ -18,15 +19,25 @@ def afresh(item: WorkItem, *, max_steps: int | None = None) -> dict[str, Any]:
     """
     if item.legal_hold:
         raise Conflict(
-            f"Work item {item.pk} is {item.state} and on legal hold: running it again would replace its result, its "
-            f"error and recorded calls. Fork it instead, or lift the hold first with `roost unhold {item.pk}`.",
+            _(
+                "Work item %(item)s is %(state)s and on legal hold: running it again would replace its result, its "
+                "error and recorded calls. Fork it instead, or lift the hold first with `roost unhold %(item)s`.",
+                item=item.pk,
+                state=item.state,
+            ),
             state=item.state,
         )
     allowed = item.max_steps if max_steps is None else max_steps
     if allowed is not None and item.steps_total >= allowed:
         raise Conflict(
-            f"Work item {item.pk} is {item.state} and has made {item.steps_total} of {allowed} steps allowed. "
-            f"Redrive it with max_steps above {item.steps_total}.",
+            _(
+                "Work item %(item)s is %(state)s and has made %(steps_total)s of %(allowed)s steps allowed. Redrive "
+                "it with max_steps above %(steps_total)s.",
+                item=item.pk,
+                state=item.state,
+                steps_total=item.steps_total,
+                allowed=allowed,
+            ),
             state=item.state,
         )
     return {"attempt": 0, "deaths": 0, "max_steps": allowed}

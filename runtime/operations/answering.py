@@ -10,7 +10,8 @@ from runtime.choices import TERMINAL, WaitKind, WaitState
 from runtime.exceptions import Conflict, InvalidInput, NotFound, StaleVersion
 from runtime.models import Wait, WorkItem
 from runtime.operations import fields
-from runtime.operations.base import ItemOperation, MoveOptions, parse_id
+from runtime.operations.base import ItemOperation, MoveOptions, parse_id, require_reach
+from runtime.sentences import say as _
 from runtime.store import get_store
 from runtime.store.values import Move, WaitAnswer
 
@@ -37,7 +38,7 @@ class Answering(ItemOperation):
     ) -> None:
         self.wait_version = wait_version
         self.wait_id = None if wait is None else _parse_wait(wait)
-        super().__init__(_item_of(item, self.wait_id, options.get("using")), **options)
+        super().__init__(_item_of(item, self.wait_id, options), **options)
         self.key = None if key is None else fields.text(key, "key", limit=200)
 
     def decide(self, item: WorkItem) -> Move:
@@ -45,8 +46,14 @@ class Answering(ItemOperation):
         wait = self._wanted(item)
         if self.wait_version not in (None, wait.row_version):
             raise StaleVersion(
-                f"The {self.kind} {wait.key!r} of work item {item.pk} changed since version {self.wait_version} was "
-                f"read. Look at it again.",
+                _(
+                    "The %(kind)s %(key)r of work item %(item)s changed since version %(wait_version)s was read. "
+                    "Look at it again.",
+                    kind=self.kind,
+                    key=wait.key,
+                    item=item.pk,
+                    wait_version=self.wait_version,
+                ),
                 state=item.state,
             )
         answer = self.answer(item, wait)
@@ -67,14 +74,22 @@ class Answering(ItemOperation):
 
     def _wanted(self, item: WorkItem) -> Wait:
         if item.state in TERMINAL:
-            raise self.conflict(item, "It has ended.")
+            raise self.conflict(item, _("It has ended."))
         found = self._named(item)
         still = [wait for wait in found if wait.state == WaitState.OPEN]
         if len(still) == 1:
             return still[0]
         if still:
             keys = ", ".join(repr(wait.key) for wait in still)
-            raise InvalidInput(f"Work item {item.pk} has several open {self.kind}s: {keys}. Give the key.", field="key")
+            raise InvalidInput(
+                _(
+                    "Work item %(item)s has several open %(kind)ss: %(keys)s. Give the key.",
+                    item=item.pk,
+                    kind=self.kind,
+                    keys=keys,
+                ),
+                field="key",
+            )
         raise self._nothing_open(item, found)
 
     def _named(self, item: WorkItem) -> list[Wait]:
@@ -90,11 +105,16 @@ class Answering(ItemOperation):
     def _nothing_open(self, item: WorkItem, found: list[Wait]) -> Conflict:
         if found:
             last = found[-1]
-            by = f" by {last.resolved_by}" if last.resolved_by else ""
-            hint = f"Its {self.kind} {last.key!r} is {WaitState(last.state).label} already{by}."
+            hint = _(
+                "Its %(kind)s %(key)r is %(state)s already%(by)s.",
+                kind=self.kind.label,
+                key=last.key,
+                state=WaitState(last.state).label,
+                by=_(" by %(actor)s", actor=last.resolved_by) if last.resolved_by else "",
+            )
         else:
             which = f" {self.key!r}" if self.key is not None else ""
-            hint = f"It has no open {self.kind}{which}."
+            hint = _("It has no open %(kind)s%(which)s.", kind=self.kind.label, which=which)
         return self.conflict(item, hint)
 
 
@@ -102,16 +122,18 @@ def _parse_wait(wait: uuid.UUID | str) -> uuid.UUID:
     try:
         return wait if isinstance(wait, uuid.UUID) else uuid.UUID(wait)
     except (ValueError, TypeError, AttributeError):
-        raise InvalidInput(f"{wait!r} is no wait's id (a UUID).", field="wait") from None
+        raise InvalidInput(_("%(wait)r is no wait's id (a UUID).", wait=wait), field="wait") from None
 
 
-def _item_of(item: uuid.UUID | str | None, wait: uuid.UUID | None, using: str | None) -> uuid.UUID:
+def _item_of(item: uuid.UUID | str | None, wait: uuid.UUID | None, options: MoveOptions) -> uuid.UUID:
     if wait is None:
         if item is None:
-            raise InvalidInput("Name the work item, or the wait.", field="item")
+            raise InvalidInput(_("Name the work item, or the wait."), field="item")
         return parse_id(item)
-    waits = Wait.objects.using(get_store(using).using).filter(pk=wait)
-    owner = waits.values_list("work_item_id", flat=True).first()
+    missing = NotFound(f"There is no wait {wait}" + (f" of work item {item}." if item is not None else "."))
+    waits = Wait.objects.using(get_store(options.get("using")).using).filter(pk=wait)
+    owner, namespace = waits.values_list("work_item_id", "work_item__namespace").first() or (None, "")
     if owner is None or (item is not None and parse_id(item) != owner):
-        raise NotFound(f"There is no wait {wait}" + (f" of work item {item}." if item is not None else "."))
+        raise missing
+    require_reach(options.get("by"), namespace, missing)
     return uuid.UUID(str(owner))

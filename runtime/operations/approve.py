@@ -10,14 +10,15 @@ from runtime.exceptions import Conflict
 from runtime.models import Wait, WorkItem
 from runtime.operations.answering import Answering
 from runtime.operations.base import MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import WaitAnswer
 
 
 class Approve(Answering):
     """Approve, as one of as many different people as the approval needs; with the last one the item goes on."""
 
-    verb = "approve"
-    participle = "approved"
+    verb = _("approve")
+    participle = _("approved")
     permission = "approve_wait"
     kind = WaitKind.APPROVAL
     event = EventKind.APPROVED
@@ -32,8 +33,15 @@ def check_first_vote(item: WorkItem, wait: Wait, actor: str) -> None:
     """Raise `Conflict` when this person has voted on the approval already."""
     if any(vote["by"] == actor for vote in wait.answers):
         raise Conflict(
-            f"Work item {item.pk} is {item.state}; {actor or 'an unnamed actor'} has approved {wait.key!r} already. "
-            f"It needs {wait.quorum} different people.",
+            _(
+                "Work item %(item)s is %(state)s; %(actor)s has approved %(key)r already. It needs %(quorum)s "
+                "different people.",
+                item=item.pk,
+                state=item.state,
+                actor=actor or "an unnamed actor",
+                key=wait.key,
+                quorum=wait.quorum,
+            ),
             state=item.state,
         )
 

@@ -14,6 +14,7 @@ from runtime.conf import settings as roost
 from runtime.exceptions import TooLarge
 from runtime.models import Artifact, WorkItem
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store import blobs
 from runtime.store.transactions import transacted
 from runtime.store.values import Move, NewArtifact
@@ -27,8 +28,8 @@ class Attach(ItemOperation):
     has no more bytes of files than `ROOST_MAX_ITEM_ARTIFACT_BYTES`, if files come this way.
     """
 
-    verb = "attach a file"
-    participle = "given this file"
+    verb = _("attach a file")
+    participle = _("given this file")
     permission = "upload_artifact"
 
     def __init__(self, item: uuid.UUID | str, prepared: Prepared, **options: Unpack[MoveOptions]) -> None:
@@ -41,7 +42,11 @@ class Attach(ItemOperation):
         if there is not None:
             if there.sha256 == self.prepared.sha256:
                 return None
-            hint = f"Its version {item.version} has another file {self.prepared.name!r}. Give this one another name."
+            hint = _(
+                "Its version %(version)s has another file %(name)r. Give this one another name.",
+                version=item.version,
+                name=self.prepared.name,
+            )
             raise self.conflict(item, hint)
         self._require_room(item)
         said: dict[str, Any] = {name: getattr(self.prepared, name) for name in ("name", "sha256", "size", "kind")}
@@ -82,8 +87,14 @@ class Attach(ItemOperation):
         has = rows.aggregate(bytes=Sum("size"))["bytes"] or 0
         if has + self.prepared.size > most:
             raise TooLarge(
-                f"Work item {item.pk} has {has} bytes of files; with {self.prepared.size} more it would have more than "
-                f"ROOST_MAX_ITEM_ARTIFACT_BYTES allows ({most}).",
+                _(
+                    "Work item %(item)s has %(has)s bytes of files; with %(size)s more it would have more than "
+                    "ROOST_MAX_ITEM_ARTIFACT_BYTES allows (%(most)s).",
+                    item=item.pk,
+                    has=has,
+                    size=self.prepared.size,
+                    most=most,
+                ),
                 field="file",
             )
 

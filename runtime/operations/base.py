@@ -10,24 +10,43 @@ import datetime as dt
 import re
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict, Unpack
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import transaction
+from django.db import OperationalError, transaction
 
-from runtime import clock, instrument, jsondata
-from runtime.choices import TERMINAL
+from runtime import clock, instrument, jsondata, reach
+from runtime.choices import TERMINAL, State
 from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound, StaleVersion
 from runtime.models import WorkItem
+from runtime.sentences import say as _
 from runtime.store import get_store
 from runtime.store.base import Store
 from runtime.store.going import is_going
+from runtime.store.transactions import lock_not_available
 from runtime.store.values import Move
 
 MAX_REASON = 500
 CLICK = re.compile(r"[0-9a-zA-Z-]{1,40}")
+
+
+@contextmanager
+def locked_is_conflict(subject: object) -> Iterator[None]:
+    """Raise `Conflict` where somebody else keeps a row of the subject locked for longer than the lock timeout.
+
+    For who goes on with the next one then. The block is one operation: what it wrote is undone.
+    """
+    try:
+        yield
+    except OperationalError as error:
+        if not lock_not_available(error):
+            raise
+        told = _("Another transaction keeps %(subject)s locked. Try again.", subject=str(subject))
+        raise Conflict(told) from error
 
 
 class MoveOptions(TypedDict, total=False):
@@ -41,23 +60,24 @@ class MoveOptions(TypedDict, total=False):
     using: str | None
 
 
-class OnItem(ABC):
-    """What is asked of one item, and by whom.
+class Verb(ABC):
+    """What is asked of one row, and by whom.
 
-    `by` is a Django user whose permission is checked, or None for trusted code (the product, the CLI), which then
-    may give `actor` to say who it acts for. `reason` is kept in the item's history. With `row_version` the item is
-    moved only if nobody wrote it since that version was read (a confirm form, If-Match). `click` is the id of the
-    press of a button that asked for it: the events of all that it changed carry it.
+    `by` is a Django user whose permission is checked, and whether they reach the row's namespace, or None for trusted
+    code (the product, the CLI), which then may give `actor` to say who it acts for. With `row_version` the row is
+    changed only if nobody wrote it since that version was read (a confirm form, If-Match). `click` is the id of the
+    press of a button that asked for it.
     """
 
     verb: ClassVar[str]
     participle: ClassVar[str]
     permission: ClassVar[str]
     reason_required: ClassVar[bool] = False
+    shared_time: Callable[[], dt.datetime] | None = None
+    """Tells the time where many are judged at once, so that the database is asked for it once; else it is asked."""
 
     def __init__(
         self,
-        item: uuid.UUID | str,
         *,
         by: Any = None,
         actor: str = "",
@@ -66,7 +86,6 @@ class OnItem(ABC):
         click: str = "",
         using: str | None = None,
     ) -> None:
-        self.item_id = parse_id(item)
         self.by = by
         self.actor = actor_name(by, actor)
         self.reason = clean_reason(reason, required=self.reason_required)
@@ -77,6 +96,32 @@ class OnItem(ABC):
     def check_permission(self) -> None:
         """Raise `Forbidden` unless `by` may do this."""
         check_permission(self.by, self.permission, self.verb)
+
+    def now(self) -> dt.datetime:
+        """Return the database's time."""
+        return clock.now(self.store.using) if self.shared_time is None else self.shared_time()
+
+    @abstractmethod
+    def would_change(self, row: Any) -> bool:
+        """Say whether it would do anything to the row as it was read. Raises `Conflict` when it may not be done.
+
+        Reads as little besides the row as the answer allows, since pages judge many.
+        """
+
+    @abstractmethod
+    def execute(self) -> Any:
+        """Do it and return what came of it. One transaction; joins the caller's."""
+
+
+class OnItem(Verb):
+    """What is asked of one item.
+
+    `reason` is kept in the item's history. The events of all that was changed carry the `click`.
+    """
+
+    def __init__(self, item: uuid.UUID | str, **options: Unpack[MoveOptions]) -> None:
+        self.item_id = parse_id(item)
+        super().__init__(**options)
 
     @abstractmethod
     def would_change(self, item: WorkItem) -> bool:
@@ -89,26 +134,42 @@ class OnItem(ABC):
     def conflict(self, item: WorkItem, hint: str) -> Conflict:
         """Return the error for an item in a state that this verb cannot move; `hint` says what can be done."""
         return Conflict(
-            f"Work item {item.pk} is {item.state}; it cannot be {self.participle}. {hint}", state=item.state
+            _(
+                "Work item %(item)s is %(state)s; it cannot be %(participle)s. %(hint)s",
+                item=item.pk,
+                state=State(item.state).label,
+                participle=self.participle,
+                hint=hint,
+            ),
+            state=item.state,
         )
 
-    def now(self) -> dt.datetime:
-        """Return the database's time."""
-        return clock.now(self.store.using)
+    def missing(self) -> NotFound:
+        """Return the error for an item that is not there, or not for `by`: nobody can tell which."""
+        return NotFound(_("There is no work item %(item)s.", item=self.item_id))
+
+    def _require_reached(self, item: WorkItem) -> None:
+        """Raise `NotFound` for an item out of reach of `by`."""
+        require_reach(self.by, item.namespace, self.missing())
 
     def _require_unchanged(self, item: WorkItem) -> None:
         """Raise `StaleVersion` when the caller looked at an older row."""
         if self.row_version not in (None, item.row_version):
             raise StaleVersion(
-                f"Work item {item.pk} changed since version {self.row_version} was read; it is {item.state} now. "
-                f"Look at it again.",
+                _(
+                    "Work item %(item)s changed since version %(row_version)s was read; it is %(state)s now. Look "
+                    "at it again.",
+                    item=item.pk,
+                    row_version=self.row_version,
+                    state=State(item.state).label,
+                ),
                 state=item.state,
             )
 
     def _require_kept(self, item: WorkItem) -> None:
         """Raise `Conflict` when pruning has begun to take the item away: parts of it are missing."""
         if item.state in TERMINAL and is_going(item.pk, using=self.store.using):
-            raise self.conflict(item, "It was kept for as long as it had to be, and is being removed now.")
+            raise self.conflict(item, _("It was kept for as long as it had to be, and is being removed now."))
 
 
 class ItemOperation(OnItem):
@@ -129,12 +190,13 @@ class ItemOperation(OnItem):
         self.check_permission()
         found = WorkItem.objects.using(self.store.using).filter(pk=self.item_id).first()
         if found is None:
-            raise NotFound(f"There is no work item {self.item_id}.")
+            raise self.missing()
         self._decide(found)
 
     def execute(self) -> WorkItem:
         """Do it and return the item. One transaction; joins the caller's."""
         self.check_permission()
+        self._look_first()
         family: list[WorkItem] | None = [] if self.with_family else None
         item, changed = self.store.move(self.item_id, self._decide, actor=self.actor, reason=self.reason, family=family)
         for moved in (item, *(family or ())) if changed else ():
@@ -142,7 +204,16 @@ class ItemOperation(OnItem):
             transaction.on_commit(told, using=self.store.using, robust=True)
         return item
 
+    def _look_first(self) -> None:
+        """Raise `NotFound` for an item out of reach before it, or anybody below it, is locked."""
+        if reach.of(self.by) is None:
+            return
+        found = WorkItem.objects.using(self.store.using).filter(pk=self.item_id).only("namespace").first()
+        if found is not None:
+            self._require_reached(found)
+
     def _decide(self, item: WorkItem) -> Move | None:
+        self._require_reached(item)
         self._require_unchanged(item)
         self._require_kept(item)
         move = self.decide(item)
@@ -151,12 +222,46 @@ class ItemOperation(OnItem):
         )
 
 
-def check_permission(by: Any, permission: str, verb: str) -> None:
-    """Raise `Forbidden` unless the user `by` (None: trusted code) has `roost.<permission>`."""
+def check_permission(by: Any, permission: str, verb: str, *, everywhere: bool = False) -> None:
+    """Raise `Forbidden` unless the user `by` (None: trusted code) has `roost.<permission>`.
+
+    What concerns the whole installation takes, with `everywhere`, somebody who reaches all namespaces too.
+    """
     if by is None:
         return
     if isinstance(by, AnonymousUser) or not by.has_perm(f"roost.{permission}"):
-        raise Forbidden(f"{actor_name(by)} may not {verb}: the permission roost.{permission} is missing.")
+        raise Forbidden(
+            _(
+                "%(actor)s may not %(verb)s: the permission roost.%(permission)s is missing.",
+                actor=actor_name(by),
+                verb=verb,
+                permission=permission,
+            )
+        )
+    # Asked before any row is locked: what the product's callable does may take its time.
+    if reach.of(by) is not None and everywhere:
+        raise Forbidden(
+            _(
+                "%(actor)s may not %(verb)s: this is about the whole installation, and takes somebody who reaches all "
+                "namespaces.",
+                actor=actor_name(by),
+                verb=verb,
+            )
+        )
+
+
+def require_reach(by: Any, namespace: str, missing: NotFound | None = None) -> None:
+    """Raise unless `by` (None: trusted code) reaches the namespace.
+
+    Raises `missing`, what is said of a row that is not there; `Forbidden` for a namespace that was asked for by name.
+    """
+    if reach.reaches(by, namespace):
+        return
+    if missing is not None:
+        raise missing
+    raise Forbidden(
+        _("The namespace %(namespace)r is out of reach of %(actor)s.", namespace=namespace, actor=actor_name(by))
+    )
 
 
 def actor_name(by: Any, actor: str = "") -> str:
@@ -171,16 +276,23 @@ def clean_reason(reason: str, *, required: bool = False) -> str:
     jsondata.check(reason, "reason")
     text = reason.strip()
     if required and not text:
-        raise InvalidInput("A reason is required.", field="reason")
+        raise InvalidInput(_("A reason is required."), field="reason")
     if len(text) > MAX_REASON:
-        raise InvalidInput(f"The reason has {len(text)} characters; at most {MAX_REASON} are kept.", field="reason")
+        raise InvalidInput(
+            _(
+                "The reason has %(count)s characters; at most %(max_reason)s are kept.",
+                count=len(text),
+                max_reason=MAX_REASON,
+            ),
+            field="reason",
+        )
     return text
 
 
 def clean_click(click: str) -> str:
     """Return the id of a click: letters, digits and dashes, 40 at the most, or nothing. Raises `InvalidInput`."""
     if click and not CLICK.fullmatch(click):
-        raise InvalidInput("The id of a click has 1 to 40 letters, digits and dashes.", field="click")
+        raise InvalidInput(_("The id of a click has 1 to 40 letters, digits and dashes."), field="click")
     return click
 
 
@@ -191,4 +303,4 @@ def parse_id(item: uuid.UUID | str) -> uuid.UUID:
     try:
         return uuid.UUID(item)
     except (ValueError, TypeError, AttributeError):
-        raise InvalidInput(f"{item!r} is no work item id (a UUID).", field="item") from None
+        raise InvalidInput(_("%(item)r is no work item id (a UUID).", item=item), field="item") from None

@@ -8,6 +8,7 @@ from typing import Unpack
 from runtime.choices import TERMINAL, EventKind, State
 from runtime.models import WorkItem
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
@@ -17,15 +18,15 @@ class Cancel(ItemOperation):
     Running steps are told, and what they still write is refused. Children whose relation is "detached" live on.
     """
 
-    verb = "cancel"
-    participle = "cancelled"
+    verb = _("cancel")
+    participle = _("cancelled")
     permission = "cancel_workitem"
     with_family = True
 
     def decide(self, item: WorkItem) -> Move:
         """Cancel whatever is live. Raises `Conflict` for an item that has ended."""
         if item.state in TERMINAL:
-            raise self.conflict(item, "It has ended already.")
+            raise self.conflict(item, _("It has ended already."))
         return Move(
             kind=EventKind.CANCELLED,
             state=State.CANCELLED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
 
@@ -13,22 +14,26 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from runtime import instrument
 from runtime.exceptions import Conflict, InvalidInput, NotFound
 from runtime.models import WorkItem
-from runtime.operations.base import actor_name, check_permission
+from runtime.operations.base import actor_name, check_permission, clean_click, clean_reason, require_reach
 from runtime.operations.idempotency import place
 from runtime.operations.spec import DEFAULT_NAMESPACE, ItemOptions, build, parse_item_id
+from runtime.sentences import say as _
 from runtime.store import get_store, offloading
 from runtime.store.base import Store
+from runtime.store.columns import Columns
 from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.values import NewItem
 
 PERMISSION = "enqueue_workitem"
 VERB = "enqueue work items"
+_WHOLE = Columns(WorkItem)
 
 
 class Enqueue:
     """Enqueue one item.
 
-    `by` is a Django user whose permission is checked, or None for trusted code, which may give `actor`.
+    `by` is a Django user whose permission is checked, or None for trusted code, which may give `actor`. `reason` is
+    kept in the item's history, and so is `click`, the id of the press of a button that asked for it.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class Enqueue:
         *,
         by: Any = None,
         actor: str = "",
+        reason: str = "",
+        click: str = "",
         using: str | None = None,
         **options: Unpack[ItemOptions],
     ) -> None:
@@ -45,14 +52,18 @@ class Enqueue:
         self.payload = payload
         self.by = by
         self.actor = actor_name(by, actor)
+        self.reason = clean_reason(reason, required=False)
+        self.click = clean_click(click)
         self.options = options
         self.store: Store = get_store(using)
 
     def check(self) -> NewItem:
         """Return the item as it would be stored. Raises what `execute()` would, but for a taken key; stores nothing."""
         check_permission(self.by, PERMISSION, VERB)
-        options = _in_parents_namespace(self.store.using, self.options)
-        return build(self.engine, self.payload, actor=self.actor, using=self.store.using, **options)
+        options = _in_parents_namespace(self.store.using, self.options, self.by)
+        item = build(self.engine, self.payload, actor=self.actor, using=self.store.using, **options)
+        require_reach(self.by, item.namespace)
+        return replace(item, reason=self.reason, click=self.click) if self.reason or self.click else item
 
     def execute(self) -> WorkItem:
         """Store the item, or find the one that has its idempotency key, and return it.
@@ -62,7 +73,9 @@ class Enqueue:
         item = self.check()
         fresh = item.idempotency_key is None and self.options.get("item_id") is None
         [stored] = store_items(self.store, [item], fresh=fresh)
-        found: WorkItem = WorkItem.objects.using(self.store.using).get(pk=stored)
+        found = _WHOLE.of_id(self.store.using, stored)
+        if found is None:
+            raise WorkItem.DoesNotExist(f"Work item {stored} was removed as soon as it was there.")
         return found
 
 
@@ -72,15 +85,18 @@ def enqueue(
     *,
     by: Any = None,
     actor: str = "",
+    reason: str = "",
+    click: str = "",
     using: str | None = None,
     **options: Unpack[ItemOptions],
 ) -> WorkItem:
     """Enqueue one item for the engine and return it; options are those of `ItemOptions`.
 
-    Joins the caller's transaction. With an idempotency key, a repeated call returns the item of the first.
+    Joins the caller's transaction. Who asked and the reason are kept in the item's history. With an idempotency key, a
+    repeated call returns the item of the first.
     Raises `InvalidInput` (naming the field), `NotFound` (parent), `Forbidden`, `IdempotencyConflict`.
     """
-    return Enqueue(engine, payload, by=by, actor=actor, using=using, **options).execute()
+    return Enqueue(engine, payload, by=by, actor=actor, reason=reason, click=click, using=using, **options).execute()
 
 
 async def aenqueue(
@@ -89,22 +105,26 @@ async def aenqueue(
     *,
     by: Any = None,
     actor: str = "",
+    reason: str = "",
+    click: str = "",
     using: str | None = None,
     **options: Unpack[ItemOptions],
 ) -> WorkItem:
     """Do what `enqueue()` does without blocking the event loop."""
-    call = sync_to_async(partial(enqueue, engine, payload, by=by, actor=actor, using=using, **options))
-    return await call()
+    told = {"by": by, "actor": actor, "reason": reason, "click": click}
+    return await sync_to_async(partial(enqueue, engine, payload, using=using, **told, **options))()
 
 
-def _in_parents_namespace(using: str, options: ItemOptions) -> ItemOptions:
+def _in_parents_namespace(using: str, options: ItemOptions, by: Any) -> ItemOptions:
     parent = options.get("parent")
     if parent is None:
         return options
     parent = parse_item_id(parent, "parent")
     found = WorkItem.objects.using(using).filter(pk=parent).values_list("namespace", flat=True).first()
+    missing = NotFound(_("There is no work item %(parent)s to be the parent.", parent=parent))
     if found is None:
-        raise NotFound(f"There is no work item {parent} to be the parent.")
+        raise missing
+    require_reach(by, found, missing)
     return {**options, "parent": parent, "namespace": family_namespace(options, found)}
 
 
@@ -113,7 +133,11 @@ def family_namespace(options: ItemOptions | Mapping[str, Any], parents: str) -> 
     wanted = options.get("namespace", DEFAULT_NAMESPACE)
     if wanted not in (DEFAULT_NAMESPACE, parents):
         raise InvalidInput(
-            f"namespace {wanted!r} is not the parent's, {parents!r}. A child lives in its parent's: leave it out.",
+            _(
+                "namespace %(wanted)r is not the parent's, %(parents)r. A child lives in its parent's: leave it out.",
+                wanted=wanted,
+                parents=parents,
+            ),
             field="namespace",
         )
     return parents
@@ -149,8 +173,8 @@ def _conflict(using: str, items: Sequence[NewItem], error: DatabaseError) -> Con
     if isinstance(error, OperationalError):
         if not lock_not_available(error):
             return None
-        return Conflict("Another transaction holds an idempotency key of this enqueue and does not end. Try again.")
+        return Conflict(_("Another transaction holds an idempotency key of this enqueue and does not end. Try again."))
     taken = WorkItem.objects.using(using).filter(pk__in=[item.id for item in items]).first()
     if taken is None:
         return None
-    return Conflict(f"There is a work item {taken.pk} already. Give another item_id, or none.")
+    return Conflict(_("There is a work item %(taken)s already. Give another item_id, or none.", taken=taken.pk))

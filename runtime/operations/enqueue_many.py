@@ -15,9 +15,10 @@ from runtime import clock
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput, NotFound, RoostError
 from runtime.models import WorkItem
-from runtime.operations.base import actor_name, check_permission
+from runtime.operations.base import actor_name, check_permission, require_reach
 from runtime.operations.enqueue import PERMISSION, VERB, family_namespace, store_items
 from runtime.operations.spec import ItemOptions, Terms, build, parse_item_id, terms
+from runtime.sentences import say as _
 from runtime.store import get_store
 from runtime.store.base import Store
 from runtime.store.values import NewItem
@@ -55,7 +56,11 @@ class EnqueueMany:
         check_permission(self.by, PERMISSION, VERB)
         if len(self.specs) > roost.MAX_BULK:
             raise InvalidInput(
-                f"{len(self.specs)} items are more than ROOST_MAX_BULK allows at once ({roost.MAX_BULK}). Send less.",
+                _(
+                    "%(count)s items are more than ROOST_MAX_BULK allows at once (%(max_bulk)s). Send less.",
+                    count=len(self.specs),
+                    max_bulk=roost.MAX_BULK,
+                ),
                 field="items",
             )
         for place, spec in enumerate(self.specs):
@@ -77,10 +82,14 @@ class EnqueueMany:
             engine = self._engine(options.pop("engine"))
             if options.get("parent") is not None:
                 options["parent"] = parent = parse_item_id(options["parent"], "parent")
+                missing = NotFound(_("There is no work item %(parent)s to be the parent.", parent=parent))
                 if parent not in parents:
-                    raise NotFound(f"There is no work item {parent} to be the parent.")
+                    raise missing
+                require_reach(self.by, parents[parent], missing)
                 options["namespace"] = family_namespace(options, parents[parent])
-            return build(engine, actor=self.actor, using=self.store.using, now=now, **options)
+            item = build(engine, actor=self.actor, using=self.store.using, now=now, **options)
+            require_reach(self.by, item.namespace)
+            return item
         except RoostError as error:
             raise _at(error, f"items[{place}]") from error.__cause__
 
@@ -123,14 +132,22 @@ async def aenqueue_many(
 
 def _check_shape(spec: Any, field: str) -> None:
     if not isinstance(spec, Mapping):
-        raise InvalidInput(f"{field} is a {type(spec).__name__}; it must be a mapping with 'engine'.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; it must be a mapping with 'engine'.", field=field, kind=type(spec).__name__),
+            field=field,
+        )
     if "engine" not in spec:
-        raise InvalidInput(f"{field} has no 'engine'. Name the engine that is to work on it.", field=f"{field}.engine")
+        raise InvalidInput(
+            _("%(field)s has no 'engine'. Name the engine that is to work on it.", field=field), field=f"{field}.engine"
+        )
     if not spec.keys() <= _ALLOWED:
         unknown = next(key for key in spec if key not in _ALLOWED)
         close = difflib.get_close_matches(str(unknown), _ALLOWED, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(sorted(_ALLOWED))}."
-        raise InvalidInput(f"{field} has an unknown option {unknown!r}. {hint}", field=f"{field}.{unknown}")
+        raise InvalidInput(
+            _("%(field)s has an unknown option %(unknown)r. %(hint)s", field=field, unknown=unknown, hint=hint),
+            field=f"{field}.{unknown}",
+        )
 
 
 def _at(error: RoostError, place: str) -> RoostError:

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from runtime.exceptions import InvalidInput
+from runtime.sentences import say as _
 
 MAX_SECONDS = 100 * 365.25 * 24 * 3600
 SMALLINT = (-(2**15), 2**15 - 1)
@@ -25,7 +26,12 @@ def name(value: Any, field: str, *, limit: int = 100) -> str:
     text(value, field, limit=limit)
     if not _NAME.match(value):
         raise InvalidInput(
-            f"{field} {value!r} is no name: use letters, digits, '.', '_' and '-', and begin with a letter or digit.",
+            _(
+                "%(field)s %(value)r is no name: use letters, digits, '.', '_' and '-', and begin with a letter or "
+                "digit.",
+                field=field,
+                value=value,
+            ),
             field=field,
         )
     return str(value)
@@ -34,25 +40,47 @@ def name(value: Any, field: str, *, limit: int = 100) -> str:
 def text(value: Any, field: str, *, limit: int) -> str:
     """Return a text of 1 to `limit` printable characters without blanks around it."""
     if not isinstance(value, str):
-        raise InvalidInput(f"{field} is a {type(value).__name__}; it must be a string.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; it must be a string.", field=field, kind=type(value).__name__), field=field
+        )
     if not value or value.isspace():
-        raise InvalidInput(f"{field} is empty. Give it at least one character, or leave it out.", field=field)
+        raise InvalidInput(
+            _("%(field)s is empty. Give it at least one character, or leave it out.", field=field), field=field
+        )
     if len(value) > limit:
-        raise InvalidInput(f"{field} has {len(value)} characters; at most {limit} are allowed.", field=field)
+        raise InvalidInput(
+            _(
+                "%(field)s has %(count)s characters; at most %(limit)s are allowed.",
+                field=field,
+                count=len(value),
+                limit=limit,
+            ),
+            field=field,
+        )
     if not value.isprintable():
-        raise InvalidInput(f"{field} {value!r} holds control or invisible characters. Remove them.", field=field)
+        raise InvalidInput(
+            _("%(field)s %(value)r holds control or invisible characters. Remove them.", field=field, value=value),
+            field=field,
+        )
     if value != value.strip():
-        raise InvalidInput(f"{field} {value!r} begins or ends with a blank. Trim it.", field=field)
+        raise InvalidInput(
+            _("%(field)s %(value)r begins or ends with a blank. Trim it.", field=field, value=value), field=field
+        )
     return str(value)
 
 
 def whole(value: Any, field: str, bounds: tuple[int, int]) -> int:
     """Return a whole number within the bounds, both included."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidInput(f"{field} is a {type(value).__name__}; it must be a whole number.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; it must be a whole number.", field=field, kind=type(value).__name__),
+            field=field,
+        )
     low, high = bounds
     if not low <= value <= high:
-        raise InvalidInput(f"{field} must be between {low} and {high}.", field=field)
+        raise InvalidInput(
+            _("%(field)s must be between %(low)s and %(high)s.", field=field, low=low, high=high), field=field
+        )
     return int(value)
 
 
@@ -60,29 +88,45 @@ def seconds(value: Any, field: str, *, positive: bool = False) -> float:
     """Return a span as seconds, from a number or a timedelta: finite, not negative, 100 years at the most."""
     span = value.total_seconds() if isinstance(value, dt.timedelta) else value
     if not isinstance(span, int | float) or isinstance(span, bool):
-        raise InvalidInput(f"{field} is a {type(value).__name__}; it must be seconds or a timedelta.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; it must be seconds or a timedelta.", field=field, kind=type(value).__name__),
+            field=field,
+        )
     if not (0 <= span <= MAX_SECONDS):
         shown = span if isinstance(span, float) and not math.isfinite(span) else value
-        raise InvalidInput(f"{field} {shown} is out of range: give 0 seconds to 100 years.", field=field)
+        raise InvalidInput(
+            _("%(field)s %(shown)s is out of range: give 0 seconds to 100 years.", field=field, shown=shown),
+            field=field,
+        )
     if positive and not span:
-        raise InvalidInput(f"{field} is 0; it must be more. Leave it out for the default.", field=field)
+        raise InvalidInput(
+            _("%(field)s is 0; it must be more. Leave it out for the default.", field=field), field=field
+        )
     return float(span)
 
 
 def moment(value: Any, field: str) -> dt.datetime:
     """Return an aware datetime in UTC."""
     if not isinstance(value, dt.datetime):
-        raise InvalidInput(f"{field} is a {type(value).__name__}; it must be an aware datetime.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; it must be an aware datetime.", field=field, kind=type(value).__name__),
+            field=field,
+        )
     if value.utcoffset() is None:
         raise InvalidInput(
-            f"{field} {value.isoformat()} has no time zone. Use django.utils.timezone.now() or give a tzinfo.",
+            _(
+                "%(field)s %(at)s has no time zone. Say which it is meant in: %(at)sZ for UTC.",
+                field=field,
+                at=value.isoformat(),
+            ),
             field=field,
         )
     try:
         return value.astimezone(dt.UTC)
     except OverflowError:
         raise InvalidInput(
-            f"{field} {value.isoformat()} lies outside the years 1 to 9999 in UTC.", field=field
+            _("%(field)s %(at)s lies outside the years 1 to 9999 in UTC.", field=field, at=value.isoformat()),
+            field=field,
         ) from None
 
 
@@ -93,16 +137,33 @@ def deadline(value: Any, *, now: dt.datetime, due: dt.datetime) -> dt.datetime:
             value = now + value
         except OverflowError:
             raise InvalidInput(
-                "deadline lies outside the years 1 to 9999. Give a nearer one.", field="deadline"
+                _("deadline lies outside the years 1 to 9999. Give a nearer one."), field="deadline"
             ) from None
+    if not isinstance(value, dt.datetime):
+        raise InvalidInput(
+            _(
+                "deadline is a %(kind)s; it must be an aware datetime, or a timedelta from now.",
+                kind=type(value).__name__,
+            ),
+            field="deadline",
+        )
     at = moment(value, "deadline")
     if at <= now:
         raise InvalidInput(
-            f"deadline {at.isoformat()} is in the past: the database's clock says {now.isoformat()}.", field="deadline"
+            _(
+                "deadline %(at)s is in the past: the database's clock says %(now)s.",
+                at=at.isoformat(),
+                now=now.isoformat(),
+            ),
+            field="deadline",
         )
     if at < due:
         raise InvalidInput(
-            f"deadline {at.isoformat()} comes before the item is due at {due.isoformat()}: it could never run.",
+            _(
+                "deadline %(at)s comes before the item is due at %(due)s: it could never run.",
+                at=at.isoformat(),
+                due=due.isoformat(),
+            ),
             field="deadline",
         )
     return at

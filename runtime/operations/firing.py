@@ -57,14 +57,13 @@ def fire(store: Store, schedules: Iterable[uuid.UUID]) -> int:
     """
     made = 0
     for pk in schedules:
+        found: list[int] = []
         try:
             with faults.around("fire"):
-                made += transacted(store.using, partial(_fire, store, pk))
+                made += transacted(store.using, partial(_fire, store, pk, found))
         except DatabaseError as error:
-            schedule = Schedule.objects.using(store.using).filter(pk=pk).first()
-            if schedule is not None:
-                with faults.around("fire"):
-                    _put_off(store.using, schedule, error, clock.now(store.using))
+            with faults.around("fire"):
+                transacted(store.using, partial(_put_off_if_due, store.using, pk, error, found))
     return made
 
 
@@ -73,13 +72,15 @@ def fire_due(store: Store, engines: Collection[str]) -> int:
     return fire(store, outlook(store, engines)[0])
 
 
-def _fire(store: Store, pk: uuid.UUID) -> int:
-    """Fire one schedule if it is still due once its row is locked; return how many items that made."""
-    locked = Schedule.objects.using(store.using).select_for_update(skip_locked=True, no_key=True)
-    schedule = locked.filter(pk=pk, enabled=True, fire_at__isnull=False).first()
-    now = clock.now(store.using)
-    if schedule is None or schedule.fire_at > now:
+def _fire(store: Store, pk: uuid.UUID, found: list[int]) -> int:
+    """Fire one schedule if it is still due once its row is locked; return how many items that made.
+
+    The `row_version` that the schedule has is put into `found`.
+    """
+    schedule, now = _due(store.using, pk)
+    if schedule is None:
         return 0
+    found.append(schedule.row_version)
     if schedule.next_run is None:
         _write(store.using, schedule, fire_at=None)
         return 0
@@ -98,6 +99,14 @@ def _fire(store: Store, pk: uuid.UUID) -> int:
         done |= {"last_run": plan.times[-1], "last_item": items[-1].id, "fired_total": schedule.fired_total + len(made)}
     _write(store.using, schedule, **done)
     return len(made)
+
+
+def _due(using: str, pk: uuid.UUID) -> tuple[Schedule | None, dt.datetime]:
+    """Lock a schedule; return it, or None where it is not due any more or somebody else has it, and the time."""
+    locked = Schedule.objects.using(using).select_for_update(skip_locked=True, no_key=True)
+    schedule = locked.filter(pk=pk, enabled=True, fire_at__isnull=False).first()
+    now = clock.now(using)
+    return (None if schedule is None or schedule.fire_at > now else schedule), now
 
 
 def _plan(schedule: Schedule, since: dt.datetime, now: dt.datetime) -> Due:
@@ -119,6 +128,17 @@ def _enqueue(store: Store, items: Sequence[NewItem]) -> set[uuid.UUID]:
         told = partial(instrument.enqueued, store.using, made, due=True)
         transaction.on_commit(told, using=store.using, robust=True)
     return made
+
+
+def _put_off_if_due(using: str, pk: uuid.UUID, error: Exception, found: Sequence[int]) -> None:
+    """Put off a firing that the database refused, whose transaction is undone and whose lock is gone.
+
+    Whatever became of it meanwhile stands: another worker fires it or has put it off, an operator paused or edited it,
+    so that it has not the `row_version` any more that was `found` last.
+    """
+    schedule, now = _due(using, pk)
+    if schedule is not None and schedule.row_version in (found[-1:] or [schedule.row_version]):
+        _put_off(using, schedule, error, now)
 
 
 def _put_off(using: str, schedule: Schedule, error: Exception, now: dt.datetime) -> None:

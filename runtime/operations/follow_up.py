@@ -12,6 +12,7 @@ from runtime.models import Wait, WorkItem
 from runtime.operations import fields
 from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.transactions import transacted
 from runtime.store.values import Move
 
@@ -28,8 +29,8 @@ class FollowUp(ItemOperation):
     says so. A second follow-up before any step has committed replaces the first one's input.
     """
 
-    verb = "follow up"
-    participle = "followed up"
+    verb = _("follow up")
+    participle = _("followed up")
     permission = "follow_up_workitem"
 
     def __init__(
@@ -46,8 +47,7 @@ class FollowUp(ItemOperation):
 
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` unless the item has ended and may make another step."""
-        if item.state not in TERMINAL:
-            raise self.conflict(item, "Only items that have ended are followed up.")
+        changes = self._afresh(item)
         told = {"ended": item.state, "key": KEY}
         failed = failed_calls(item, using=self.store.using)
         return Move(
@@ -56,9 +56,19 @@ class FollowUp(ItemOperation):
             reason=Reason.FOLLOW_UP,
             forget=tuple(failed),
             clear_errors=True,
-            changes={**afresh(item, max_steps=self.max_steps), "asked": True},
+            changes={**changes, "asked": True},
             data=told if self.max_steps is None else {**told, "max_steps": self.max_steps},
         )
+
+    def would_change(self, item: WorkItem) -> bool:
+        """Say so without reading the calls that are forgotten."""
+        self._afresh(item)
+        return True
+
+    def _afresh(self, item: WorkItem) -> dict[str, Any]:
+        if item.state not in TERMINAL:
+            raise self.conflict(item, _("Only items that have ended are followed up."))
+        return afresh(item, max_steps=self.max_steps)
 
     def execute(self) -> WorkItem:
         """Do it and return the item. One transaction; joins the caller's."""

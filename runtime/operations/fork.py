@@ -16,7 +16,9 @@ from runtime.models import Snapshot, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields
 from runtime.operations.base import MoveOptions, OnItem
+from runtime.operations.forked import is_that_fork
 from runtime.operations.idempotency import place
+from runtime.sentences import say as _
 from runtime.store import fork as forks
 from runtime.store.history import kept_versions
 from runtime.store.transactions import transacted
@@ -33,13 +35,17 @@ class Fork(OnItem):
     The original is not touched, but for one event. The fork is no child of it: it has versions, totals, limits of
     steps and time, and a journal of its own, so calls that the original has recorded are made anew. It takes over
     namespace, engine, configuration, resources, priority, fairness key, pool and limits. `state` replaces the
-    snapshot's data, `payload` and `engine_version` those of the original. A deadline is not taken over. With an
-    `idempotency_key` a repeated call returns the first fork.
+    snapshot's data, `payload` and `engine_version` those of the original. A deadline is not taken over.
+
+    With an `idempotency_key` a repeated call returns the first fork, whatever became of the original since: only what
+    the call says itself has to be what the fork has.
     """
 
-    verb = "fork"
-    participle = "forked"
+    verb = _("fork")
+    participle = _("forked")
     permission = "fork_workitem"
+    made = False
+    """Whether `execute` stored the fork; else it found the one that has the key."""
 
     def __init__(
         self,
@@ -66,7 +72,13 @@ class Fork(OnItem):
     def check(self) -> None:
         """Raise unless the item could be forked now. Stores nothing."""
         self.check_permission()
-        transacted(self.store.using, lambda: self._plan(forks.lock_original(self.store.using, self.item_id)))
+
+        def look() -> None:
+            original = self._original()
+            if self._made_before(original) is None:
+                self._plan(original)
+
+        transacted(self.store.using, look)
 
     def would_change(self, item: WorkItem) -> bool:
         """Say whether there is a snapshot to go on from. Raises `Conflict` when there is none."""
@@ -81,8 +93,8 @@ class Fork(OnItem):
         self.check_permission()
         using = self.store.using
         with faults.around("fork"):
-            fork, made = transacted(using, self._fork)
-        if made:
+            fork, self.made = transacted(using, self._fork)
+        if self.made:
             told = partial(instrument.enqueued, using, [fork], due=not self.delay)
             transaction.on_commit(told, using=using, robust=True)
         found: WorkItem = WorkItem.objects.using(using).get(pk=fork)
@@ -90,16 +102,38 @@ class Fork(OnItem):
 
     def _fork(self) -> tuple[uuid.UUID, bool]:
         using = self.store.using
-        original = forks.lock_original(using, self.item_id)
+        original = self._original()
+        # Whoever forked it under this key before has committed: it held the original's lock.
+        before = self._made_before(original)
+        if before is not None:
+            return before, False
         source, item = self._plan(original)
         [stored], inserted = place(self.store, [item])
         if not inserted:
-            self._require_same(original, source, stored)
+            self._require_same(original, stored)
             return stored, False
         now = clock.now(using)
         told = {"actor": self.actor, "reason": self.reason, "click": self.click}
         forks.write(using, original, stored, source.version, self.state, now, **told)
         return stored, True
+
+    def _original(self) -> WorkItem:
+        """Return the item with its row locked. Raises `NotFound`, also for one out of reach."""
+        original = forks.lock_original(self.store.using, self.item_id)
+        self._require_reached(original)
+        return original
+
+    def _made_before(self, original: WorkItem) -> uuid.UUID | None:
+        """Return the fork that has the key, None when the key is free. Raises `IdempotencyConflict`."""
+        if self.key is None:
+            return None
+        rows = WorkItem.objects.using(self.store.using)
+        holder = (
+            rows.filter(namespace=original.namespace, idempotency_key=self.key).values_list("pk", flat=True).first()
+        )
+        if holder is not None:
+            self._require_same(original, holder)
+        return holder
 
     def _plan(self, original: WorkItem) -> tuple[Snapshot, NewItem]:
         """Return the snapshot to go on from, and the item. Raises `Conflict` or `InvalidInput`."""
@@ -115,8 +149,15 @@ class Fork(OnItem):
         kept = Snapshot.objects.using(self.store.using).filter(work_item=original, version=version).first()
         if kept is None:
             raise Conflict(
-                f"Work item {original.pk} is {original.state} at version {original.version} and has no snapshot of "
-                f"version {version}. It has: {kept_versions(self.store.using, original.pk)}.",
+                _(
+                    "Work item %(original)s is %(state)s at version %(version)s and has no snapshot of version "
+                    "%(wanted)s. It has: %(kept)s.",
+                    original=original.pk,
+                    state=original.state,
+                    version=original.version,
+                    wanted=version,
+                    kept=kept_versions(self.store.using, original.pk),
+                ),
                 state=original.state,
             )
         return kept
@@ -148,23 +189,28 @@ class Fork(OnItem):
             actor=self.actor,
         )
 
-    def _require_same(self, original: WorkItem, source: Snapshot, stored: uuid.UUID) -> None:
-        """Raise `IdempotencyConflict` unless the holder of the key is the fork that was asked for."""
-        rows = WorkItem.objects.using(self.store.using)
-        holder = rows.only("state", "forked_from", "forked_version", "engine_version").get(pk=stored)
-        first = Snapshot.objects.using(self.store.using).filter(work_item=stored, version=0).first()
-        wanted = source.data if self.state is None else jsondata.loads(self.state)
-        same = (
-            (holder.forked_from_id, holder.forked_version) == (original.pk, source.version)
-            and holder.engine_version == (self.engine_version or original.engine_version)
-            and (first is None or jsondata.same_json(first.data, wanted))
+    def _require_same(self, original: WorkItem, stored: uuid.UUID) -> None:
+        """Raise `IdempotencyConflict` unless the holder of the key is a fork as the call asks for it."""
+        holder = WorkItem.objects.using(self.store.using).get(pk=stored)
+        if is_that_fork(
+            holder,
+            original,
+            version=self.version,
+            state=self.state,
+            payload=original.payload if self.payload is KEPT else self.payload,
+            engine_version=self.engine_version or original.engine_version,
+        ):
+            return
+        raise IdempotencyConflict(
+            _(
+                "The idempotency key %(key)r is taken by work item %(stored)s, which is not this fork of "
+                "%(original)s. Send what was sent first, or use a new key.",
+                key=self.key,
+                stored=stored,
+                original=original.pk,
+            ),
+            state=holder.state,
         )
-        if not same:
-            raise IdempotencyConflict(
-                f"The idempotency key {self.key!r} is taken by work item {stored}, which is not this fork of "
-                f"{original.pk}. Send what was sent first, or use a new key.",
-                state=holder.state,
-            )
 
 
 def _given(value: Any, what: str, most: int) -> str:

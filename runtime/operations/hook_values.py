@@ -10,6 +10,7 @@ from runtime.choices import Verifier
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.operations import fields, item_options
+from runtime.sentences import say as _
 from runtime.signatures import scheme_of
 
 ROOTS = ("body", "headers")
@@ -48,14 +49,25 @@ class WebhookOptions(TypedDict, total=False):
 def checked(namespace: str, name: str, given: Any) -> dict[str, Any]:
     """Return a webhook's columns, its secrets apart. Raises `InvalidInput`."""
     if not isinstance(given, Mapping):
-        raise InvalidInput(f"The webhook {name!r} is a {type(given).__name__}; it must be a mapping.", field="name")
+        raise InvalidInput(
+            _("The webhook %(name)r is a %(kind)s; it must be a mapping.", name=name, kind=type(given).__name__),
+            field="name",
+        )
     if unknown := [repr(key) for key in given if key not in WebhookOptions.__annotations__]:
         allowed = ", ".join(WebhookOptions.__annotations__)
-        raise InvalidInput(f"The webhook {name!r} has {', '.join(unknown)}; it takes {allowed}.", field="name")
+        raise InvalidInput(
+            _(
+                "The webhook %(name)r has %(names)s; it takes %(allowed)s.",
+                name=name,
+                names=", ".join(unknown),
+                allowed=allowed,
+            ),
+            field="name",
+        )
     verifier = given.get("verifier", "")
     told = given.get("verifier_options") or {}
     if not isinstance(told, Mapping):
-        raise InvalidInput("verifier_options must be an object.", field="verifier_options")
+        raise InvalidInput(_("verifier_options must be an object."), field="verifier_options")
     timed = bool(scheme_of(verifier, told).timestamp_header)
     return {
         "namespace": fields.name(namespace, "namespace"),
@@ -89,12 +101,17 @@ def _delivery_from(given: Any, verifier: str, *, timed: bool) -> str:
     text = given or DEFAULT_DELIVERY.get(Verifier(verifier), BY_BODY if timed else "")
     if not isinstance(text, str) or not text:
         raise InvalidInput(
-            "Say in delivery_from by what a delivery is known when it comes again: a path such as body.id or "
-            f'headers["x-request-id"], "{BY_BODY}" for the whole body, or "{NEVER}" if each request is a new one.',
+            _(
+                "Say in delivery_from by what a delivery is known when it comes again: a path such as body.id or "
+                'headers["x-request-id"], "%(by_body)s" for the whole body, or "%(never)s" if each request is a new '
+                "one.",
+                by_body=BY_BODY,
+                never=NEVER,
+            ),
             field="delivery_from",
         )
     if len(text) > 200:
-        raise InvalidInput("delivery_from has more than 200 characters.", field="delivery_from")
+        raise InvalidInput(_("delivery_from has more than 200 characters."), field="delivery_from")
     if text not in (BY_BODY, NEVER):
         conditions.path(text, ROOTS, "delivery_from")
     return text

@@ -18,6 +18,7 @@ from django.db.models import Q
 from runtime import jsondata, offload
 from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.models import WorkItem
+from runtime.sentences import say as _
 from runtime.store.base import Store
 from runtime.store.values import NewItem
 
@@ -37,7 +38,7 @@ def place(store: Store, items: Sequence[NewItem]) -> tuple[list[uuid.UUID], set[
     stands_for: dict[uuid.UUID, uuid.UUID] = {}
     inserted: set[uuid.UUID] = set()
     missing = list(firsts.values())
-    for _ in range(TRIES):
+    for _try in range(TRIES):
         inserted |= store.insert(missing)
         left = [item for item in missing if item.id not in inserted]
         holders = _holders(store.using, left) if left else {}
@@ -51,7 +52,12 @@ def place(store: Store, items: Sequence[NewItem]) -> tuple[list[uuid.UUID], set[
                 stands_for[item.id] = holder.pk
         if not missing:
             return [_resolve(item, firsts, stands_for) for item in items], inserted
-    raise Conflict(f"The idempotency key {missing[0].idempotency_key!r} comes and goes. Try again.")
+    raise Conflict(
+        _(
+            "The idempotency key %(idempotency_key)r comes and goes. Try again.",
+            idempotency_key=missing[0].idempotency_key,
+        )
+    )
 
 
 def _firsts(items: Iterable[NewItem]) -> dict[Any, NewItem]:
@@ -88,26 +94,30 @@ def _holders(using: str, items: Sequence[NewItem]) -> dict[Key, WorkItem]:
 def _require_same(new: NewItem, holder: uuid.UUID, engine: str, payload: Any, state: str) -> None:
     if engine != new.engine:
         other = f"the engine {engine!r}"
-    elif not _same_payload(holder, payload, jsondata.loads(new.payload)):
+    elif not same_value(payload, jsondata.loads(new.payload), f"payload of work item {holder}"):
         other = "another payload"
     else:
         return
     raise IdempotencyConflict(
-        f"The idempotency key {new.idempotency_key!r} is taken by work item {holder} with {other}. "
-        f"Send what was sent first, or use a new key.",
+        _(
+            "The idempotency key %(idempotency_key)r is taken by work item %(holder)s with %(other)s. Send what was "
+            "sent first, or use a new key.",
+            idempotency_key=new.idempotency_key,
+            holder=holder,
+            other=other,
+        ),
         state=state,
     )
 
 
-def _same_payload(holder: uuid.UUID, held: Any, new: Any) -> bool:
-    """Say whether two payloads are the same; of those in the artifact storage the references usually tell.
+def same_value(held: Any, new: Any, owner: str) -> bool:
+    """Say whether two values are the same; of those in the artifact storage the references usually tell.
 
     Equal values may have been written in other words (1.0 and 1), or one of them before the setting was changed: then
-    the contents are read. Raises `CorruptArtifact` or `StorageUnavailable`.
+    the contents are read. `owner` names what is held in an error: `CorruptArtifact` or `StorageUnavailable`.
     """
     if jsondata.same_json(held, new):
         return True
     if offload.in_value(held) is None and offload.in_value(new) is None:
         return False
-    owner = f"payload of work item {holder}"
-    return jsondata.same_json(offload.whole(held, owner), offload.whole(new, "payload of the new item"))
+    return jsondata.same_json(offload.whole(held, owner), offload.whole(new, f"what is to be the {owner}"))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import DataError, IntegrityError
@@ -18,7 +19,7 @@ from runtime.exceptions import InvalidInput
 from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields, import_values
-from runtime.operations.base import actor_name, check_permission, clean_reason
+from runtime.operations.base import actor_name, check_permission, clean_reason, require_reach
 from runtime.operations.import_shapes import require_shapes
 from runtime.operations.resources import normalise
 from runtime.queries.export import FORMAT, FORMAT_VERSION, PARTS
@@ -39,6 +40,16 @@ _NOT_TAKEN = (
 _LARGEST = 2**53
 _MOST_FAILURES = 1_000_000
 """Counts go on from where the document leaves them: whatever it says, they must not reach the end of their column."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """A run that was checked and is ready to be stored: its rows, and what is told of where it comes from."""
+
+    item: WorkItem
+    rows: dict[str, list[Any]]
+    told: dict[str, Any]
+    pruned: PrunedHistory | None
 
 
 class ImportRun:
@@ -71,14 +82,24 @@ class ImportRun:
 
     def execute(self) -> WorkItem:
         """Store the copy and return it. Raises `Forbidden`, `InvalidInput`, or `StorageUnavailable`."""
+        return self.write(self.read())
+
+    def read(self) -> Copy:
+        """Check the document, keep the bytes of its artifacts, and return what `write` stores. Raises the same.
+
+        Whoever has a transaction open does this before it.
+        """
         check_permission(self.by, self.permission, "import runs")
         document = _opened(self.document)
         origin = _origin(document)
         item = self._item(document)
+        require_reach(self.by, item.namespace)
         rows = {name: _rows(document, name, item) for name in PARTS}
         pruned = _pruned(document)
         _require_whole(item, rows["snapshots"], rows["events"], since=pruned.events_through if pruned else 0)
         _require_values(item, rows["snapshots"])
+        for name in ("journal", "waits"):
+            _require_once(rows[name], name)
         require_shapes(item, rows, redacted=document.get("redacted") is True)
         item.snapshots_dropped = item.version - sum(row.version > 0 for row in rows["snapshots"])
         rows["waits"] = [row for row in rows["waits"] if _is_taken(row, item)]
@@ -87,13 +108,19 @@ class ImportRun:
         # Bytes come before the rows that need them; without those they are swept.
         rows["artifacts"] = [self._artifact(item, version, prepared) for version, prepared in files]
         left_out = len(_list(document, "artifacts")) - len(files)
+        told = {"from": origin, **self._told(document, left_out)}
+        return Copy(item=item, rows=rows, told=told, pruned=pruned)
+
+    def write(self, copy: Copy) -> WorkItem:
+        """Store what `read` returned, and return the item. One transaction; joins the caller's."""
         try:
-            told = {"from": origin, **self._told(document, left_out)}
             with faults.around("import"):
-                transacted(self.store.using, lambda: self._write(item, rows, told, pruned))
+                transacted(self.store.using, lambda: self._write(copy))
         except (IntegrityError, DataError, OverflowError) as error:
-            raise InvalidInput(f"The document contradicts itself: {error}", field="document") from error
-        stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=item.pk)
+            raise InvalidInput(
+                "The document contradicts itself: its rows cannot be stored.", field="document"
+            ) from error
+        stored: WorkItem = WorkItem.objects.using(self.store.using).get(pk=copy.item.pk)
         return stored
 
     def _item(self, document: dict[str, Any]) -> WorkItem:
@@ -134,13 +161,11 @@ class ImportRun:
         before = document["item"].get("namespace")
         return told if self.namespace in (None, before) else {**told, "namespace": before}
 
-    def _write(
-        self, item: WorkItem, rows: dict[str, list[Any]], told: dict[str, Any], pruned: PrunedHistory | None
-    ) -> None:
-        using = self.store.using
+    def _write(self, copy: Copy) -> None:
+        using, item, rows, pruned = self.store.using, copy.item, copy.rows, copy.pruned
         now = clock.now(using)
         item.event_seq = len(rows["events"]) + (pruned.events_through if pruned else 0)
-        last = next_event(item, EventKind.IMPORTED, now, actor=self.actor, reason=self.reason, data=told)
+        last = next_event(item, EventKind.IMPORTED, now, actor=self.actor, reason=self.reason, data=copy.told)
         item.save(using=using, force_insert=True)
         for row in rows["waits"]:
             row.id = new_id()
@@ -205,7 +230,7 @@ def _opened(document: Any) -> dict[str, Any]:
     """Return the document as an object of a format that is known. Raises `InvalidInput`."""
     try:
         if isinstance(document, str | bytes):
-            _require_room(len(document))
+            _require_room(len(document), roost.MAX_EXPORT_BYTES)
             document = json.loads(document)
         else:
             _measure(document)
@@ -229,14 +254,14 @@ def _measure(document: Any) -> None:
 
     Raises `TypeError`, `ValueError` and `RecursionError` for what is no JSON.
     """
-    size = 0
+    size, most = 0, roost.MAX_EXPORT_BYTES
     for part in json.JSONEncoder().iterencode(document):
         size += len(part)
-        _require_room(size)
+        _require_room(size, most)
 
 
-def _require_room(size: int) -> None:
-    if size > (most := roost.MAX_EXPORT_BYTES):
+def _require_room(size: int, most: int) -> None:
+    if size > most:
         raise InvalidInput(f"The document takes {size} bytes; ROOST_MAX_EXPORT_BYTES allows {most}.", field="document")
 
 
@@ -261,9 +286,11 @@ def _pruned(document: dict[str, Any]) -> PrunedHistory | None:
     if "pruned" not in document:
         return None
     values = import_values.row(PrunedHistory, document["pruned"], "pruned", without=("work_item_id", "going_since"))
-    if values["events_through"] < 0 or values["snapshots_through"] < 0:
-        raise InvalidInput("The numbers up to which the history was pruned are negative.", field="pruned")
-    return PrunedHistory(**values)
+    made = PrunedHistory(**values)
+    # The copy's events go on from there, and one whose next cannot be numbered keeps a worker from claiming any item.
+    for name, least in (("events_through", 0), ("steps_through", -1), ("snapshots_through", 0)):
+        fields.whole(getattr(made, name), f"pruned.{name}", (least, _LARGEST))
+    return made
 
 
 def _require_values(item: WorkItem, snapshots: list[Snapshot]) -> None:
@@ -285,6 +312,17 @@ def _require_whole(item: WorkItem, snapshots: list[Snapshot], events: list[Event
         raise InvalidInput(f"The snapshots are not those of versions 0 to {item.version}.", field="snapshots")
     if item.version and item.version not in versions:
         raise InvalidInput(f"The snapshot of the item's version {item.version} is missing.", field="snapshots")
+
+
+def _require_once(rows: list[Any], part: str) -> None:
+    """Raise `InvalidInput` for a call, or a wait, that one step has twice."""
+    known: set[tuple[int, str]] = set()
+    for place, row in enumerate(rows):
+        if (row.base_version, row.key) in known:
+            raise InvalidInput(
+                f"{part} has {row.key!r} of version {row.base_version} twice.", field=f"{part}[{place}].key"
+            )
+        known.add((row.base_version, row.key))
 
 
 def _file(given: Any) -> tuple[int, Prepared | None]:

@@ -64,7 +64,8 @@ def _json(field: Any, value: Any) -> Checked:
 def _text(field: Any, value: Any) -> Checked:
     if not isinstance(value, str) or (field.max_length is not None and len(value) > field.max_length):
         return None
-    if field.choices and value and value not in {choice for choice, _label in field.flatchoices}:
+    chosen = {choice for choice, _label in field.flatchoices} | ({""} if field.blank else set())
+    if field.choices and value not in chosen:
         return None
     jsondata.check(value, field.attname)
     return (value,)

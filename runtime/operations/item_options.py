@@ -10,6 +10,7 @@ from runtime import jsondata
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.operations.spec import ItemOptions
+from runtime.sentences import say as _
 
 GIVEN_ELSEWHERE = frozenset({"namespace", "idempotency_key", "run_at", "parent", "relation", "item_id"})
 """Options that whoever enqueues the item decides at that time."""
@@ -23,10 +24,15 @@ def checked(options: Any) -> dict[str, Any]:
     Values are checked when an item is built from them, which whoever keeps options does once beforehand.
     """
     if not isinstance(options, Mapping):
-        raise InvalidInput(f"options is a {type(options).__name__}; it must be a mapping.", field="options")
+        raise InvalidInput(
+            _("options is a %(kind)s; it must be a mapping.", kind=type(options).__name__), field="options"
+        )
     unknown = [repr(name) for name in options if name not in ALLOWED]
     if unknown:
-        raise InvalidInput(f"options has {', '.join(unknown)}; it takes {', '.join(ALLOWED)}.", field="options")
+        raise InvalidInput(
+            _("options has %(names)s; it takes %(allowed)s.", names=", ".join(unknown), allowed=", ".join(ALLOWED)),
+            field="options",
+        )
     kept = {name: _seconds(value) for name, value in options.items() if value is not None}
     jsondata.dumps(kept, what="options", max_bytes=roost.MAX_PAYLOAD_BYTES)
     return kept
@@ -40,9 +46,9 @@ def for_enqueue(kept: Mapping[str, Any]) -> dict[str, Any]:
         try:
             options["deadline"] = dt.timedelta(seconds=deadline)
         except OverflowError:
-            raise InvalidInput("deadline lies outside the calendar. Give a nearer one.", field="deadline") from None
+            raise InvalidInput(_("deadline lies outside the calendar. Give a nearer one."), field="deadline") from None
     elif deadline is not None:
-        raise InvalidInput("deadline must be seconds from the time of the enqueue.", field="deadline")
+        raise InvalidInput(_("deadline must be seconds from the time of the enqueue."), field="deadline")
     return options
 
 

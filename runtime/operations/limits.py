@@ -10,10 +10,11 @@ from typing import Any, TypedDict, Unpack
 from django.db import transaction
 
 from runtime import faults, wake
-from runtime.exceptions import InvalidInput, NotFound
+from runtime.exceptions import InvalidInput, NotFound, StaleVersion
 from runtime.models import Limit
 from runtime.operations import fields
 from runtime.operations.base import check_permission
+from runtime.sentences import say as _
 from runtime.store import work_database
 from runtime.store.transactions import transacted
 
@@ -40,17 +41,26 @@ class SetLimit:
     """Make a limit of that name, or change the one there is.
 
     Takes effect at the next claim: what runs is left alone. `by` is a Django user whose permission is checked, or
-    None for trusted code.
+    None for trusted code. With `row_version` it is changed only if nobody edited it since that version was read.
     """
 
-    def __init__(self, name: str, *, by: Any = None, using: str | None = None, **options: Unpack[LimitOptions]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        by: Any = None,
+        row_version: int | None = None,
+        using: str | None = None,
+        **options: Unpack[LimitOptions],
+    ) -> None:
         self.name = fields.text(name, "name", limit=100)
         self.by = by
+        self.row_version = row_version
         self.using = using or work_database()
         self.options = _checked(options)
 
     def check(self) -> None:
-        """Raise `Forbidden` or `InvalidInput` unless it would be done now. Changes nothing."""
+        """Raise `Forbidden`, `StaleVersion` or `InvalidInput` unless it would be done now. Changes nothing."""
         self._prepare(Limit.objects.using(self.using).filter(name=self.name).first())
 
     def execute(self) -> Limit:
@@ -73,35 +83,15 @@ class SetLimit:
         return limit
 
     def _prepare(self, found: Limit | None) -> Limit:
-        check_permission(self.by, "change_limit" if found else "add_limit", "set limits")
+        check_permission(self.by, "change_limit" if found else "add_limit", "set limits", everywhere=True)
+        if found is not None and self.row_version not in (None, found.row_version):
+            raise StaleVersion(_("The limit %(name)r changed since it was read. Look at it again.", name=self.name))
         allowed = [self.options.get(name, getattr(found, name, None)) for name in ("concurrency", "rate")]
         if allowed == [None, None]:
-            raise InvalidInput(f"The limit {self.name!r} would limit nothing: give it a concurrency, a rate, or both.")
+            raise InvalidInput(
+                _("The limit %(name)r would limit nothing: give it a concurrency, a rate, or both.", name=self.name)
+            )
         return Limit(name=self.name, **self.options)
-
-
-class RemoveLimit:
-    """Remove a limit for good."""
-
-    def __init__(self, name: str, *, by: Any = None, using: str | None = None) -> None:
-        self.name = name
-        self.by = by
-        self.using = using or work_database()
-
-    def check(self) -> None:
-        """Raise `Forbidden` or `NotFound` unless it would be done now. Changes nothing."""
-        check_permission(self.by, "delete_limit", "remove limits")
-        if not Limit.objects.using(self.using).filter(name=self.name).exists():
-            raise _missing(self.name)
-
-    def execute(self) -> None:
-        """Do it. One transaction; joins the caller's."""
-        self.check()
-        with faults.around("rule"):
-            removed = transacted(self.using, lambda: Limit.objects.using(self.using).filter(name=self.name).delete()[0])
-        if not removed:
-            raise _missing(self.name)
-        transaction.on_commit(partial(wake.hint, self.using), using=self.using, robust=True)
 
 
 def set_limit(name: str, *, by: Any = None, using: str | None = None, **options: Unpack[LimitOptions]) -> Limit:
@@ -110,12 +100,14 @@ def set_limit(name: str, *, by: Any = None, using: str | None = None, **options:
 
 
 def remove_limit(name: str, *, by: Any = None, using: str | None = None) -> None:
-    """Remove a limit. Raises `NotFound`, `Forbidden`."""
-    RemoveLimit(name, by=by, using=using).execute()
-
-
-def _missing(name: str) -> NotFound:
-    return NotFound(f"There is no limit {name!r}: `roost limits list` shows those there are.")
+    """Remove a limit for good. Raises `NotFound`, `Forbidden`."""
+    using = using or work_database()
+    check_permission(by, "delete_limit", "remove limits", everywhere=True)
+    with faults.around("rule"):
+        removed = transacted(using, lambda: Limit.objects.using(using).filter(name=name).delete()[0])
+    if not removed:
+        raise NotFound(_("There is no limit %(name)r: `roost limits list` shows those there are.", name=name))
+    transaction.on_commit(partial(wake.hint, using), using=using, robust=True)
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +122,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     if "per_seconds" in given:
         checked["per_seconds"] = fields.seconds(given["per_seconds"], "per_seconds", positive=True)
         if not math.isfinite(checked["per_seconds"]):
-            raise InvalidInput("per_seconds must be finite.", field="per_seconds")
+            raise InvalidInput(_("per_seconds must be finite."), field="per_seconds")
     if given.get("note"):
         checked["note"] = fields.text(given["note"], "note", limit=MAX_NOTE)
     return checked

@@ -8,6 +8,7 @@ from typing import Unpack
 from runtime.choices import TERMINAL, EventKind, Reason, State
 from runtime.models import WorkItem
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
@@ -19,8 +20,8 @@ class Pause(ItemOperation):
     that would take it up.
     """
 
-    verb = "pause"
-    participle = "paused"
+    verb = _("pause")
+    participle = _("paused")
     permission = "pause_workitem"
 
     def __init__(self, item: uuid.UUID | str, *, now: bool = False, **options: Unpack[MoveOptions]) -> None:
@@ -30,13 +31,13 @@ class Pause(ItemOperation):
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` for an item that has ended, is paused, or is about to be."""
         if item.state in TERMINAL:
-            raise self.conflict(item, "It has ended.")
+            raise self.conflict(item, _("It has ended."))
         if item.state == State.PAUSED and item.reason == Reason.HELD:
             return Move(
                 kind=EventKind.PAUSED, reason=Reason.OPERATOR, data={"state": item.state, "reason": item.reason}
             )
         if item.state == State.PAUSED:
-            raise self.conflict(item, "It is paused already.")
+            raise self.conflict(item, _("It is paused already."))
         if item.state == State.RUNNING and not self.at_once:
             return self._when_step_ends(item)
         running = item.state == State.RUNNING
@@ -51,7 +52,7 @@ class Pause(ItemOperation):
 
     def _when_step_ends(self, item: WorkItem) -> Move:
         if item.pause_requested:
-            raise self.conflict(item, "It will pause when its step ends; pause it with now to stop the step.")
+            raise self.conflict(item, _("It will pause when its step ends; pause it with now to stop the step."))
         return Move(kind=EventKind.PAUSED, changes={"pause_requested": True}, data={"requested": True})
 
 

@@ -9,14 +9,15 @@ from runtime.choices import TERMINAL, EventKind
 from runtime.models import WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
 class Prioritise(ItemOperation):
     """Give a live item another priority. A running step goes on undisturbed: the epoch does not move."""
 
-    verb = "prioritise"
-    participle = "prioritised"
+    verb = _("prioritise")
+    participle = _("prioritised")
     permission = "prioritise_workitem"
 
     def __init__(self, item: uuid.UUID | str, priority: int, **options: Unpack[MoveOptions]) -> None:
@@ -26,7 +27,7 @@ class Prioritise(ItemOperation):
     def decide(self, item: WorkItem) -> Move | None:
         """Return None when the priority is that already. Raises `Conflict` for an item that has ended."""
         if item.state in TERMINAL:
-            raise self.conflict(item, "It has ended.")
+            raise self.conflict(item, _("It has ended."))
         if item.priority == self.priority:
             return None
         return Move(

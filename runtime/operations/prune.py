@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime import clock
+from runtime import clock, reach
 from runtime.choices import TERMINAL, State
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
@@ -68,7 +68,8 @@ def prune(
     transaction or, with very many rows, in several, from the first of which on nobody can bring it back. `after` is
     the `place` that an earlier call came to: it goes on from there to the end. Raises `InvalidInput`, `Forbidden`.
     """
-    check_permission(by, "prune_workitem", "prune work items")
+    everywhere = not namespace or not reach.reaches(by, namespace)
+    check_permission(by, "prune_workitem", "prune work items", everywhere=everywhere)
     using = using or work_database()
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise InvalidInput(f"The limit is {limit!r}; it must be a number of items, 1 or more.", field="limit")
@@ -111,6 +112,14 @@ def prune_workers(*, using: str | None = None) -> int:
     using = using or work_database()
     days = roost.RETENTION_DAYS
     return 0 if days is None else retention.remove_workers(using, clock.now(using) - dt.timedelta(days=days))
+
+
+def prune_resources(*, using: str | None = None) -> int:
+    """Remove the rows of resources that nobody holds or wants, but for those with a capacity; return how many.
+
+    At most 5,000 go in one transaction. What an item asks for later is made again.
+    """
+    return retention.remove_resources(using or work_database())
 
 
 def cutoffs(now: dt.datetime, older_than: float | None = None) -> dict[str, dt.datetime]:

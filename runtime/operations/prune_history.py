@@ -46,7 +46,7 @@ def prune_history(
     item that is locked, on legal hold or cannot be removed from is passed over. Nothing is removed where the setting
     is None. Raises `Forbidden`.
     """
-    check_permission(by, "prune_workitem", "prune work items")
+    check_permission(by, "prune_workitem", "prune work items", everywhere=True)
     using = using or work_database()
     if roost.RETENTION_HISTORY_DAYS is None:
         return HistoryPruned()

@@ -11,6 +11,7 @@ from runtime.models import Snapshot, WorkItem
 from runtime.operations import fields
 from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.history import kept_versions
 from runtime.store.values import Move
 
@@ -26,8 +27,8 @@ class Redrive(ItemOperation):
     an item that used up its steps.
     """
 
-    verb = "redrive"
-    participle = "redriven"
+    verb = _("redrive")
+    participle = _("redriven")
     permission = "redrive_workitem"
 
     def __init__(
@@ -46,9 +47,7 @@ class Redrive(ItemOperation):
 
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` unless the item has failed, has that snapshot and may make another step."""
-        if item.state != State.FAILED:
-            raise self.conflict(item, "Only failed items are redriven.")
-        changes = afresh(item, max_steps=self.max_steps)
+        changes = self._afresh(item)
         failed = failed_calls(item, using=self.store.using)
         return Move(
             kind=EventKind.REDRIVEN,
@@ -61,14 +60,32 @@ class Redrive(ItemOperation):
             data=self._told(item, list(failed.values())),
         )
 
+    def would_change(self, item: WorkItem) -> bool:
+        """Say so without reading the calls that are forgotten."""
+        self._afresh(item)
+        self._restored(item)
+        return True
+
+    def _afresh(self, item: WorkItem) -> dict[str, Any]:
+        if item.state != State.FAILED:
+            raise self.conflict(item, _("Only failed items are redriven."))
+        return afresh(item, max_steps=self.max_steps)
+
     def _restored(self, item: WorkItem) -> int | None:
         if self.from_version is None:
             return None
         kept = Snapshot.objects.using(self.store.using).filter(work_item_id=item.pk, version=self.from_version)
         if not kept.exists():
             raise Conflict(
-                f"Work item {item.pk} is {item.state} at version {item.version} and has no snapshot of version "
-                f"{self.from_version}. It has: {kept_versions(self.store.using, item.pk)}.",
+                _(
+                    "Work item %(item)s is %(state)s at version %(version)s and has no snapshot of version "
+                    "%(from_version)s. It has: %(kept)s.",
+                    item=item.pk,
+                    state=item.state,
+                    version=item.version,
+                    from_version=self.from_version,
+                    kept=kept_versions(self.store.using, item.pk),
+                ),
                 state=item.state,
             )
         return self.from_version

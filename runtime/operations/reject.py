@@ -10,14 +10,15 @@ from runtime.models import Wait, WorkItem
 from runtime.operations.answering import Answering
 from runtime.operations.approve import check_first_vote
 from runtime.operations.base import MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import WaitAnswer
 
 
 class Reject(Answering):
     """Reject: one no is enough. The step decides what follows, unless the approval says that the item fails."""
 
-    verb = "reject"
-    participle = "rejected"
+    verb = _("reject")
+    participle = _("rejected")
     permission = "approve_wait"
     kind = WaitKind.APPROVAL
     event = EventKind.REJECTED

@@ -11,6 +11,7 @@ from runtime.models import ResourceClaim, WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
 from runtime.operations.resources import MAX_KEY
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
@@ -22,8 +23,8 @@ class Release(ItemOperation):
     the resource is woken. Epochs do not move then.
     """
 
-    verb = "release"
-    participle = "released"
+    verb = _("release")
+    participle = _("released")
     permission = "release_workitem"
 
     def __init__(self, item: uuid.UUID | str, *, resource: str | None = None, **options: Unpack[MoveOptions]) -> None:
@@ -35,7 +36,7 @@ class Release(ItemOperation):
         if self.resource is not None:
             return self._claim(item, self.resource)
         if item.state != State.RUNNING:
-            raise self.conflict(item, "No worker holds it.")
+            raise self.conflict(item, _("No worker holds it."))
         paused = item.pause_requested
         return Move(
             kind=EventKind.RELEASED,
@@ -48,14 +49,26 @@ class Release(ItemOperation):
     def _claim(self, item: WorkItem, key: str) -> Move:
         if item.state == State.RUNNING:
             raise Conflict(
-                f"Work item {item.pk} is running and may be using {key!r}. Release its lease, or cancel it.",
+                _(
+                    "Work item %(item)s is running and may be using %(key)r. Release its lease, or cancel it.",
+                    item=item.pk,
+                    key=key,
+                ),
                 state=item.state,
             )
         held = ResourceClaim.objects.using(self.store.using).filter(
             work_item_id=item.pk, held=True, resource__namespace=item.namespace, resource__key=key
         )
         if not held.exists():
-            raise Conflict(f"Work item {item.pk} is {item.state} and holds no claim on {key!r}.", state=item.state)
+            raise Conflict(
+                _(
+                    "Work item %(item)s is %(state)s and holds no claim on %(key)r.",
+                    item=item.pk,
+                    state=item.state,
+                    key=key,
+                ),
+                state=item.state,
+            )
         return Move(kind=EventKind.RESOURCE_RELEASED, free=(key,), data={"resource": key})
 
 

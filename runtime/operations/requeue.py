@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import Unpack
+from typing import Any, Unpack
 
-from runtime.choices import PARKED, EventKind, Reason, State
+from runtime.choices import PARKED, TERMINAL, EventKind, Reason, State
 from runtime.models import WorkItem
 from runtime.operations.afresh import afresh, failed_calls
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
@@ -20,32 +21,40 @@ class Requeue(ItemOperation):
     queued, not due    is retried now instead of later
     """
 
-    verb = "requeue"
-    participle = "requeued"
+    verb = _("requeue")
+    participle = _("requeued")
     permission = "requeue_workitem"
 
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` for a waiting, paused or failed item, and for one that is due already."""
-        if item.state in _INSTEAD:
-            raise self.conflict(item, _INSTEAD[item.state])
-        if item.state == State.QUEUED and item.reason not in PARKED and item.run_at <= self.now():
-            raise self.conflict(item, "It is due already.")
-        ended = item.state in {State.DONE, State.CANCELLED}
-        failed = failed_calls(item, using=self.store.using) if ended else {}
+        changes = self._changes(item)
+        failed = failed_calls(item, using=self.store.using) if item.state in TERMINAL else {}
         return Move(
             kind=EventKind.REQUEUED,
             state=State.QUEUED,
             reason=Reason.REQUEUED,
             fence=item.state == State.RUNNING,
             forget=tuple(failed),
-            changes={"pause_requested": False, **(afresh(item) if ended else {})},
+            changes=changes,
         )
+
+    def would_change(self, item: WorkItem) -> bool:
+        """Say so without reading the calls that are forgotten."""
+        self._changes(item)
+        return True
+
+    def _changes(self, item: WorkItem) -> dict[str, Any]:
+        if item.state in _INSTEAD:
+            raise self.conflict(item, _INSTEAD[item.state])
+        if item.state == State.QUEUED and item.reason not in PARKED and item.run_at <= self.now():
+            raise self.conflict(item, _("It is due already."))
+        return {"pause_requested": False, **(afresh(item) if item.state in TERMINAL else {})}
 
 
 _INSTEAD: dict[str, str] = {
-    State.WAITING: "Answer what it waits for, or cancel it.",
-    State.PAUSED: "Resume it.",
-    State.FAILED: "Redrive it.",
+    State.WAITING: _("Answer what it waits for, or cancel it."),
+    State.PAUSED: _("Resume it."),
+    State.FAILED: _("Redrive it."),
 }
 
 

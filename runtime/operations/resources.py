@@ -17,6 +17,7 @@ from runtime.choices import ClaimMode, ClaimScope
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.operations import fields
+from runtime.sentences import say as _
 
 NONE = "[]"
 MAX_KEY = 200
@@ -28,20 +29,27 @@ def normalise(resources: Any) -> str:
     """Return the JSON list of {"key", "mode", "units", "scope"} to store. Raises `InvalidInput`; pure."""
     if isinstance(resources, str | bytes | Mapping) or not isinstance(resources, Sequence):
         raise InvalidInput(
-            f"resources is a {type(resources).__name__}; it must be a list of strings or mappings.", field="resources"
+            _("resources is a %(kind)s; it must be a list of strings or mappings.", kind=type(resources).__name__),
+            field="resources",
         )
     if not resources:
         return NONE
     if len(resources) > roost.MAX_RESOURCES:
         raise InvalidInput(
-            f"resources has {len(resources)} entries; ROOST_MAX_RESOURCES allows {roost.MAX_RESOURCES}.",
+            _(
+                "resources has %(count)s entries; ROOST_MAX_RESOURCES allows %(max_resources)s.",
+                count=len(resources),
+                max_resources=roost.MAX_RESOURCES,
+            ),
             field="resources",
         )
     claims = [_claim(entry, f"resources[{place}]") for place, entry in enumerate(resources)]
     seen: set[str] = set()
     for place, claim in enumerate(claims):
         if claim["key"] in seen:
-            raise InvalidInput(f"resources names {claim['key']!r} twice. Ask for it once.", field=f"resources[{place}]")
+            raise InvalidInput(
+                _("resources names %(claim)r twice. Ask for it once.", claim=claim["key"]), field=f"resources[{place}]"
+            )
         seen.add(claim["key"])
     return _encode(claims)
 
@@ -50,16 +58,23 @@ def _claim(entry: Any, field: str) -> dict[str, Any]:
     if isinstance(entry, str):
         entry = {"key": entry}
     if not isinstance(entry, Mapping):
-        raise InvalidInput(f"{field} is a {type(entry).__name__}; it must be a string or a mapping.", field=field)
+        raise InvalidInput(
+            _("%(field)s is a %(kind)s; it must be a string or a mapping.", field=field, kind=type(entry).__name__),
+            field=field,
+        )
     unknown = [repr(key) for key in entry if key not in _ALLOWED]
     if unknown or "key" not in entry:
         wrong = f"does not know {', '.join(unknown)}" if unknown else "has no 'key'"
-        raise InvalidInput(f"{field} {wrong}; it takes {', '.join(_ALLOWED)}.", field=field)
+        raise InvalidInput(
+            _("%(field)s %(wrong)s; it takes %(names)s.", field=field, wrong=wrong, names=", ".join(_ALLOWED)),
+            field=field,
+        )
     mode = _choice(entry.get("mode", ClaimMode.EXCLUSIVE), ClaimMode.values, f"{field}.mode")
     units = fields.whole(entry.get("units", 1), f"{field}.units", fields.INT)
     if units != 1 and mode != ClaimMode.COUNTED:
         raise InvalidInput(
-            f"{field}.units is for the mode 'counted'; the mode here is {mode!r}.", field=f"{field}.units"
+            _("%(field)s.units is for the mode 'counted'; the mode here is %(mode)r.", field=field, mode=mode),
+            field=f"{field}.units",
         )
     return {
         "key": fields.text(entry["key"], f"{field}.key", limit=MAX_KEY),
@@ -71,5 +86,13 @@ def _claim(entry: Any, field: str) -> dict[str, Any]:
 
 def _choice(value: Any, allowed: list[str], field: str) -> str:
     if not isinstance(value, str) or value not in allowed:
-        raise InvalidInput(f"{field} is {value!r}; it must be one of {', '.join(allowed)}.", field=field)
+        raise InvalidInput(
+            _(
+                "%(field)s is %(value)r; it must be one of %(names)s.",
+                field=field,
+                value=value,
+                names=", ".join(allowed),
+            ),
+            field=field,
+        )
     return str(value)

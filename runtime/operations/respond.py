@@ -12,14 +12,15 @@ from runtime.models import Wait, WorkItem
 from runtime.operations.answering import Answering
 from runtime.operations.base import MoveOptions
 from runtime.schemas import check_value
+from runtime.sentences import say as _
 from runtime.store.values import WaitAnswer
 
 
 class Respond(Answering):
     """Answer an input, once; the value must be JSON and what the input's schema allows."""
 
-    verb = "respond"
-    participle = "answered"
+    verb = _("respond")
+    participle = _("answered")
     permission = "respond_wait"
     kind = WaitKind.INPUT
     event = EventKind.ANSWERED

@@ -9,6 +9,7 @@ from runtime.choices import EventKind, Reason, State, WaitState
 from runtime.models import Event, Wait, WorkItem
 from runtime.operations import fields
 from runtime.operations.base import ItemOperation, MoveOptions
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
@@ -21,8 +22,8 @@ class Resume(ItemOperation):
     With `steps` it pauses again after so many more steps; a pause after steps that is still to come stays otherwise.
     """
 
-    verb = "resume"
-    participle = "resumed"
+    verb = _("resume")
+    participle = _("resumed")
     permission = "resume_workitem"
 
     def __init__(self, item: uuid.UUID | str, *, steps: int | None = None, **options: Unpack[MoveOptions]) -> None:
@@ -31,11 +32,10 @@ class Resume(ItemOperation):
 
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` unless the item is paused or about to be."""
-        if item.state == State.RUNNING and item.pause_requested:
+        self._require_paused(item)
+        if self._withdraws(item):
             changes = {"pause_requested": False, **self._quota(item)}
             return Move(kind=EventKind.RESUMED, changes=changes, data={"withdrawn": True, **self._told()})
-        if item.state != State.PAUSED:
-            raise self.conflict(item, "Only paused items are resumed.")
         back = item.paused_from or State.QUEUED
         return Move(
             kind=EventKind.RESUMED,
@@ -45,6 +45,19 @@ class Resume(ItemOperation):
             changes={"paused_from": "", **self._quota(item)},
             data=self._told() or None,
         )
+
+    def would_change(self, item: WorkItem) -> bool:
+        """Say so without reading what the item goes back to."""
+        self._require_paused(item)
+        return True
+
+    def _require_paused(self, item: WorkItem) -> None:
+        if item.state != State.PAUSED and not self._withdraws(item):
+            raise self.conflict(item, _("Only paused items are resumed."))
+
+    def _withdraws(self, item: WorkItem) -> bool:
+        """Say whether there is no more to it than that a pause does not come."""
+        return item.state == State.RUNNING and item.pause_requested
 
     def _quota(self, item: WorkItem) -> dict[str, int]:
         return {} if self.steps is None else {"pause_at_step": min(item.steps_total + self.steps, fields.BIGINT[1])}

@@ -8,6 +8,7 @@ set_schedule("launch", engine="mail", at=launch_day)
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypedDict, Unpack
@@ -20,9 +21,10 @@ from runtime.choices import CatchUp, ScheduleKind
 from runtime.exceptions import InvalidInput, NotFound, StaleVersion
 from runtime.models import Schedule
 from runtime.operations import fields, item_options
-from runtime.operations.base import check_permission
+from runtime.operations.base import check_permission, require_reach
 from runtime.operations.firing import build_item, timetable
 from runtime.operations.spec import DEFAULT_NAMESPACE
+from runtime.sentences import say as _
 from runtime.store import work_database
 from runtime.store.transactions import transacted
 
@@ -103,9 +105,11 @@ class SetSchedule:
 
     def _prepare(self, found: Schedule | None) -> tuple[Schedule, dict[str, Any]]:
         """Return the schedule as it would be, unsaved, and the changes of the one that was found."""
+        # Before the permission, whose name would tell whether there is one.
+        require_reach(self.by, self.namespace)
         check_permission(self.by, "change_schedule" if found else "add_schedule", "set schedules")
         if found is not None and self.row_version not in (None, found.row_version):
-            raise StaleVersion(f"The schedule {self.name!r} changed since it was read. Look at it again.")
+            raise StaleVersion(_("The schedule %(name)r changed since it was read. Look at it again.", name=self.name))
         now = clock.now(self.using)
         kept = {} if found is None else {field.attname: getattr(found, field.attname) for field in _COLUMNS}
         wanted = Schedule(**(kept | {"name": self.name, "namespace": self.namespace, "created_at": now} | self.options))
@@ -125,31 +129,6 @@ class SetSchedule:
         return wanted, changes
 
 
-class RemoveSchedule:
-    """Remove a schedule for good; the items that it enqueued stay."""
-
-    def __init__(
-        self, name: str, *, namespace: str = DEFAULT_NAMESPACE, by: Any = None, using: str | None = None
-    ) -> None:
-        self.name = name
-        self.namespace = namespace
-        self.by = by
-        self.using = using or work_database()
-
-    def check(self) -> None:
-        """Raise `Forbidden` or `NotFound` unless it would be done now. Changes nothing."""
-        check_permission(self.by, "delete_schedule", "remove schedules")
-        find_schedule(self.name, namespace=self.namespace, using=self.using)
-
-    def execute(self) -> None:
-        """Do it. One transaction; joins the caller's."""
-        self.check()
-        with faults.around("rule"):
-            removed = transacted(self.using, lambda: _named(self.using, self.namespace, self.name).delete()[0])
-        if not removed:
-            raise _missing(self.namespace, self.name)
-
-
 def set_schedule(
     name: str,
     *,
@@ -163,8 +142,14 @@ def set_schedule(
 
 
 def remove_schedule(name: str, *, namespace: str = DEFAULT_NAMESPACE, by: Any = None, using: str | None = None) -> None:
-    """Remove a schedule. Raises `NotFound`, `Forbidden`."""
-    RemoveSchedule(name, namespace=namespace, by=by, using=using).execute()
+    """Remove a schedule for good; the items that it enqueued stay. Raises `NotFound`, `Forbidden`."""
+    using = using or work_database()
+    check_permission(by, "delete_schedule", "remove schedules")
+    require_reach(by, namespace, missing_schedule(namespace, name))
+    with faults.around("rule"):
+        removed = transacted(using, lambda: _named(using, namespace, name).delete()[0])
+    if not removed:
+        raise missing_schedule(namespace, name)
 
 
 def find_schedule(name: str, *, namespace: str = DEFAULT_NAMESPACE, using: str, lock: bool = False) -> Schedule:
@@ -172,8 +157,32 @@ def find_schedule(name: str, *, namespace: str = DEFAULT_NAMESPACE, using: str, 
     rows = _named(using, namespace, name)
     found = (rows.select_for_update(no_key=True) if lock else rows).first()
     if found is None:
-        raise _missing(namespace, name)
+        raise missing_schedule(namespace, name)
     return found
+
+
+def schedule_by_id(schedule: uuid.UUID, *, using: str, lock: bool = False) -> Schedule:
+    """Return the schedule of that id, its row locked on wish. Raises `NotFound`."""
+    rows = Schedule.objects.using(using).filter(pk=schedule)
+    found: Schedule | None = (rows.select_for_update(no_key=True) if lock else rows).first()
+    if found is None:
+        raise gone_schedule(schedule)
+    return found
+
+
+def gone_schedule(schedule: uuid.UUID) -> NotFound:
+    """Return the error for a schedule of that id that is not there, or out of reach."""
+    return NotFound(_("There is no schedule %(id)s: it was removed.", id=schedule))
+
+
+def upcoming_run(schedule: Schedule, now: dt.datetime) -> dt.datetime:
+    """Return the schedule's first time after now, as if it were not paused. Raises `InvalidInput` if there is none."""
+    upcoming = timetable(schedule).after(now)
+    if upcoming is None:
+        raise InvalidInput(
+            _("The schedule %(name)r would never fire: its time has passed.", name=schedule.name), field="at"
+        )
+    return upcoming
 
 
 _COLUMNS = [
@@ -189,31 +198,37 @@ def _named(using: str, namespace: str, name: str) -> QuerySet[Schedule]:
     return rows
 
 
-def _missing(namespace: str, name: str) -> NotFound:
+def missing_schedule(namespace: str, name: str) -> NotFound:
+    """Return the error for a schedule that is not there, or out of reach."""
     return NotFound(
-        f"There is no schedule {name!r} in the namespace {namespace!r}: `roost schedules list` shows those there are."
+        _(
+            "There is no schedule %(name)r in the namespace %(namespace)r: `roost schedules list` shows those there "
+            "are.",
+            name=name,
+            namespace=namespace,
+        )
     )
 
 
 def _from_now_on(schedule: Schedule, now: dt.datetime) -> dict[str, Any]:
     """Return what makes the schedule fire at its next time after now. Raises `InvalidInput` when there is none."""
-    upcoming = timetable(schedule).after(now)
-    if upcoming is None and schedule.enabled:
-        raise InvalidInput(f"The schedule {schedule.name!r} would never fire: its time has passed.", field="at")
+    upcoming = upcoming_run(schedule, now) if schedule.enabled else timetable(schedule).after(now)
     return {"next_run": upcoming, "fire_at": upcoming, "failures": 0, "error": ""}
 
 
 def _complete(schedule: Schedule, found: Schedule | None, now: dt.datetime) -> None:
     """Give an interval what it counts from, as it was if that is not said anew; refuse what lacks its essentials."""
     if not schedule.engine:
-        raise InvalidInput(f"The schedule {schedule.name!r} needs an engine.", field="engine")
+        raise InvalidInput(_("The schedule %(name)r needs an engine.", name=schedule.name), field="engine")
     if not schedule.kind:
-        raise InvalidInput(f"The schedule {schedule.name!r} needs a time: cron, every, or at.", field="cron")
+        raise InvalidInput(
+            _("The schedule %(name)r needs a time: cron, every, or at.", name=schedule.name), field="cron"
+        )
     if schedule.kind == ScheduleKind.INTERVAL and schedule.anchor is None:
         same = found is not None and (found.kind, found.every) == (schedule.kind, schedule.every)
         schedule.anchor = found.anchor if found is not None and same else now
     if schedule.time_field and not (schedule.payload is None or isinstance(schedule.payload, dict)):
-        raise InvalidInput("The payload must be an object to take the time in a field.", field="time_field")
+        raise InvalidInput(_("The payload must be an object to take the time in a field."), field="time_field")
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +246,12 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     if "catch_up" in given:
         if given["catch_up"] not in CatchUp.values:
             raise InvalidInput(
-                f"catch_up is {given['catch_up']!r}; it must be one of {', '.join(CatchUp.values)}.", field="catch_up"
+                _(
+                    "catch_up is %(given)r; it must be one of %(names)s.",
+                    given=given["catch_up"],
+                    names=", ".join(CatchUp.values),
+                ),
+                field="catch_up",
             )
         checked["catch_up"] = given["catch_up"]
     return checked | _times(given)
@@ -241,10 +261,10 @@ def _times(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that say when, all of them, or none when nothing is said of it."""
     said = [name for name in ("cron", "every", "at") if given.get(name) is not None]
     if len(said) > 1:
-        raise InvalidInput(f"{' and '.join(said)} both say when. Give one of them.", field=said[1])
+        raise InvalidInput(_("%(names)s both say when. Give one of them.", names=" and ".join(said)), field=said[1])
     start = None if given.get("start_at") is None else fields.moment(given["start_at"], "start_at")
     if start is not None and said != ["every"]:
-        raise InvalidInput("start_at is for an interval: give every as well.", field="start_at")
+        raise InvalidInput(_("start_at is for an interval: give every as well."), field="start_at")
     if said == ["cron"]:
         return {"kind": ScheduleKind.CRON, "cron": cron.parse(given["cron"]), "every": None, "anchor": None}
     if said == ["at"]:
@@ -253,6 +273,13 @@ def _times(given: Mapping[str, Any]) -> dict[str, Any]:
     if said == ["every"]:
         every = fields.seconds(given["every"], "every", positive=True)
         if every < LEAST_SECONDS:
-            raise InvalidInput(f"every is {every:g} s; at least {LEAST_SECONDS:g} s are needed.", field="every")
+            raise InvalidInput(
+                _(
+                    "every is %(every)s s; at least %(least_seconds)s s are needed.",
+                    every=f"{every:g}",
+                    least_seconds=f"{LEAST_SECONDS:g}",
+                ),
+                field="every",
+            )
         return {"kind": ScheduleKind.INTERVAL, "cron": "", "every": every, "anchor": start}
     return {}

@@ -19,6 +19,7 @@ from runtime.models import Webhook, WebhookTarget
 from runtime.operations import fields
 from runtime.operations.base import actor_name, check_permission
 from runtime.operations.hook_values import MAX_NAME
+from runtime.sentences import say as _
 from runtime.signatures import secret_to_keep
 from runtime.store import work_database
 from runtime.store.transactions import transacted
@@ -52,6 +53,8 @@ class SetSecretive(ABC, Generic[Row, Issued]):
     with_secret: ClassVar[Mapping[str, Any]] = {}
     """What changes when the secret of a row does."""
     new_secret = False
+    everywhere: ClassVar[bool] = True
+    """Whether such rows concern the whole installation."""
 
     @sensitive_variables()
     def __init__(
@@ -85,6 +88,11 @@ class SetSecretive(ABC, Generic[Row, Issued]):
     def issued(self, row: Row, secret: str) -> Issued:
         """Return what `execute` does; `secret` is empty unless it was made here."""
 
+    def check_permission(self, found: Row | None) -> None:
+        """Raise `Forbidden` unless `by` may make such a row, or change the one that was found."""
+        permission = f"{'change' if found else 'add'}_{self.permission}"
+        check_permission(self.by, permission, f"set {self.noun}s", everywhere=self.everywhere)
+
     @sensitive_variables()
     def check(self) -> None:
         """Raise `Forbidden`, `StaleVersion` or `InvalidInput` unless it would be done now. Changes nothing."""
@@ -114,11 +122,16 @@ class SetSecretive(ABC, Generic[Row, Issued]):
 
     def _prepare(self, found: Row | None) -> dict[str, Any]:
         """Return all columns as they would be."""
-        check_permission(self.by, f"{'change' if found else 'add'}_{self.permission}", f"set {self.noun}s")
+        self.check_permission(found)
         if found is not None and self.row_version not in (None, found.row_version):
-            raise StaleVersion(f"The {self.noun} {self.name!r} changed since it was read. Look at it again.")
+            raise StaleVersion(
+                _("The %(noun)s %(name)r changed since it was read. Look at it again.", noun=self.noun, name=self.name)
+            )
         if self.in_settings():
-            told = f"{PREFIX}{self.setting} has a {self.noun} {self.name!r}: change it there."
+            setting = f"{PREFIX}{self.setting}"
+            told = _(
+                "%(setting)s has a %(noun)s %(name)r: change it there.", setting=setting, noun=self.noun, name=self.name
+            )
             raise InvalidInput(told, field="name")
         kept = {} if found is None else {name: getattr(found, name) for name in self.kept}
         values = self.checked(kept | self.options)
@@ -132,5 +145,5 @@ class SetSecretive(ABC, Generic[Row, Issued]):
         if given or found is None or self.new_secret:
             return secret_to_keep(given or self._made, values.get("verifier", Verifier.HMAC))
         if getattr(found, "verifier", None) != values.get("verifier"):
-            raise InvalidInput("Another verifier needs its secret said anew: give secret.", field="secret")
+            raise InvalidInput(_("Another verifier needs its secret said anew: give secret."), field="secret")
         return str(found.secret)

@@ -8,15 +8,16 @@ from typing import Any, Unpack
 
 from django.db import transaction
 
-from runtime import instrument, jsondata
+from runtime import instrument, jsondata, reach
 from runtime.choices import TERMINAL, EventKind
 from runtime.conf import settings as roost
-from runtime.exceptions import InvalidInput
+from runtime.exceptions import InvalidInput, NotFound
 from runtime.models import WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations import fields
-from runtime.operations.base import ItemOperation, MoveOptions, actor_name, check_permission, parse_id
+from runtime.operations.base import ItemOperation, MoveOptions, actor_name, check_permission, parse_id, require_reach
 from runtime.operations.spec import DEFAULT_NAMESPACE
+from runtime.sentences import say as _
 from runtime.store import get_store
 from runtime.store.transactions import transacted
 from runtime.store.values import Move, NewSignal
@@ -30,8 +31,10 @@ class SendSignal:
     `delivery_id` is the first one, so that whoever does not know whether it arrived may send it again.
     """
 
-    verb = "signal"
+    verb = _("signal")
     permission = "send_signal"
+    made = False
+    """Whether `execute` kept the signal; else it found the one that has the delivery id."""
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class SendSignal:
         using: str | None = None,
     ) -> None:
         if item is not None and namespace is not None:
-            raise InvalidInput("A signal goes to an item or to a namespace. Give one of them.", field="namespace")
+            raise InvalidInput(_("A signal goes to an item or to a namespace. Give one of them."), field="namespace")
         self.by = by
         self.store = get_store(using)
         self.signal = NewSignal(
@@ -60,13 +63,23 @@ class SendSignal:
         )
 
     def check(self) -> None:
-        """Raise `Forbidden` unless `by` may send signals."""
+        """Raise `Forbidden` unless `by` may send signals there, `NotFound` for an item out of reach."""
         check_permission(self.by, self.permission, self.verb)
+        target = self.signal.target
+        if target is None:
+            require_reach(self.by, self.signal.namespace)
+        elif reach.of(self.by) is not None:
+            rows = WorkItem.objects.using(self.store.using).filter(pk=target)
+            namespace = rows.values_list("namespace", flat=True).first()
+            if namespace is not None:  # else the store says that there is no such item
+                missing = NotFound(_("There is no work item %(target)s.", target=target))
+                require_reach(self.by, namespace, missing)
 
     def execute(self) -> uuid.UUID:
         """Send it and return the signal's id. One transaction; joins the caller's."""
         self.check()
         kept, moved = self.store.signal(self.signal)
+        self.made = kept == self.signal.id
         for item in moved:
             told = partial(instrument.moved, self.store.using, item, self.verb)
             transaction.on_commit(told, using=self.store.using, robust=True)
@@ -79,8 +92,8 @@ class SignalItem(ItemOperation):
     The item takes it when it waits for that name, now or later. The event and the signal are one transaction.
     """
 
-    verb = "signal"
-    participle = "signalled"
+    verb = _("signal")
+    participle = _("signalled")
     permission = "send_signal"
 
     def __init__(self, item: uuid.UUID | str, name: str, payload: Any = None, **options: Unpack[MoveOptions]) -> None:
@@ -90,7 +103,7 @@ class SignalItem(ItemOperation):
     def decide(self, item: WorkItem) -> Move:
         """Raise `Conflict` for an item that has ended."""
         if item.state in TERMINAL:
-            raise self.conflict(item, "It has ended and takes no signal any more.")
+            raise self.conflict(item, _("It has ended and takes no signal any more."))
         signal = self.sent.signal
         return Move(kind=EventKind.SIGNALLED, data={"signal": str(signal.id), "name": signal.name, "by": self.actor})
 

@@ -18,6 +18,8 @@ from runtime.exceptions import InvalidInput
 from runtime.models.workitem import new_id
 from runtime.operations import fields
 from runtime.operations.resources import NONE, normalise
+from runtime.sentences import say as _
+from runtime.step import ChildOptions
 from runtime.store import work_database
 from runtime.store.values import NewItem
 
@@ -27,41 +29,17 @@ DEFAULT_NAMESPACE = "default"
 DEFAULT_POOL = "default"
 
 
-class ItemOptions(TypedDict, total=False):
-    """What may be said about a new item besides its engine and payload."""
+class ItemOptions(ChildOptions, total=False):
+    """What may be said about a new item besides its engine and payload: what a child takes, and whose it is."""
 
     namespace: str
     """Tenant; a child lives in its parent's. Default "default"."""
     idempotency_key: str | None
     """A second enqueue with the same key, engine and payload gives the first item."""
-    delay: float | dt.timedelta
-    """Seconds from now until the item is due."""
-    run_at: dt.datetime | None
-    """When the item is due (aware); instead of `delay`. A past moment means now."""
-    priority: int
-    """Higher is sooner; -32768 to 32767."""
-    deadline: dt.datetime | dt.timedelta | None
-    """When the item fails unless it is done: an aware datetime, or a timedelta from now."""
-    resources: Sequence[str | Mapping[str, Any]]
-    """See `runtime.operations.resources`."""
-    fair_key: str
-    """Items take turns by this key."""
-    pool: str
-    """The workers that may take it."""
     parent: uuid.UUID | str | None
     """Id of the item this one is a child of."""
     relation: str
     """What the child is to its parent, in a word."""
-    max_attempts: int | None
-    """Attempts of a step; None takes the engine's retry policy, then `ROOST_MAX_ATTEMPTS`."""
-    max_steps: int | None
-    """Steps over the item's whole life; None takes `ROOST_MAX_STEPS`."""
-    pause_after: int | None
-    """Steps after which the item pauses, until somebody resumes it; None for no such pause."""
-    step_timeout: float | dt.timedelta | None
-    """Seconds for one step; None takes the engine's, then `ROOST_STEP_TIMEOUT`."""
-    item_timeout: float | dt.timedelta | None
-    """Seconds for the item, waiting and paused time excluded; None takes `ROOST_ITEM_TIMEOUT`."""
     item_id: uuid.UUID | str | None
     """Id to give the item, when the caller needs it beforehand; None makes one."""
 
@@ -132,8 +110,6 @@ def build(
     is a deadline: without one this touches no database. Raises `InvalidInput`, `UnknownEngine` or `EngineLoadError`.
     """
     given = engine if isinstance(engine, Terms) else terms(engine)
-    wait, at = _due(delay, run_at)
-    claims = NONE if resources == () else normalise(resources)
     return NewItem(
         id=new_id() if item_id is None else parse_item_id(item_id, "item_id"),
         namespace=namespace if namespace == DEFAULT_NAMESPACE else fields.name(namespace, "namespace"),
@@ -144,21 +120,70 @@ def build(
         config=given.config,
         priority=fields.whole(priority, "priority", fields.SMALLINT),
         fair_key="" if fair_key == "" else fields.text(fair_key, "fair_key", limit=200),
-        resources=claims,
-        limited=claims is not NONE,
-        delay=wait,
-        run_at=at,
-        deadline_at=None if deadline is None else _deadline(deadline, wait, at, using, now),
-        max_attempts=_whole(max_attempts, "max_attempts", fields.INT, given.max_attempts),
-        max_steps=_whole(max_steps, "max_steps", fields.BIGINT, given.max_steps),
-        pause_at_step=_whole(pause_after, "pause_after", fields.BIGINT, None),
-        step_timeout=_seconds(step_timeout, "step_timeout", given.step_timeout),
-        item_timeout=_seconds(item_timeout, "item_timeout", given.item_timeout),
         parent_id=None if parent is None else parse_item_id(parent, "parent"),
         relation="" if relation == "" else fields.name(relation, "relation", limit=50),
         idempotency_key=None if idempotency_key is None else fields.text(idempotency_key, "idempotency_key", limit=200),
         actor=actor[:200],
+        **_claims(resources),
+        **_times(delay, run_at, deadline, using, now),
+        **_bounds(given, max_attempts, max_steps, pause_after, step_timeout, item_timeout),
     )
+
+
+class _Claims(TypedDict):
+    resources: str
+    limited: bool
+
+
+def _claims(resources: Sequence[str | Mapping[str, Any]]) -> _Claims:
+    """Return the resources that the item needs to run."""
+    claims = NONE if resources == () else normalise(resources)
+    return {"resources": claims, "limited": claims is not NONE}
+
+
+class _Times(TypedDict):
+    delay: float
+    run_at: dt.datetime | None
+    deadline_at: dt.datetime | None
+
+
+def _times(
+    delay: float | dt.timedelta,
+    run_at: dt.datetime | None,
+    deadline: dt.datetime | dt.timedelta | None,
+    using: str | None,
+    now: dt.datetime | None,
+) -> _Times:
+    """Return when the item begins and when it has to be done."""
+    wait, at = _due(delay, run_at)
+    until = None if deadline is None else _deadline(deadline, wait, at, using, now)
+    return {"delay": wait, "run_at": at, "deadline_at": until}
+
+
+class _Bounds(TypedDict):
+    max_attempts: int
+    max_steps: int | None
+    pause_at_step: int | None
+    step_timeout: float | None
+    item_timeout: float | None
+
+
+def _bounds(
+    given: Terms,
+    max_attempts: int | None,
+    max_steps: int | None,
+    pause_after: int | None,
+    step_timeout: float | dt.timedelta | None,
+    item_timeout: float | dt.timedelta | None,
+) -> _Bounds:
+    """Return how much the item may use: what was said of it, else what its engine and the settings give."""
+    return {
+        "max_attempts": _whole(max_attempts, "max_attempts", fields.INT, given.max_attempts),
+        "max_steps": _whole(max_steps, "max_steps", fields.BIGINT, given.max_steps),
+        "pause_at_step": _whole(pause_after, "pause_after", fields.BIGINT, None),
+        "step_timeout": _seconds(step_timeout, "step_timeout", given.step_timeout),
+        "item_timeout": _seconds(item_timeout, "item_timeout", given.item_timeout),
+    }
 
 
 def _payload(given: Terms, payload: Any) -> str:
@@ -177,7 +202,7 @@ def _due(delay: float | dt.timedelta, run_at: dt.datetime | None) -> tuple[float
     if run_at is None:
         return wait, None
     if wait:
-        raise InvalidInput("delay and run_at both say when the item is due. Give one of them.", field="run_at")
+        raise InvalidInput(_("delay and run_at both say when the item is due. Give one of them."), field="run_at")
     return 0.0, fields.moment(run_at, "run_at")
 
 
@@ -204,4 +229,6 @@ def parse_item_id(value: Any, field: str = "item") -> uuid.UUID:
     try:
         return uuid.UUID(value)
     except (ValueError, TypeError, AttributeError):
-        raise InvalidInput(f"{field} {value!r} is no work item id (a UUID).", field=field) from None
+        raise InvalidInput(
+            _("%(field)s %(value)r is no work item id (a UUID).", field=field, value=value), field=field
+        ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.choices import EventKind, Reason, State
 from runtime.models import Event, WorkItem
 from runtime.operations.resume import Resume
+from runtime.sentences import say as _
 from runtime.store.values import Move
 
 
@@ -14,7 +15,7 @@ class TakeUp(Resume):
     Any worker may do it, at any moment: an item that is not held any more is left alone.
     """
 
-    verb = "take up"
+    verb = _("take up")
 
     def decide(self, item: WorkItem) -> Move | None:  # type: ignore[override]
         """Return nothing to do unless the item is held."""

@@ -14,6 +14,7 @@ from runtime.exceptions import InvalidInput
 from runtime.operations import fields, item_options
 from runtime.operations.hook_values import MAX_NAME, MAX_NOTE
 from runtime.operations.notices import CONTENTS, DEFAULT_CONTENTS
+from runtime.sentences import say as _
 from runtime.signatures import ENV, is_env, secret_to_keep
 from runtime.weblinks import url_trouble
 
@@ -46,7 +47,10 @@ def declared(name: str, given: Any) -> dict[str, Any]:
     `address`: who enqueues a delivery need not know it. Raises `InvalidInput`.
     """
     if not isinstance(given, Mapping):
-        raise InvalidInput(f"The target {name!r} is a {type(given).__name__}; it must be a mapping.", field="name")
+        raise InvalidInput(
+            _("The target %(name)r is a %(kind)s; it must be a mapping.", name=name, kind=type(given).__name__),
+            field="name",
+        )
     url = given.get("url")
     elsewhere = {"url": url} if isinstance(url, str) and is_env(url) else {}
     values = checked(name, {**given, "url": ANY_URL} if elsewhere else given)
@@ -61,7 +65,7 @@ def address(url: str) -> str:
     variable = url.removeprefix(ENV)
     found = os.environ.get(variable, "")
     if not found:
-        raise InvalidInput(f"The url is in {variable}, which is not set here.", field="url")
+        raise InvalidInput(_("The url is in %(variable)s, which is not set here.", variable=variable), field="url")
     return _url(found)
 
 
@@ -69,7 +73,15 @@ def checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a target's columns, its secret apart. Raises `InvalidInput`; touches no database."""
     if unknown := [repr(key) for key in given if key not in TargetOptions.__annotations__]:
         allowed = ", ".join(TargetOptions.__annotations__)
-        raise InvalidInput(f"The target {name!r} has {', '.join(unknown)}; it takes {allowed}.", field="name")
+        raise InvalidInput(
+            _(
+                "The target %(name)r has %(names)s; it takes %(allowed)s.",
+                name=name,
+                names=", ".join(unknown),
+                allowed=allowed,
+            ),
+            field="name",
+        )
     condition = given.get("condition") or ""
     if condition:
         conditions.condition(condition)
@@ -95,7 +107,9 @@ def _url(url: Any) -> str:
     trouble = url_trouble(url) if isinstance(url, str) else "it is no text"
     if trouble:
         # Not shown: what somebody takes for an address may hold a token.
-        raise InvalidInput(f"The url cannot be called: {trouble}. Give an http or https URL.", field="url")
+        raise InvalidInput(
+            _("The url cannot be called: %(trouble)s. Give an http or https URL.", trouble=trouble), field="url"
+        )
     jsondata.check(url, "url")
     return str(url)
 
@@ -105,5 +119,8 @@ def _chosen(given: Any, known: Sequence[str], field_: str, *, some: bool = True)
     wrong = isinstance(given, str) or not isinstance(given, Sequence) or any(one not in known for one in given)
     if wrong or (some and not given):
         least = "one or more" if some else "any"
-        raise InvalidInput(f"{field_} must be a list of {least} of {', '.join(known)}.", field=field_)
+        raise InvalidInput(
+            _("%(field)s must be a list of %(least)s of %(names)s.", field=field_, least=least, names=", ".join(known)),
+            field=field_,
+        )
     return [one for one in known if one in given]

@@ -23,6 +23,7 @@ from runtime.operations import notifying
 from runtime.operations.base import check_permission
 from runtime.operations.secretive import SetSecretive
 from runtime.operations.target_values import COLUMNS, TargetOptions, checked
+from runtime.sentences import say as _
 from runtime.store import work_database
 from runtime.store.transactions import transacted
 
@@ -96,11 +97,13 @@ def set_target(
 def remove_target(name: str, *, by: Any = None, using: str | None = None) -> None:
     """Remove a target; deliveries that are under way fail, and tell why. Raises `NotFound`, `Forbidden`."""
     using = using or work_database()
-    check_permission(by, "delete_webhooktarget", "remove webhook targets")
+    check_permission(by, "delete_webhooktarget", "remove webhook targets", everywhere=True)
     with faults.around("rule"):
         removed = transacted(using, lambda: named(using, name).delete()[0])
     if not removed:
-        raise NotFound(f"There is no webhook target {name!r}: `roost webhook-targets list` shows those there are.")
+        raise NotFound(
+            _("There is no webhook target %(name)r: `roost webhook-targets list` shows those there are.", name=name)
+        )
     _read_anew(using)
 
 

@@ -6,6 +6,8 @@ import datetime as dt
 import logging
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from django.db import DatabaseError
 from django.db.models import Q
@@ -13,12 +15,21 @@ from django.db.models import Q
 from runtime import clock, faults, tokens
 from runtime.models import ApiToken
 from runtime.store import work_database
+from runtime.store.columns import Columns
 from runtime.store.transactions import transacted
 
 NOTED_SECONDS = 60.0
 MOST_REMEMBERED = 10_000
 
 logger = logging.getLogger("roost.tokens")
+
+_COLUMNS = Columns(ApiToken, "id", "name", "token_hash", "scopes", "namespaces")
+_GOOD = """
+revoked_at IS NULL AND (expires_at IS NULL OR expires_at > {now}) AND (
+    token_hash = %s
+    OR (previous_hash = %s AND previous_hash <> '' AND (previous_until IS NULL OR previous_until > {now}))
+)
+"""
 
 _noted: dict[tuple[str, int], float] = {}
 _guard = threading.Lock()
@@ -30,15 +41,18 @@ def forget() -> None:
         _noted.clear()
 
 
-def recognise(text: str, *, using: str | None = None) -> ApiToken | None:
-    """Return the token, None for what is none, or is revoked, expired or exchanged. One query, often.
+def recognise(
+    text: str, *, using: str | None = None, within: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> ApiToken | None:
+    """Return the token, None for what is none, or is revoked, expired or exchanged. One query, `within` its limits.
 
     Its use is noted; a database that refuses that costs the note alone.
     """
     using = using or work_database()
     if not tokens.looks_right(text):
         return None
-    found = _find(tokens.hashed(text), using)
+    with within():
+        found = _find(tokens.hashed(text), using)
     if found is None:
         return None
     _note(using, found)
@@ -46,16 +60,9 @@ def recognise(text: str, *, using: str | None = None) -> ApiToken | None:
 
 
 def _find(wanted: str, using: str) -> ApiToken | None:
-    good = ApiToken.objects.using(using).filter(revoked_at=None)
-    current: ApiToken | None = good.filter(token_hash=wanted).first()
-    found: ApiToken | None = current or good.filter(previous_hash=wanted).exclude(previous_hash="").first()
-    if found is None:
-        return None
-    ends = [found.expires_at, None if current is not None else found.previous_until]
-    over = [end for end in ends if end is not None]
-    if over and min(over) <= clock.now(using):
-        return None
-    return found
+    now, moment = clock.moment(using)
+    found = _COLUMNS.read(using, _GOOD.format(now=now), [*moment, wanted, wanted, *moment])
+    return next((one for one in found if one.token_hash == wanted), found[0] if found else None)
 
 
 def _note(using: str, token: ApiToken) -> None:

@@ -9,15 +9,16 @@ import datetime as dt
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from django.db import IntegrityError
 
-from runtime import clock, faults, jsondata, tokens
+from runtime import clock, faults, jsondata, reach, tokens
 from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound
 from runtime.models import ApiToken
 from runtime.operations import fields
 from runtime.operations.base import actor_name, check_permission
+from runtime.sentences import say as _
 from runtime.store import work_database
 from runtime.store.transactions import transacted
 
@@ -35,6 +36,18 @@ class IssuedToken:
 
     row: ApiToken
     text: str = field(repr=False)
+
+
+class TokenOptions(TypedDict, total=False):
+    """What a new token has, and who makes it; see `CreateToken`."""
+
+    scopes: Required[Iterable[str]]
+    namespaces: Required[Iterable[str]]
+    expires_at: dt.datetime | None
+    note: str
+    by: Any
+    actor: str
+    using: str | None
 
 
 class CreateToken:
@@ -69,8 +82,9 @@ class CreateToken:
         """Raise `Forbidden` or `InvalidInput` unless it would be done now. Changes nothing."""
         check_permission(self.by, "add_apitoken", "make API tokens")
         _require_all(self.by, self.scopes)
+        _require_reach(self.by, self.namespaces)
         if self.expires_at is not None and self.expires_at <= clock.now(self.using):
-            raise InvalidInput("expires_at is in the past. Give a later time.", field="expires_at")
+            raise InvalidInput(_("expires_at is in the past. Give a later time."), field="expires_at")
 
     def execute(self) -> IssuedToken:
         """Do it. One transaction; joins the caller's. Raises `Conflict` for a name that is taken."""
@@ -95,75 +109,16 @@ class CreateToken:
             with faults.around("token"):
                 row = transacted(self.using, once)
         except IntegrityError:
-            raise Conflict(f"There is an API token {self.name!r} already. Rotate it, or use another name.") from None
+            raise Conflict(
+                _("There is an API token %(name)r already. Rotate it, or use another name.", name=self.name)
+            ) from None
         logger.info("API token %s was made by %s", self.name, self.actor or "the product")
         return IssuedToken(row=row, text=made.text)
 
 
-class RotateToken:
-    """Exchange a token for a new one; the old one is good for `keep` seconds more, and the one before no longer."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        keep: float | dt.timedelta = KEEP_SECONDS,
-        by: Any = None,
-        actor: str = "",
-        using: str | None = None,
-    ) -> None:
-        self.name = name
-        self.keep = fields.seconds(keep, "keep")
-        self.by = by
-        self.actor = actor_name(by, actor)
-        self.using = using or work_database()
-
-    def execute(self) -> IssuedToken:
-        """Do it. One transaction; joins the caller's. Raises `NotFound`, `Forbidden`, `Conflict` (revoked)."""
-        check_permission(self.by, "change_apitoken", "rotate API tokens")
-        made = tokens.make()
-
-        def once() -> ApiToken:
-            row = find_token(self.name, using=self.using, lock=True)
-            _require_all(self.by, row.scopes)
-            if row.revoked_at is not None:
-                raise Conflict(f"The API token {self.name!r} is revoked. Make a new one.", state="revoked")
-            until = clock.now(self.using) + dt.timedelta(seconds=self.keep) if self.keep else None
-            return row.compare_and_set(
-                prefix=made.prefix,
-                token_hash=made.hash,
-                previous_hash=row.token_hash if until else "",
-                previous_until=until,
-            )
-
-        with faults.around("token"):
-            row = transacted(self.using, once)
-        logger.info("API token %s was exchanged by %s", self.name, self.actor or "the product")
-        return IssuedToken(row=row, text=made.text)
-
-
-def create_token(
-    name: str,
-    *,
-    scopes: Iterable[str],
-    namespaces: Iterable[str],
-    expires_at: dt.datetime | None = None,
-    note: str = "",
-    by: Any = None,
-    actor: str = "",
-    using: str | None = None,
-) -> IssuedToken:
+def create_token(name: str, **options: Unpack[TokenOptions]) -> IssuedToken:
     """Make a token; see `CreateToken`. Raises `InvalidInput`, `Forbidden`, `Conflict`."""
-    return CreateToken(
-        name,
-        scopes=scopes,
-        namespaces=namespaces,
-        expires_at=expires_at,
-        note=note,
-        by=by,
-        actor=actor,
-        using=using,
-    ).execute()
+    return CreateToken(name, **options).execute()
 
 
 def rotate_token(
@@ -174,8 +129,32 @@ def rotate_token(
     actor: str = "",
     using: str | None = None,
 ) -> IssuedToken:
-    """Exchange a token; see `RotateToken`. Raises `NotFound`, `Forbidden`, `Conflict`, `InvalidInput`."""
-    return RotateToken(name, keep=keep, by=by, actor=actor, using=using).execute()
+    """Exchange a token for a new one; the old one is good for `keep` seconds more, and the one before no longer.
+
+    One transaction; joins the caller's. Raises `NotFound`, `Forbidden`, `InvalidInput`, `Conflict` (revoked).
+    """
+    using = using or work_database()
+    seconds, told = fields.seconds(keep, "keep"), actor_name(by, actor)
+    check_permission(by, "change_apitoken", "rotate API tokens")
+    made = tokens.make()
+
+    def once() -> ApiToken:
+        row = _token_of(by, name, using=using)
+        _require_all(by, row.scopes)
+        if row.revoked_at is not None:
+            raise Conflict(_("The API token %(name)r is revoked. Make a new one.", name=name), state="revoked")
+        until = clock.now(using) + dt.timedelta(seconds=seconds) if seconds else None
+        return row.compare_and_set(
+            prefix=made.prefix,
+            token_hash=made.hash,
+            previous_hash=row.token_hash if until else "",
+            previous_until=until,
+        )
+
+    with faults.around("token"):
+        row = transacted(using, once)
+    logger.info("API token %s was exchanged by %s", name, told or "the product")
+    return IssuedToken(row=row, text=made.text)
 
 
 def revoke_token(name: str, *, by: Any = None, actor: str = "", using: str | None = None) -> ApiToken:
@@ -184,9 +163,9 @@ def revoke_token(name: str, *, by: Any = None, actor: str = "", using: str | Non
     check_permission(by, "change_apitoken", "revoke API tokens")
 
     def once() -> ApiToken:
-        row = find_token(name, using=using, lock=True)
+        row = _token_of(by, name, using=using)
         if row.revoked_at is not None:
-            raise Conflict(f"The API token {name!r} is revoked already.", state="revoked")
+            raise Conflict(_("The API token %(name)r is revoked already.", name=name), state="revoked")
         told = {"revoked_at": clock.now(using), "revoked_by": actor_name(by, actor)}
         return row.compare_and_set(**told, previous_hash="", previous_until=None)
 
@@ -201,19 +180,53 @@ def find_token(name: str, *, using: str, lock: bool = False) -> ApiToken:
     rows = ApiToken.objects.using(using).filter(name=name)
     found: ApiToken | None = (rows.select_for_update(no_key=True) if lock else rows).first()
     if found is None:
-        raise NotFound(f"There is no API token {name!r}: `roost token list` shows those there are.")
+        raise _missing(name)
     return found
+
+
+def _token_of(by: Any, name: str, *, using: str) -> ApiToken:
+    """Return the token of that name, its row locked. Raises `NotFound`, too for one that reaches further than `by`."""
+    row = find_token(name, using=using, lock=True)
+    if _beyond(by, row.namespaces):
+        raise _missing(name)
+    return row
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(_("There is no API token %(name)r: `roost token list` shows those there are.", name=name))
+
+
+def _beyond(by: Any, namespaces: Iterable[str]) -> list[str]:
+    """Return those of a token's namespaces that are out of reach of `by`; that of a token for all are all."""
+    reached = reach.of(by)
+    return [] if reached is None else sorted(set(namespaces) - reached)
+
+
+def _require_reach(by: Any, namespaces: Iterable[str]) -> None:
+    """Raise `Forbidden` for a token that would reach further than who makes it."""
+    beyond = _beyond(by, namespaces)
+    if beyond:
+        raise Forbidden(
+            _(
+                "%(actor)s may not give a token reach that they have not themselves: %(names)s.",
+                actor=actor_name(by),
+                names=", ".join(beyond),
+            )
+        )
 
 
 def _scopes(scopes: Iterable[str]) -> list[str]:
     found = sorted(set(scopes))
     if not found:
-        raise InvalidInput(f"A token needs scopes: {', '.join(tokens.SCOPES)}.", field="scopes")
+        raise InvalidInput(_("A token needs scopes: %(names)s.", names=", ".join(tokens.SCOPES)), field="scopes")
     for scope in found:
         if not tokens.is_scope(scope):
             raise InvalidInput(
-                f"There is no scope {scope!r}. Scopes: {', '.join(tokens.SCOPES)}, or a permission such as "
-                f"cancel_workitem.",
+                _(
+                    "There is no scope %(scope)r. Scopes: %(names)s, or a permission such as cancel_workitem.",
+                    scope=scope,
+                    names=", ".join(tokens.SCOPES),
+                ),
                 field="scopes",
             )
     return found
@@ -223,7 +236,11 @@ def _namespaces(namespaces: Iterable[str]) -> list[str]:
     found = sorted(set(namespaces))
     if not found or len(found) > MAX_NAMESPACES:
         raise InvalidInput(
-            f"A token reaches 1 to {MAX_NAMESPACES} namespaces; name them, or say '*' for all.", field="namespaces"
+            _(
+                "A token reaches 1 to %(max_namespaces)s namespaces; name them, or say '*' for all.",
+                max_namespaces=MAX_NAMESPACES,
+            ),
+            field="namespaces",
         )
     if found == [tokens.EVERYWHERE]:
         return found
@@ -233,7 +250,10 @@ def _namespaces(namespaces: Iterable[str]) -> list[str]:
 def _note(note: str) -> str:
     jsondata.check(note, "note")
     if len(note) > MAX_NOTE:
-        raise InvalidInput(f"The note has {len(note)} characters; at most {MAX_NOTE} are kept.", field="note")
+        raise InvalidInput(
+            _("The note has %(count)s characters; at most %(max_note)s are kept.", count=len(note), max_note=MAX_NOTE),
+            field="note",
+        )
     return note.strip()
 
 
@@ -244,5 +264,9 @@ def _require_all(by: Any, scopes: Iterable[str]) -> None:
     missing = sorted(name for name in tokens.permissions(scopes) if not by.has_perm(f"roost.{name}"))
     if missing:
         raise Forbidden(
-            f"{actor_name(by)} may not give a token what they have not themselves: roost.{', roost.'.join(missing)}."
+            _(
+                "%(actor)s may not give a token what they have not themselves: roost.%(names)s.",
+                actor=actor_name(by),
+                names=", roost.".join(missing),
+            )
         )

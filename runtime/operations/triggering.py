@@ -22,6 +22,7 @@ from runtime.models import Snapshot, Trigger, WorkItem
 from runtime.operations import item_options
 from runtime.operations.kept_rules import DeclaredRules, KeptRules
 from runtime.operations.spec import build
+from runtime.sentences import say as _
 from runtime.store.ancestry import triggers_before
 from runtime.store.children import TRIGGERED
 from runtime.store.triggered import ENDED, Triggered
@@ -146,8 +147,12 @@ def _require_room(using: str, item: WorkItem) -> None:
     most = roost.TRIGGER_CHAIN
     if item.parent_id is not None and triggers_before(using, item.pk, most) >= most:
         raise Conflict(
-            f"{most} triggers in a row have led to item {item.pk}, which is all that ROOST_TRIGGER_CHAIN allows: "
-            f"they may lead in a ring. Mend a condition, or allow more.",
+            _(
+                "%(most)s triggers in a row have led to item %(item)s, which is all that ROOST_TRIGGER_CHAIN "
+                "allows: they may lead in a ring. Mend a condition, or allow more.",
+                most=most,
+                item=item.pk,
+            ),
             state=item.state,
         )
 

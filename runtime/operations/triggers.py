@@ -1,7 +1,7 @@
 """Set and remove triggers. They are configuration, not work: an operator edits them while workers run.
 
-set_trigger("alert", engine="watchlist", on="done", condition='result.status == "down"',
-            target="mail", payload={"to": "ops", "url": "$result.url"})
+set_trigger("alert", engine="watchlist", on="done", condition='result.verdict == "unreachable"',
+            target="mail", payload={"to": "ops", "url": "$payload.url"})
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from runtime.models import Trigger
 from runtime.operations import fields, item_options, triggering
 from runtime.operations.base import check_permission
 from runtime.operations.triggering import COLUMNS, default_payload
+from runtime.sentences import say as _
 from runtime.store import work_database
 from runtime.store.transactions import transacted
 
@@ -89,11 +90,13 @@ class SetTrigger:
 
     def _prepare(self, found: Trigger | None) -> dict[str, Any]:
         """Return all columns as they would be."""
-        check_permission(self.by, "change_trigger" if found else "add_trigger", "set triggers")
+        check_permission(self.by, "change_trigger" if found else "add_trigger", "set triggers", everywhere=True)
         if found is not None and self.row_version not in (None, found.row_version):
-            raise StaleVersion(f"The trigger {self.name!r} changed since it was read. Look at it again.")
+            raise StaleVersion(_("The trigger %(name)r changed since it was read. Look at it again.", name=self.name))
         if self.name in roost.TRIGGERS:
-            raise InvalidInput(f"ROOST_TRIGGERS has a trigger {self.name!r}: change it there.", field="name")
+            raise InvalidInput(
+                _("ROOST_TRIGGERS has a trigger %(name)r: change it there.", name=self.name), field="name"
+            )
         kept = {} if found is None else {name: getattr(found, name) for name in (*COLUMNS, "note") if name != "name"}
         values = checked(self.name, kept | self.options)
         for name in ("engine", "target"):
@@ -107,16 +110,29 @@ class SetTrigger:
 def checked(name: str, given: Any) -> dict[str, Any]:
     """Return a trigger's columns in the form in which they are stored. Raises `InvalidInput`; touches no database."""
     if not isinstance(given, Mapping):
-        raise InvalidInput(f"The trigger {name!r} is a {type(given).__name__}; it must be a mapping.", field="name")
+        raise InvalidInput(
+            _("The trigger %(name)r is a %(kind)s; it must be a mapping.", name=name, kind=type(given).__name__),
+            field="name",
+        )
     if unknown := [repr(key) for key in given if key not in TriggerOptions.__annotations__]:
         allowed = ", ".join(TriggerOptions.__annotations__)
-        raise InvalidInput(f"The trigger {name!r} has {', '.join(unknown)}; it takes {allowed}.", field="name")
+        raise InvalidInput(
+            _(
+                "The trigger %(name)r has %(names)s; it takes %(allowed)s.",
+                name=name,
+                names=", ".join(unknown),
+                allowed=allowed,
+            ),
+            field="name",
+        )
     on = given.get("on", TriggerEvent.DONE)
     if on not in TriggerEvent.values:
-        raise InvalidInput(f"on is {on!r}; it must be one of {', '.join(TriggerEvent.values)}.", field="on")
+        raise InvalidInput(
+            _("on is %(on)r; it must be one of %(names)s.", on=on, names=", ".join(TriggerEvent.values)), field="on"
+        )
     text = given.get("condition") or ""
     if not isinstance(text, str):
-        raise InvalidInput(f"condition is a {type(text).__name__}; it must be text.", field="condition")
+        raise InvalidInput(_("condition is a %(kind)s; it must be text.", kind=type(text).__name__), field="condition")
     if text:
         conditions.condition(text)
     mapped = given.get("payload")
@@ -154,8 +170,11 @@ def refuse_rings(values: Mapping[str, Any], edges: Iterable[tuple[str, str]]) ->
                 open_.append(target)
     if values["engine"] in reached:
         raise InvalidInput(
-            f"The trigger {values['name']!r} would let {values['engine']!r} start itself again for ever. "
-            f"Give it a condition.",
+            _(
+                "The trigger %(name)r would let %(engine)r start itself again for ever. Give it a condition.",
+                name=values["name"],
+                engine=values["engine"],
+            ),
             field="condition",
         )
 
@@ -181,11 +200,11 @@ def set_trigger(name: str, *, by: Any = None, using: str | None = None, **option
 def remove_trigger(name: str, *, by: Any = None, using: str | None = None) -> None:
     """Remove a trigger; what it has enqueued stays. Raises `NotFound`, `Forbidden`."""
     using = using or work_database()
-    check_permission(by, "delete_trigger", "remove triggers")
+    check_permission(by, "delete_trigger", "remove triggers", everywhere=True)
     with faults.around("rule"):
         removed = transacted(using, lambda: Trigger.objects.using(using).filter(name=name).delete()[0])
     if not removed:
-        raise NotFound(f"There is no trigger {name!r}: `roost triggers list` shows those there are.")
+        raise NotFound(_("There is no trigger %(name)r: `roost triggers list` shows those there are.", name=name))
     _read_anew(using)
 
 

@@ -19,10 +19,11 @@ from runtime.conf import settings as roost
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import Webhook
 from runtime.operations import fields
-from runtime.operations.base import actor_name, check_permission
+from runtime.operations.base import actor_name, check_permission, require_reach
 from runtime.operations.hook_values import COLUMNS, WebhookOptions, checked
 from runtime.operations.secretive import SetSecretive, made_secret
 from runtime.operations.spec import DEFAULT_NAMESPACE
+from runtime.sentences import say as _
 from runtime.signatures import secret_to_keep
 from runtime.store import work_database
 from runtime.store.transactions import transacted
@@ -41,10 +42,11 @@ class Issued:
 class SetWebhook(SetSecretive[Webhook, Issued]):
     """Make a webhook of that name, or change the one there is; it holds at once.
 
-    `RotateSecret` is what changes a secret without losing a delivery. See `SetSecretive` for the rest.
+    `rotate_secret` is what changes a secret without losing a delivery. See `SetSecretive` for the rest.
     """
 
     noun, permission, setting, kept = "webhook", "webhook", "WEBHOOKS", COLUMNS[2:]
+    everywhere = False
     with_secret: ClassVar[Mapping[str, Any]] = {"previous_secret": "", "previous_until": None}
 
     @sensitive_variables()
@@ -61,6 +63,12 @@ class SetWebhook(SetSecretive[Webhook, Issued]):
     ) -> None:
         super().__init__(name, options, by=by, actor=actor, row_version=row_version, using=using)
         self.namespace = fields.name(namespace, "namespace")
+
+    def check_permission(self, found: Webhook | None) -> None:
+        """Raise `Forbidden` for a namespace out of reach of `by` too."""
+        # Before the permission, whose name would tell whether there is one.
+        require_reach(self.by, self.namespace)
+        super().check_permission(found)
 
     def rows(self) -> QuerySet[Webhook]:
         """Return the row of that name, if there is one."""
@@ -81,57 +89,6 @@ class SetWebhook(SetSecretive[Webhook, Issued]):
     def issued(self, row: Webhook, secret: str) -> Issued:
         """Return the webhook, and its secret if it was made here."""
         return Issued(webhook=row, secret=secret)
-
-
-class RotateSecret:
-    """Give a webhook a new secret, made here unless one is given; the old one is good for `keep` seconds more.
-
-    The secret before the old one is no longer good. `keep` 0 ends the old one at once.
-    """
-
-    @sensitive_variables()
-    def __init__(
-        self,
-        name: str,
-        *,
-        namespace: str = DEFAULT_NAMESPACE,
-        secret: str = "",
-        keep: float | dt.timedelta = KEEP_SECONDS,
-        by: Any = None,
-        actor: str = "",
-        using: str | None = None,
-    ) -> None:
-        self.name, self.namespace = name, namespace
-        self.secret = secret or made_secret()
-        self.made = not secret
-        self.keep = fields.seconds(keep, "keep")
-        self.by = by
-        self.actor = actor_name(by, actor)
-        self.using = using or work_database()
-
-    @sensitive_variables()
-    def execute(self) -> Issued:
-        """Do it. One transaction; joins the caller's. Raises `NotFound`, `Forbidden`, `InvalidInput`, `Conflict`."""
-        check_permission(self.by, "change_webhook", "rotate secrets of webhooks")
-
-        def once() -> Webhook:
-            webhook = find_webhook(self.name, namespace=self.namespace, using=self.using, lock=True)
-            kept = secret_to_keep(self.secret, webhook.verifier)
-            if kept == webhook.secret:
-                raise Conflict(f"The webhook {self.name!r} has this secret already. Give another one.")
-            now = clock.now(self.using)
-            until = now + dt.timedelta(seconds=self.keep) if self.keep else None
-            return webhook.compare_and_set(
-                secret=kept,
-                previous_secret=webhook.secret if until else "",
-                previous_until=until,
-                changed_by=self.actor,
-                changed_at=now,
-            )
-
-        with faults.around("rule"):
-            webhook = transacted(self.using, once)
-        return Issued(webhook=webhook, secret=self.secret if self.made else "")
 
 
 @sensitive_variables()
@@ -159,8 +116,36 @@ def rotate_secret(
     actor: str = "",
     using: str | None = None,
 ) -> Issued:
-    """Give a webhook a new secret; the old one is good for `keep` seconds more. See `RotateSecret`."""
-    return RotateSecret(name, namespace=namespace, secret=secret, keep=keep, by=by, actor=actor, using=using).execute()
+    """Give a webhook a new secret, made here unless one is given; the old one is good for `keep` seconds more.
+
+    The secret before the old one is no longer good. `keep` 0 ends the old one at once. One transaction; joins the
+    caller's. Raises `NotFound`, `Forbidden`, `InvalidInput`, `Conflict`.
+    """
+    using = using or work_database()
+    seconds, told = fields.seconds(keep, "keep"), actor_name(by, actor)
+    check_permission(by, "change_webhook", "rotate secrets of webhooks")
+    require_reach(by, namespace, _missing(namespace, name))
+    new = secret or made_secret()
+
+    @sensitive_variables()
+    def once() -> Webhook:
+        webhook = find_webhook(name, namespace=namespace, using=using, lock=True)
+        kept = secret_to_keep(new, webhook.verifier)
+        if kept == webhook.secret:
+            raise Conflict(_("The webhook %(name)r has this secret already. Give another one.", name=name))
+        now = clock.now(using)
+        until = now + dt.timedelta(seconds=seconds) if seconds else None
+        return webhook.compare_and_set(
+            secret=kept,
+            previous_secret=webhook.secret if until else "",
+            previous_until=until,
+            changed_by=told,
+            changed_at=now,
+        )
+
+    with faults.around("rule"):
+        webhook = transacted(using, once)
+    return Issued(webhook=webhook, secret="" if secret else new)
 
 
 def turn_webhook(
@@ -175,12 +160,13 @@ def turn_webhook(
     """Enable or disable a webhook. Raises `Conflict` when it is so already, `NotFound`, `Forbidden`."""
     using = using or work_database()
     check_permission(by, "change_webhook", "enable and disable webhooks")
+    require_reach(by, namespace, _missing(namespace, name))
 
     def once() -> Webhook:
         webhook = find_webhook(name, namespace=namespace, using=using, lock=True)
         if webhook.enabled is enabled:
             state = "enabled" if enabled else "disabled"
-            raise Conflict(f"The webhook {name!r} is {state} already.", state=state)
+            raise Conflict(_("The webhook %(name)r is %(state)s already.", name=name, state=state), state=state)
         return webhook.compare_and_set(enabled=enabled, changed_by=actor_name(by, actor), changed_at=clock.now(using))
 
     with faults.around("rule"):
@@ -191,6 +177,7 @@ def remove_webhook(name: str, *, namespace: str = DEFAULT_NAMESPACE, by: Any = N
     """Remove a webhook; what it has enqueued stays. Raises `NotFound`, `Forbidden`."""
     using = using or work_database()
     check_permission(by, "delete_webhook", "remove webhooks")
+    require_reach(by, namespace, _missing(namespace, name))
     with faults.around("rule"):
         removed = transacted(using, lambda: named(using, namespace, name).delete()[0])
     if not removed:
@@ -214,5 +201,9 @@ def named(using: str, namespace: str, name: str) -> QuerySet[Webhook]:
 
 def _missing(namespace: str, name: str) -> NotFound:
     return NotFound(
-        f"There is no webhook {name!r} in the namespace {namespace!r}: `roost webhooks list` shows those there are."
+        _(
+            "There is no webhook %(name)r in the namespace %(namespace)r: `roost webhooks list` shows those there are.",
+            name=name,
+            namespace=namespace,
+        )
     )

@@ -41,6 +41,12 @@ def get(item: uuid.UUID, name: str, *, using: str | None = None) -> Artifact:
     return found[0]
 
 
+def in_namespace(artifact: uuid.UUID, namespace: str, *, using: str | None = None) -> Artifact | None:
+    """Return the artifact with its content's row, None if no item of the namespace has it."""
+    rows = Artifact.objects.using(using or work_database()).select_related("blob")
+    return rows.filter(pk=artifact, work_item__namespace=namespace).first()
+
+
 def _by_id_or_content(item: uuid.UUID, name: str, using: str | None) -> list[Artifact]:
     try:
         return list(_of(item, using).filter(pk=uuid.UUID(name)))

@@ -14,6 +14,7 @@ from runtime.choices import EventKind
 from runtime.models import Event, Worker
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.store import work_database
+from runtime.usage import KEY, told_in
 
 MADE = (EventKind.STEP, EventKind.WAITED, EventKind.ASKED)
 CUT_OFF = (EventKind.RELEASED, EventKind.RECOVERED)
@@ -26,7 +27,8 @@ class Attempt:
     """One try of one step. `seq` is that of the event that tells of its end, `outcome` the event's kind.
 
     `number` counts from 1 for each step; tries that were cut off (released, recovered) cost none, so the next has the
-    same number. `error` is what was raised: type, code, category, message, traceback.
+    same number. `tokens` and `cost` (in millionths of a dollar) are what it
+    said that it used. `error` is what was raised: type, code, category, message, traceback.
     """
 
     seq: int
@@ -38,6 +40,8 @@ class Attempt:
     worker_name: str
     ended_at: dt.datetime
     duration: float | None
+    tokens: int
+    cost: int
     error: dict[str, Any] | None
 
     @property
@@ -65,6 +69,7 @@ def _attempts(events: Iterable[Event], failures: int, names: dict[uuid.UUID | No
     for event in events:
         if event.kind in (EventKind.RETRY, EventKind.FAILED):
             failures = event.attempt
+        tokens, cost = told_in(event.data)
         yield Attempt(
             seq=event.seq,
             step=event.version + (event.kind != EventKind.STEP),
@@ -75,10 +80,19 @@ def _attempts(events: Iterable[Event], failures: int, names: dict[uuid.UUID | No
             worker_name=names.get(event.worker, ""),
             ended_at=event.created_at,
             duration=event.duration,
-            error=event.data if event.kind in (EventKind.RETRY, EventKind.FAILED) else None,
+            tokens=tokens,
+            cost=cost,
+            error=_error(event) if event.kind in (EventKind.RETRY, EventKind.FAILED) else None,
         )
         if event.kind not in (EventKind.RETRY, *CUT_OFF):
             failures = 0
+
+
+def _error(event: Event) -> Any:
+    """Return what was raised, without what the attempt used."""
+    return (
+        {name: event.data[name] for name in event.data if name != KEY} if isinstance(event.data, dict) else event.data
+    )
 
 
 def _failures_before(ended: QuerySet[Event], after: int) -> int:

@@ -6,7 +6,7 @@ Numbers count no further than `WINDOW`: whoever reads them wants to know that th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,12 @@ from runtime.queries.dead import DeadFilter, DeadGroup, groups
 from runtime.queries.page import Page
 from runtime.queries.waits import FOR_PEOPLE
 from runtime.queries.windows import WINDOW, Figure, figure, newest
+from runtime.queries.within import narrowed
 from runtime.queries.workers import WorkerView, offering
 from runtime.store import work_database
+
+Within = Collection[str] | None
+"""The namespaces that whoever asks reaches, None for all."""
 
 SHOWN = 5
 """Groups of one kind that are named."""
@@ -76,14 +80,15 @@ class OpenAsks:
     soon: Figure
 
 
-def dead_groups(*, limit: int = SHOWN, using: str | None = None) -> Page[DeadGroup]:
+def dead_groups(*, within: Within = None, limit: int = SHOWN, using: str | None = None) -> Page[DeadGroup]:
     """Return the largest groups among the newest dead letters that nobody has acknowledged."""
-    return groups(DeadFilter(acknowledged=False), limit=limit, newest_of=WINDOW, using=using)
+    wanted = DeadFilter(acknowledged=False, within=None if within is None else tuple(sorted(within)))
+    return groups(wanted, limit=limit, newest_of=WINDOW, using=using)
 
 
-def failing(*, using: str | None = None) -> list[Group]:
+def failing(*, within: Within = None, using: str | None = None) -> list[Group]:
     """Return the engines of items that failed and will be tried again."""
-    rows = newest(_items(using).filter(state=State.QUEUED, attempt__gt=0)).rows.order_by()
+    rows = newest(_items(using, within).filter(state=State.QUEUED, attempt__gt=0)).rows.order_by()
     counted = rows.values_list("engine").annotate(count=Count("pk")).order_by("-count", "engine")
     return [Group(engine=engine, count=count) for engine, count in counted[:SHOWN]]
 
@@ -97,16 +102,17 @@ def stranded(workers: Iterable[WorkerView], *, using: str | None = None) -> list
     return [lane for lane in lanes if not offering(lane.engine, lane.pool, among=alive)][:SHOWN]
 
 
-def held(*, using: str | None = None) -> list[Group]:
+def held(*, within: Within = None, using: str | None = None) -> list[Group]:
     """Return the engines and versions of items that wait for code which goes on with them."""
-    rows = newest(_items(using).filter(state=State.PAUSED, reason=Reason.HELD)).rows.order_by()
+    rows = newest(_items(using, within).filter(state=State.PAUSED, reason=Reason.HELD)).rows.order_by()
     counted = rows.values_list("engine", "engine_version").annotate(count=Count("pk")).order_by("-count", "engine")
     return [Group(engine=engine, version=version, count=count) for engine, version, count in counted[:SHOWN]]
 
 
-def contested(*, using: str | None = None) -> list[Contested]:
+def contested(*, within: Within = None, using: str | None = None) -> list[Contested]:
     """Return the resources that most items wait for."""
-    rows = newest(ResourceClaim.objects.using(using or work_database()).filter(held=False)).rows.order_by()
+    wanted = narrowed(ResourceClaim.objects.using(using or work_database()).filter(held=False), within)
+    rows = newest(wanted).rows.order_by()
     names = ("resource", "resource__namespace", "resource__key")
     counted = rows.values_list(*names).annotate(count=Count("pk")).order_by("-count", "resource__key", "resource")
     return [
@@ -115,21 +121,21 @@ def contested(*, using: str | None = None) -> list[Contested]:
     ]
 
 
-def expired_leases(*, using: str | None = None) -> Figure:
+def expired_leases(*, within: Within = None, using: str | None = None) -> Figure:
     """Return how many leases are over and not yet swept."""
     using = using or work_database()
-    return figure(Lease.objects.using(using).filter(expires_at__lt=clock.now(using), revoked_at=None))
+    over = Lease.objects.using(using).filter(expires_at__lt=clock.now(using), revoked_at=None)
+    return figure(narrowed(over, within))
 
 
-def open_asks(*, using: str | None = None) -> OpenAsks:
+def open_asks(*, within: Within = None, using: str | None = None) -> OpenAsks:
     """Return what people are asked, and what is about to expire."""
     using = using or work_database()
-    still: QuerySet[Wait] = Wait.objects.using(using).filter(state=WaitState.OPEN)
+    still: QuerySet[Wait] = narrowed(Wait.objects.using(using).filter(state=WaitState.OPEN), within)
     approvals, inputs = (figure(still.filter(kind=kind)) for kind in FOR_PEOPLE)
     ringing = still.filter(expires_at__lt=clock.now(using) + SOON).exclude(kind=WaitKind.TIMER)
     return OpenAsks(approvals=approvals, inputs=inputs, soon=figure(ringing))
 
 
-def _items(using: str | None) -> QuerySet[Any]:
-    found: QuerySet[Any] = WorkItem.objects.using(using or work_database())
-    return found
+def _items(using: str | None, within: Within) -> QuerySet[Any]:
+    return narrowed(WorkItem.objects.using(using or work_database()), within)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -21,6 +22,7 @@ WHOLE_RUN = 0
 class Call:
     """A recorded call of a step. `in_doubt`: it began and nobody knows whether it happened."""
 
+    id: int
     key: str
     name: str
     state: str
@@ -32,6 +34,7 @@ class Call:
 class Asked:
     """What a step waited for, and what came of it."""
 
+    id: uuid.UUID
     key: str
     kind: str
     state: str
@@ -43,6 +46,7 @@ class Asked:
 class File:
     """An artifact of a step."""
 
+    id: uuid.UUID
     name: str
     kind: str
     size: int
@@ -70,7 +74,7 @@ def calls(item: WorkItem, steps: Sequence[int], using: str) -> ByStep[Call]:
 def _call(item: WorkItem, entry: JournalEntry) -> Call:
     being_made = item.state == State.RUNNING and entry.epoch == item.epoch
     doubt = entry.state == JournalState.STARTED and not being_made
-    return Call(key=entry.key, name=entry.name, state=entry.state, attempts=entry.attempts, in_doubt=doubt)
+    return Call(id=entry.pk, key=entry.key, name=entry.name, state=entry.state, attempts=entry.attempts, in_doubt=doubt)
 
 
 def asks(item: WorkItem, steps: Sequence[int], using: str) -> ByStep[Asked]:
@@ -80,13 +84,17 @@ def asks(item: WorkItem, steps: Sequence[int], using: str) -> ByStep[Asked]:
 
 
 def _asked(wait: Wait) -> Asked:
-    return Asked(key=wait.key, kind=wait.kind, state=wait.state, prompt=wait.prompt, by=wait.resolved_by)
+    return Asked(id=wait.pk, key=wait.key, kind=wait.kind, state=wait.state, prompt=wait.prompt, by=wait.resolved_by)
 
 
 def files(item: WorkItem, steps: Sequence[int], using: str) -> ByStep[File]:
     """Return the artifacts of these steps."""
     kept = Artifact.objects.using(using).filter(work_item_id=item.pk, version__in=list(steps)).order_by("id")
-    return _by_step((row.version, File(name=row.name, kind=row.kind, size=row.size)) for row in kept[:MOST_ROWS])
+    return _by_step((row.version, _file(row)) for row in kept[:MOST_ROWS])
+
+
+def _file(row: Artifact) -> File:
+    return File(id=row.pk, name=row.name, kind=row.kind, size=row.size)
 
 
 def children(item: WorkItem, using: str) -> dict[str, int]:

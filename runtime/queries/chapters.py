@@ -10,6 +10,7 @@ from typing import Any
 
 from runtime.choices import EventKind
 from runtime.models import Event
+from runtime.usage import told_in
 
 MOST_LISTED = 20
 
@@ -49,6 +50,7 @@ class Chapter:
 
     `workers` are those who had the item, in their order: more than one is a hand-over. `happenings` are the first ones
     of the chapter; `untold` counts the rest. `counts` tells how many there were of what a step makes.
+    `tokens` and `cost` (in millionths of a dollar) are those of all its attempts.
     """
 
     step: int
@@ -57,6 +59,8 @@ class Chapter:
     committed_at: dt.datetime | None = None
     duration: float | None = None
     failures: int = 0
+    tokens: int = 0
+    cost: int = 0
     workers: list[uuid.UUID] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
     untold: int = 0
@@ -81,6 +85,8 @@ class Chapter:
             self.workers.append(event.worker)
         if event.kind == EventKind.CLAIMED and self.began_at is None:
             self.began_at = event.created_at
+        if event.duration is not None:
+            self._spend(event.data)
         if event.kind == EventKind.STEP:
             self.committed_at, self.duration, self.label = event.created_at, event.duration, event.reason
         elif event.kind in COUNTED:
@@ -90,6 +96,11 @@ class Chapter:
             self._tell(event)
         elif event.kind in BY_PEOPLE or event.actor or event.kind in _TOLD:
             self._tell(event)
+
+    def _spend(self, data: Any) -> None:
+        tokens, cost = told_in(data)
+        self.tokens += tokens
+        self.cost += cost
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1

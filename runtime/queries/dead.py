@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
 from django.db.models.fields.json import KeyTextTransform
 
 from runtime.choices import ErrorCategory, Reason, State
 from runtime.exceptions import InvalidInput
-from runtime.models import WorkItem
+from runtime.models import Event, WorkItem
+from runtime.queries.attempts import worker_names
 from runtime.queries.items import HEAVY
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.queries.windows import newest
+from runtime.sentences import say as _
 from runtime.store import work_database
 
 
@@ -37,11 +40,20 @@ class DeadFilter:
     def __post_init__(self) -> None:
         if self.reason and self.reason not in Reason.values:
             raise InvalidInput(
-                f"There is no reason {self.reason!r}. Reasons: {', '.join(Reason.values)}.", field="reason"
+                _(
+                    "There is no reason %(reason)r. Reasons: %(names)s.",
+                    reason=self.reason,
+                    names=", ".join(Reason.values),
+                ),
+                field="reason",
             )
         if self.category and self.category not in ErrorCategory.values:
             raise InvalidInput(
-                f"There is no category {self.category!r}. Categories: {', '.join(ErrorCategory.values)}.",
+                _(
+                    "There is no category %(category)r. Categories: %(names)s.",
+                    category=self.category,
+                    names=", ".join(ErrorCategory.values),
+                ),
                 field="category",
             )
 
@@ -63,6 +75,19 @@ class DeadGroup:
     count: int
     first: dt.datetime | None
     last: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """A dead letter and what it failed of. `worker` made its last attempt, None if it was never tried."""
+
+    item: WorkItem
+    error_type: str
+    code: str
+    category: str
+    message: str
+    worker: uuid.UUID | None
+    worker_name: str
 
 
 def matching(wanted: DeadFilter, *, using: str | None = None) -> QuerySet[WorkItem]:
@@ -90,16 +115,33 @@ def page(
     return page_of(found[: checked_limit(limit) + 1], limit)
 
 
+def letters(rows: Sequence[WorkItem], *, using: str | None = None) -> list[DeadLetter]:
+    """Return what these dead letters, the rows of a page, failed of, and on which worker."""
+    using = using or work_database()
+    signed = Event.objects.using(using).filter(work_item=OuterRef("pk"), worker__isnull=False).order_by("-seq")
+    found = WorkItem.objects.using(using).filter(pk__in=[item.pk for item in rows])
+    workers = dict(found.annotate(last=Subquery(signed.values("worker")[:1])).values_list("pk", "last"))
+    names = worker_names(workers.values(), using)
+    return [_letter(item, workers.get(item.pk), names) for item in rows]
+
+
+def _letter(item: WorkItem, worker: uuid.UUID | None, names: Mapping[uuid.UUID | None, str]) -> DeadLetter:
+    error = item.last_error if isinstance(item.last_error, dict) else {}
+    told = {name: str(error.get(name) or "") for name in ("code", "category", "message")}
+    kind = str(error.get("type") or "")
+    return DeadLetter(item=item, error_type=kind, worker=worker, worker_name=names.get(worker, ""), **told)
+
+
 def groups(
     wanted: DeadFilter, *, limit: int = 50, newest_of: int | None = None, using: str | None = None
 ) -> Page[DeadGroup]:
     """Return the dead letters grouped by fingerprint, engine and reason, the largest group first.
 
-    With `newest_of` only so many of the newest dead letters are looked at, whatever they failed of.
+    With `newest_of` only so many of the newest dead letters within reach are looked at, whatever they failed of.
     """
     found = matching(wanted, using=using)
     if newest_of is not None:
-        found &= newest(matching(DeadFilter(), using=using), newest_of).rows
+        found &= newest(matching(DeadFilter(within=wanted.within), using=using), newest_of).rows
     rows = (
         found.order_by()
         .annotate(said=KeyTextTransform("message", "last_error"))

@@ -15,6 +15,7 @@ from runtime.conf import settings as roost
 from runtime.queries import vacuum
 from runtime.queries.finding import Finding
 from runtime.queries.words import span
+from runtime.store.direct import told_pid
 
 MANY_DEAD = 50_000
 DEAD_SHARE = 0.5
@@ -93,7 +94,7 @@ def pooling(using: str) -> Pooling:
     connection = connections[using]
     connection.ensure_connection()
     own = _pid(connection)
-    if _told_pid(connection) == own:
+    if told_pid(connection) == own:
         return "none"
     with closing(connection.copy()) as other:
         other.set_autocommit(False)
@@ -194,12 +195,6 @@ def _pid(connection: BaseDatabaseWrapper) -> int:
     with connection.cursor() as cursor:
         cursor.execute(PID_SQL)
         return int(cursor.fetchone()[0])
-
-
-def _told_pid(connection: BaseDatabaseWrapper) -> int:
-    """Return the process id that was told to this client when it connected."""
-    raw: Any = connection.connection
-    return int(raw.info.backend_pid)
 
 
 def _rows(using: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:

@@ -46,6 +46,7 @@ class Run:
 
     item: WorkItem
     enqueued_by: str
+    enqueued_because: str
     opens: bool
     steps: tuple[ToldStep, ...]
     whole_run_calls: tuple[Call, ...]
@@ -68,9 +69,11 @@ def explain(
     more = bool(found) and (last < found[-1].seq or len(found) == most)
     opens = after == 0
     calls = belongings.calls(item, [WHOLE_RUN], using) if opens else {}
+    actor, reason = _enqueued(events)
     return Run(
         item=item,
-        enqueued_by=_enqueued_by(events),
+        enqueued_by=actor,
+        enqueued_because=reason,
         opens=opens,
         steps=_told(item, chapters, None if opens else _owner_at(events, after), using),
         whole_run_calls=calls.get(WHOLE_RUN, Listed()).rows,
@@ -80,9 +83,10 @@ def explain(
     )
 
 
-def _enqueued_by(events: QuerySet[Event]) -> str:
+def _enqueued(events: QuerySet[Event]) -> tuple[str, str]:
+    """Return who enqueued the item and why, as far as that was said and is not pruned."""
     # No LIMIT: PostgreSQL, which expects the first event of many items here, would read the table from its beginning.
-    return next(iter(events.filter(seq=1).order_by().values_list("actor", flat=True)), "")
+    return next(iter(events.filter(seq=1).order_by().values_list("actor", "reason")), ("", ""))
 
 
 def _owner_at(events: QuerySet[Event], seq: int) -> uuid.UUID | None:

@@ -14,18 +14,21 @@ import base64
 import datetime as dt
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from django.db.models import JSONField, Model, QuerySet
 
-from runtime import artifacts, clock, offload
+from runtime import clock, offload
 from runtime.conf import settings as roost
-from runtime.exceptions import InvalidInput, NotFound
+from runtime.exceptions import InvalidInput, NotFound, TooLarge
 from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
 from runtime.queries.redaction import redacted
 from runtime.queries.verify import one_moment
 from runtime.store import work_database
+from runtime.store.blobs import read_artifact
 from runtime.store.going import is_going
 
 FORMAT, FORMAT_VERSION = "roost-run", 1
@@ -50,43 +53,59 @@ def columns(model: type[Model], without: Collection[str]) -> list[Any]:
     return [field for field in model._meta.concrete_fields if field.attname not in without]
 
 
+Mask = Callable[[Any], Any]
+
+ROUTING = frozenset({"resources", "spawned"})
+"""JSON columns that hold no contents; a run cannot do without them."""
+
+
 def export(
-    item: uuid.UUID, *, redact: bool = False, with_artifacts: bool = False, using: str | None = None
+    item: uuid.UUID,
+    *,
+    redact: bool = False,
+    mask: Mask = redacted,
+    with_artifacts: bool = False,
+    most: int | None = None,
+    using: str | None = None,
 ) -> dict[str, Any]:
     """Return the run as one document of plain values, everything read at one moment.
 
-    `redact` takes out what looks like a secret (see `runtime.queries.redaction`). `with_artifacts` adds the bytes of
-    artifacts, which cannot be redacted. Raises `NotFound`, `InvalidInput` for what is larger than
-    `ROOST_MAX_EXPORT_BYTES`, and `StorageUnavailable` or `CorruptArtifact`.
+    `redact` takes out what looks like a secret (see `runtime.queries.redaction`); `mask` is what it does to contents.
+    `with_artifacts` adds the bytes of artifacts, which cannot be redacted. Raises `NotFound`, `TooLarge` for more than
+    `most` bytes or `ROOST_MAX_EXPORT_BYTES`, and `StorageUnavailable` or `CorruptArtifact`.
     """
     if redact and with_artifacts:
         raise InvalidInput("The bytes of artifacts cannot be redacted: leave one of the two out.", field="redact")
     using = using or work_database()
     with one_moment(using):
-        document = _read(item, using, with_artifacts=with_artifacts)
-    return {**document, "redacted": redact, **(_redacted(document) if redact else {})}
+        document = _read(item, using, _Room(_most(most)), with_artifacts=with_artifacts)
+    return {**document, "redacted": redact, **(_redacted(document, mask) if redact else {})}
 
 
-def text_of(document: dict[str, Any]) -> str:
-    """Return the document as it is kept: JSON, ASCII alone. Raises `InvalidInput` when it is too large."""
+def text_of(document: dict[str, Any], *, most: int | None = None) -> str:
+    """Return the document as it is kept: JSON, ASCII alone. Raises `TooLarge`."""
     text = json.dumps(document)
-    if len(text) > roost.MAX_EXPORT_BYTES:
-        raise _too_large(len(text))
+    if len(text) > _most(most):
+        raise _too_large(len(text), _most(most))
     return text
 
 
-def _too_large(size: int) -> InvalidInput:
-    most = roost.MAX_EXPORT_BYTES
-    return InvalidInput(f"The run takes {size} bytes; ROOST_MAX_EXPORT_BYTES allows {most}.", field="item")
+def _most(most: int | None) -> int:
+    allowed: int = roost.MAX_EXPORT_BYTES
+    return allowed if most is None else min(most, allowed)
 
 
-def _read(pk: uuid.UUID, using: str, *, with_artifacts: bool) -> dict[str, Any]:
+def _too_large(size: int, most: int) -> TooLarge:
+    limit = "ROOST_MAX_EXPORT_BYTES allows" if most == roost.MAX_EXPORT_BYTES else "here it may have"
+    return TooLarge(f"The run takes {size} bytes; {limit} {most}.", field="item")
+
+
+def _read(pk: uuid.UUID, using: str, room: _Room, *, with_artifacts: bool) -> dict[str, Any]:
     item = WorkItem.objects.using(using).filter(pk=pk).first()
     if item is None:
         raise NotFound(f"There is no work item {pk}.")
     if is_going(pk, using=using):
         raise NotFound(f"Work item {pk} was kept for as long as it had to be, and is being removed now.")
-    room = _Room(roost.MAX_EXPORT_BYTES)
     found: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -96,12 +115,19 @@ def _read(pk: uuid.UUID, using: str, *, with_artifacts: bool) -> dict[str, Any]:
     for name, (model, order, without) in PARTS.items():
         rows: QuerySet[Any] = model._default_manager.using(using).filter(work_item=pk).order_by(order)
         fields = columns(model, without)
-        found[name] = [room.row(row, fields) for row in rows.iterator(chunk_size=200)]
+        found[name] = _each(rows, partial(room.row, fields=fields))
     files = Artifact.objects.using(using).filter(work_item=pk).select_related("blob").order_by("id")
     if pruned := PrunedHistory.objects.using(using).filter(pk=pk).first():
         found["pruned"] = room.row(pruned, columns(PrunedHistory, ("work_item_id", "going_since")))
-    found["artifacts"] = [room.file(file, with_bytes=with_artifacts) for file in files.iterator(chunk_size=200)]
+    found["artifacts"] = _each(files, partial(room.file, with_bytes=with_artifacts))
     return found
+
+
+def _each(rows: QuerySet[Any], told: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is told of each row; one refused, the cursor on the server is closed before its transaction ends."""
+    found: Any = rows.iterator(chunk_size=200)
+    with closing(found):
+        return [told(row) for row in found]
 
 
 class _Room:
@@ -112,7 +138,7 @@ class _Room:
         self._taken = 0
 
     def row(self, row: Model, fields: list[Any]) -> dict[str, Any]:
-        """Return a row as plain values. Raises `InvalidInput` when there is no more room."""
+        """Return a row as plain values. Raises `TooLarge` when there is no more room."""
         values = {field.attname: _plain(_whole(row, field.attname)) for field in fields}
         self._take(len(json.dumps(values)))
         return values
@@ -123,14 +149,14 @@ class _Room:
         values["sha256"] = file.sha256
         if with_bytes:
             self._take(file.size * 4 // 3)
-            content = artifacts.read_verified(file.blob.path, file.sha256)
+            content = read_artifact(file)
             values["content"] = base64.b64encode(content).decode("ascii")
         return values
 
     def _take(self, size: int) -> None:
         self._taken += size
         if self._taken > self._most:
-            raise _too_large(self._taken)
+            raise _too_large(self._taken, self._most)
 
 
 def _whole(row: Model, name: str) -> Any:
@@ -147,23 +173,23 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, dt.datetime) else value
 
 
-def _redacted(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of the document with their JSON and text columns redacted; columns have names of their own."""
+def _redacted(document: dict[str, Any], mask: Mask) -> dict[str, Any]:
+    """Return the parts of the document with their JSON and text columns redacted; columns have names of their own.
+
+    `mask` is for contents: what it makes of the name of a state or an engine would be another one.
+    """
     names = {field.attname for model in _models() for field in columns(model, ()) if _is_json(field)}
 
     def row(values: dict[str, Any]) -> dict[str, Any]:
-        return {
-            name: _clean(value) if name in names or isinstance(value, str) else value for name, value in values.items()
-        }
+        return {name: clean(name, value) for name, value in values.items()}
+
+    def clean(name: str, value: Any) -> Any:
+        if name in names:
+            return redacted(value) if name in ROUTING else mask(value)
+        return redacted(value)[: len(value)] if isinstance(value, str) else value
 
     parts = {name: [row(values) for values in document[name]] for name in (*PARTS, "artifacts")}
     return {"item": row(document["item"]), **parts}
-
-
-def _clean(value: Any) -> Any:
-    """Return the value without secrets; a text stays as long as it was at the most, for its column's sake."""
-    cleaned = redacted(value)
-    return cleaned[: len(value)] if isinstance(value, str) else cleaned
 
 
 def _models() -> list[type[Model]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -22,7 +22,7 @@ from django.db.models.functions import Cast
 from runtime.choices import State
 from runtime.models import ResourceClaim, WorkItem
 from runtime.queries import windows
-from runtime.queries.items import id_range
+from runtime.queries.by_id import id_range
 from runtime.queries.search import FIELDS, WORD, Term
 from runtime.queries.windows import DEFAULT_NAMESPACE, MOST_NAMESPACES, WINDOW, newest
 
@@ -39,8 +39,11 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def find(rows: QuerySet[WorkItem], terms: Sequence[Term]) -> Found:
-    """Return those of the rows for which every term holds. Reads only names and one id; the caller reads the rows."""
+def find(rows: QuerySet[WorkItem], terms: Sequence[Term], within: Collection[str] | None = None) -> Found:
+    """Return those of the rows for which every term holds. Reads only names and one id; the caller reads the rows.
+
+    `within` are the namespaces that the rows are in, None for any.
+    """
     if not terms:
         return Found(rows=rows)
     by_field: defaultdict[tuple[str, tuple[str, ...]], list[Term]] = defaultdict(list)
@@ -48,7 +51,7 @@ def find(rows: QuerySet[WorkItem], terms: Sequence[Term]) -> Found:
         # Words all have to hold; of a field given twice, one.
         by_field[term.field, term.path or ((str(place),) if term.field == WORD else ())].append(term)
     groups = list(by_field.values())
-    known, notes = _namespaces(groups, rows.db)
+    known, notes = _namespaces(groups, rows.db, within)
     bounded = [group for group in groups if _is_bounded(group)]
     for group in groups:
         if not _is_bounded(group):
@@ -67,13 +70,15 @@ def _is_bounded(group: Sequence[Term]) -> bool:
     return term.field in BOUNDED or (term.field == "namespace" and any(one.value == DEFAULT_NAMESPACE for one in group))
 
 
-def _namespaces(groups: Iterable[Sequence[Term]], using: str) -> tuple[list[str], tuple[str, ...]]:
+def _namespaces(
+    groups: Iterable[Sequence[Term]], using: str, within: Collection[str] | None
+) -> tuple[list[str], tuple[str, ...]]:
     """Return the namespaces in which keys are looked up; the terms' own where they name some."""
     given = [term.value for group in groups for term in group if term.field == "namespace"]
     if given or not any(group[0].field in NAMED for group in groups):
         return given, ()
-    known = windows.namespaces(using=using)
-    if len(known) <= MOST_NAMESPACES:
+    known = windows.namespaces(using=using) if within is None else sorted(within)
+    if within is not None or len(known) <= MOST_NAMESPACES:
         return known, ()
     return known, (f"Keys were looked up in {len(known)} namespaces. Say namespace: to look in another.",)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
 
-from runtime.choices import LIVE, Reason, State
+from runtime.choices import TERMINAL, Reason, State
 from runtime.exceptions import InvalidInput, NotFound
 from runtime.models import WorkItem
+from runtime.queries import by_id
 from runtime.queries.page import Page, checked_limit, page_of
+from runtime.sentences import say as _
 from runtime.store import work_database
+from runtime.store.columns import Columns
 
-_PREFIX = re.compile(r"[0-9a-f]{4,32}")
 HEAVY = ("payload", "config", "result")
 """Columns that lists leave in the database."""
+OUTCOME = Columns(
+    WorkItem,
+    *("id", "namespace", "state", "reason", "version", "row_version", "finished_at", "last_error", "result"),
+)
+_ENDED = f"state IN ({', '.join(['%s'] * len(TERMINAL))})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +45,18 @@ class ItemFilter:
     def __post_init__(self) -> None:
         for state in self.states:
             if state not in State.values:
-                raise InvalidInput(f"There is no state {state!r}. States: {', '.join(State.values)}.", field="state")
+                raise InvalidInput(
+                    _("There is no state %(state)r. States: %(names)s.", state=state, names=", ".join(State.values)),
+                    field="state",
+                )
         if self.reason and self.reason not in Reason.values:
             raise InvalidInput(
-                f"There is no reason {self.reason!r}. Reasons: {', '.join(Reason.values)}.", field="reason"
+                _(
+                    "There is no reason %(reason)r. Reasons: %(names)s.",
+                    reason=self.reason,
+                    names=", ".join(Reason.values),
+                ),
+                field="reason",
             )
 
     @property
@@ -91,30 +105,19 @@ def get(name: str | uuid.UUID, *, using: str | None = None) -> WorkItem:
 
     Raises `InvalidInput` for what is no id or fits several items, `NotFound` when there is none.
     """
-    low, high = id_range(name)
-    found = list(WorkItem.objects.using(using or work_database()).filter(pk__gte=low, pk__lte=high).order_by("id")[:2])
-    if not found:
-        raise NotFound(f"There is no work item {name}. `roost list` shows those there are.")
-    if len(found) > 1:
-        raise InvalidInput(
-            f"Several work items begin with {name}, {found[0].pk} and {found[1].pk} among them. Give more digits.",
-            field="item",
-        )
-    item: WorkItem = found[0]
+    rows = WorkItem.objects.using(using or work_database())
+    item: WorkItem = by_id.get(rows, name, what="work item", listing="roost list")
     return item
 
 
-def live(wanted: Collection[uuid.UUID], *, using: str | None = None) -> set[uuid.UUID]:
-    """Return those of the items that are there and have not ended. One query."""
-    rows = WorkItem.objects.using(using or work_database()).filter(pk__in=wanted, state__in=LIVE)
-    return set(rows.order_by().values_list("pk", flat=True))
+def outcome(item: uuid.UUID, *, using: str | None = None) -> WorkItem:
+    """Return the item with what came of it alone, other columns deferred. Raises `NotFound`. One cheap query."""
+    found = OUTCOME.of_id(using or work_database(), item)
+    if found is None:
+        raise NotFound(_("There is no work item %(item)s. `roost list` shows those there are.", item=item))
+    return found
 
 
-def id_range(name: str | uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:
-    """Return the lowest and the highest id that begin so. Raises `InvalidInput` for what is no id."""
-    if isinstance(name, uuid.UUID):
-        return name, name
-    digits = name.strip().lower().replace("-", "")
-    if not _PREFIX.fullmatch(digits):
-        raise InvalidInput(f"{name!r} is no work item id (a UUID, or its first 4 digits or more).", field="item")
-    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+def ended(wanted: Collection[uuid.UUID], *, using: str | None = None) -> dict[uuid.UUID, WorkItem | None]:
+    """Return what `outcome` does for those of the items that have ended, None for one that is not there. One query."""
+    return OUTCOME.among(using or work_database(), wanted, _ENDED, sorted(TERMINAL))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Cast, Concat
 
-from runtime.choices import JournalState, State, WaitState
+from runtime.choices import TERMINAL, JournalState, State, WaitState
 from runtime.exceptions import InvalidInput
 from runtime.journal.entries import WHOLE_RUN, question_key
 from runtime.models import JournalEntry, Wait, WorkItem
 from runtime.queries.page import Page, checked_limit, page_of
+from runtime.queries.weight import fitting
 from runtime.store import work_database
+from runtime.store.waits import UNCONSUMED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +32,7 @@ def page(
 ) -> Page[RecordedCall]:
     """Return a page of the item's calls, oldest first; the next page starts `after` the id of the last row's entry.
 
-    `state` narrows to calls in that state. Results are not read; see `entry.result`. Raises `InvalidInput`.
+    `state` narrows to calls in that state. A page of large results is shorter. Raises `InvalidInput`.
     """
     found = _of(item.pk, using)
     if state:
@@ -38,8 +41,14 @@ def page(
                 f"There is no such state of a call: {state!r}. States: {', '.join(JournalState.values)}.", field="state"
             )
         found = found.filter(state=state)
-    rows = found.filter(pk__gt=after).order_by("id")[: checked_limit(limit) + 1]
-    return page_of((RecordedCall(entry=entry, in_doubt=_in_doubt(entry, item)) for entry in rows), limit)
+    found = found.filter(pk__gt=after).order_by("id")
+    limit = fitting(found, "result", "error", most=checked_limit(limit))
+    return page_of((recorded(entry, item) for entry in found[: limit + 1]), limit)
+
+
+def recorded(entry: JournalEntry, item: WorkItem) -> RecordedCall:
+    """Return an entry of the item with whether it is in doubt. Reads nothing."""
+    return RecordedCall(entry=entry, in_doubt=_in_doubt(entry, item))
 
 
 def in_doubt(item: WorkItem, *, limit: int = 20, using: str | None = None) -> list[JournalEntry]:
@@ -58,6 +67,37 @@ def asked_about(item: WorkItem, calls: Sequence[JournalEntry], *, using: str | N
     waits = Wait.objects.using(using or work_database()).filter(work_item_id=item.pk, state=WaitState.OPEN)
     rows = waits.filter(base_version=item.version, key__in=questions).values_list("key", flat=True)
     return {questions[key]: key for key in rows}
+
+
+def resettable(items: Iterable[uuid.UUID], *, using: str | None = None) -> QuerySet[JournalEntry]:
+    """Return the calls that these items' next steps would find and that may be forgotten.
+
+    Those failed for good, or were cut off and no person is asked about them. While an item runs, or is on legal hold,
+    it forgets none of them.
+    """
+    using = using or work_database()
+    attempt = Case(When(attempts=1, then=Value("")), default=Cast("attempts", CharField()))
+    asked = Wait.objects.using(using).filter(
+        UNCONSUMED,
+        work_item_id=OuterRef("work_item_id"),
+        base_version=OuterRef("work_item__version"),
+        key=OuterRef("question"),
+    )
+    found: QuerySet[JournalEntry] = JournalEntry.objects.using(using).filter(
+        Q(base_version=F("work_item__version")) | Q(base_version=WHOLE_RUN),
+        work_item_id__in=list(items),
+        state__in=(JournalState.FAILED, JournalState.STARTED),
+    )
+    found = found.alias(question=Concat(Value("journal"), attempt, Value(":"), "key"))
+    decided_here = Q(state=JournalState.FAILED) | Q(work_item__state__in=sorted(TERMINAL)) | ~Exists(asked)
+    return found.filter(decided_here)
+
+
+def may_be_reset(entry: JournalEntry, item: WorkItem) -> bool:
+    """Say whether the call may be forgotten, unless a person is asked about it. Reads nothing."""
+    still = item.state != State.RUNNING and not item.legal_hold
+    next_finds = entry.base_version in (item.version, WHOLE_RUN)
+    return still and next_finds and entry.state in (JournalState.FAILED, JournalState.STARTED)
 
 
 def _in_doubt(entry: JournalEntry, item: WorkItem) -> bool:

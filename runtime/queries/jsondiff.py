@@ -7,7 +7,7 @@ true is not 1. Places are JSON Pointers (RFC 6901), the empty one the whole valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The first differences in order of their places, and whether there are more."""
+    """The first differences in order of their places, and whether there are more that are not told."""
 
     changes: tuple[Change, ...]
     more: bool
@@ -39,7 +39,7 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not self.changes
+        return not self.changes and not self.more
 
 
 def compare(before: Any, after: Any, *, most: int = MOST) -> Difference:
@@ -50,6 +50,17 @@ def compare(before: Any, after: Any, *, most: int = MOST) -> Difference:
             return Difference(changes=tuple(found), more=True)
         found.append(change)
     return Difference(changes=tuple(found), more=False)
+
+
+def compare_shown(before: Any, after: Any, shown: Callable[[Any], Any], *, most: int = MOST) -> Difference:
+    """Return what changed in what people are shown of two values, as `shown` masks each whole.
+
+    Where only what is masked differs, no place is named, and there is `more`.
+    """
+    found = compare(shown(before), shown(after), most=most)
+    if found.same and not same_json(before, after):
+        return Difference(changes=(), more=True)
+    return found
 
 
 def _walk(before: Any, after: Any, path: str) -> Iterator[Change]:

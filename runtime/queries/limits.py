@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from runtime.choices import SUSPECT_DEATHS
 from runtime.models import Limit, WorkItem
+from runtime.queries.page import Page, checked_limit, part_of
+from runtime.sentences import Sentence, together
+from runtime.sentences import say as _
 from runtime.store import get_store, work_database
 from runtime.store.limits import Bound
 from runtime.store.turns import Lane
@@ -30,7 +33,10 @@ class LimitView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Obstacle:
-    """A limit that has no place for an item: `running` run under it, and `before` go before the item."""
+    """A limit that has no place for an item: `running` run under it, and `before` go before the item.
+
+    Among these a suspect that has its turn: a place is kept for it.
+    """
 
     limit: Limit
     running: int
@@ -53,23 +59,37 @@ class Standing:
     behind: bool = False
 
 
-def covered(limit: Limit) -> str:
+def covered(limit: Limit) -> Sentence:
     """Say in words what a limit covers."""
-    named = [f"{words} {value}" for name, words in WORDS.items() if (value := getattr(limit, name))]
-    return ", ".join(named) or "everything"
+    words = {
+        "namespace": _("namespace %(name)s", name=limit.namespace),
+        "engine": _("engine %(name)s", name=limit.engine),
+        "fair_key": _("fairness key %(name)s", name=limit.fair_key),
+        "pool": _("worker pool %(name)s", name=limit.pool),
+    }
+    return together([told for column, told in words.items() if getattr(limit, column)] or [_("everything")], glue=", ")
 
 
 def views(*, using: str | None = None) -> list[LimitView]:
     """Return all limits by name, counted as a claim counts them."""
+    return list(page(using=using).rows)
+
+
+def page(*, after: str = "", limit: int | None = None, using: str | None = None) -> Page[LimitView]:
+    """Return a page of `views`, or all; the next page is `after` the name of the last row."""
     using = using or work_database()
     bounds = {bound.id: bound for bound in get_store(using).forecast(_request(0)).limits}
-    return [_view(limit, bounds.get(limit.pk)) for limit in Limit.objects.using(using).order_by("name")]
+    rows = Limit.objects.using(using).order_by("name")
+    if after:
+        rows = rows.filter(name__gt=after)
+    part = part_of(rows if limit is None else rows[: checked_limit(limit) + 1], limit)
+    return Page(rows=tuple(_view(one, bounds.get(one.pk)) for one in part.rows), more=part.more)
 
 
 def standing(item: WorkItem, *, using: str) -> Standing:
     """Say whether a claim with room for everything would start this due item now, and if not, why."""
     suspect = item.deaths >= SUSPECT_DEATHS
-    seen = get_store(using).forecast(_request(0 if suspect else SEEN))
+    seen = get_store(using).forecast(_request(0 if suspect else SEEN, alone=suspect))
     if not seen.ruled or item.pk in seen.items:
         return Standing()
     lane = Lane(item.fair_key, item.engine, item.namespace, item.pool)
@@ -86,9 +106,11 @@ def _view(limit: Limit, bound: Bound | None) -> LimitView:
 
 
 def _obstacle(limit: Limit, bound: Bound) -> Obstacle:
-    tokens = None if bound.tokens is None else bound.tokens - bound.started
-    return Obstacle(limit=limit, running=bound.running, before=bound.started, full=bound.full, tokens=tokens)
+    tokens = None if bound.tokens is None else bound.tokens - bound.started - bound.kept
+    return Obstacle(
+        limit=limit, running=bound.running, before=bound.started + bound.kept, full=bound.full, tokens=tokens
+    )
 
 
-def _request(limit: int) -> ClaimRequest:
-    return ClaimRequest(worker=NOBODY, engines=None, pools=(), limit=limit)
+def _request(limit: int, *, alone: bool = False) -> ClaimRequest:
+    return ClaimRequest(worker=NOBODY, engines=None, pools=(), limit=limit, alone=alone)

@@ -11,7 +11,7 @@ from runtime.queries.finding import Finding
 from runtime.store import work_database
 
 MIGRATED_SECONDS = 60.0
-"""How long it is believed that no migration is missing: to look reads every migration's file."""
+"""How long it is believed that no migration is missed: to look reads every migration's file."""
 
 _migrated_at: dict[str, float] = {}
 
@@ -22,7 +22,7 @@ def readiness(*, worker: bool = False, using: str | None = None) -> list[Finding
     found = [_answering(using)]
     if found[0].level == "ok":
         found.append(_migrations(using))
-    if worker and all(one.level == "ok" for one in found):
+    if worker and all(one.level != "problem" for one in found):
         found.append(_live_worker(using))
     return found
 
@@ -39,12 +39,12 @@ def _answering(using: str) -> Finding:
 
 def _migrations(using: str) -> Finding:
     if time.monotonic() - _migrated_at.get(using, -MIGRATED_SECONDS) < MIGRATED_SECONDS:
-        return Finding(check="migrations", level="ok", text="All migrations of Roost were applied a moment ago.")
+        return Finding(check="migrations", level="ok", text="No migration was missed a moment ago.")
     try:
         found = doctor.migrations(using)
     except DatabaseError as error:
         return Finding(check="migrations", level="problem", text=f"Migrations cannot be looked at: {error}")
-    if found.level == "ok":
+    if found.level != "problem":
         _migrated_at[using] = time.monotonic()
     return found
 

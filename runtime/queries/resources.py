@@ -10,13 +10,10 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from runtime.exceptions import InvalidInput
 from runtime.models import Resource, ResourceClaim, WorkItem
-from runtime.queries.page import Page, checked_limit, page_of
+from runtime.queries.page import Page, behind, checked_limit, page_of
 from runtime.store import work_database
 from runtime.store.resources import Ask, Candidate, Holder, fits
-
-MOST_ROWS = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +43,18 @@ class ResourceView:
 
 
 def page(
-    *, namespace: str = "", key: str = "", after: int = 0, limit: int = 50, busy: bool = False, using: str | None = None
+    *,
+    namespace: str = "",
+    key: str = "",
+    after: tuple[str, str] | None = None,
+    limit: int = 50,
+    busy: bool = False,
+    using: str | None = None,
 ) -> Page[ResourceView]:
     """Return resources with their claims; `busy` leaves out those that nobody holds or wants.
 
-    The next page is `after` as many more rows. Raises `InvalidInput`.
+    The next page is `after` the namespace and the key of the last row. Raises `InvalidInput` for the limit.
     """
-    if not 0 <= after <= MOST_ROWS:
-        raise InvalidInput(f"after is {after}; it must be 0 to {MOST_ROWS}.", field="after")
     found: QuerySet[Resource] = Resource.objects.using(using or work_database()).order_by("namespace", "key")
     if namespace:
         found = found.filter(namespace=namespace)
@@ -61,7 +62,9 @@ def page(
         found = found.filter(key=key)
     if busy:
         found = found.filter(claims__isnull=False).distinct()
-    part = page_of(found[after : after + checked_limit(limit) + 1], limit)
+    if after is not None:
+        found = found.filter(behind("namespace", "key", after))
+    part = page_of(found[: checked_limit(limit) + 1], limit)
     held = _claims([resource.pk for resource in part.rows], held=True, using=using)
     wanted = _claims([resource.pk for resource in part.rows], held=False, using=using)
     rows = (

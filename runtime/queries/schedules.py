@@ -11,6 +11,7 @@ from runtime.choices import ScheduleKind
 from runtime.exceptions import InvalidInput
 from runtime.models import Schedule
 from runtime.operations.firing import timetable
+from runtime.queries.page import Page, behind, checked_limit, part_of
 from runtime.queries.words import span
 from runtime.store import work_database
 
@@ -41,12 +42,27 @@ def views(
     *, namespaces: Collection[str] | None = None, using: str | None = None, count: int = NEXT
 ) -> list[ScheduleView]:
     """Return all schedules, or those of some namespaces, by namespace and name."""
+    return list(page(namespaces=namespaces, using=using, count=count).rows)
+
+
+def page(
+    *,
+    namespaces: Collection[str] | None = None,
+    after: tuple[str, str] | None = None,
+    limit: int | None = None,
+    using: str | None = None,
+    count: int = NEXT,
+) -> Page[ScheduleView]:
+    """Return a page of `views`, or all; the next page is `after` the namespace and the name of the last row."""
     using = using or work_database()
     rows = Schedule.objects.using(using).order_by("namespace", "name")
     if namespaces is not None:
         rows = rows.filter(namespace__in=namespaces)
+    if after is not None:
+        rows = rows.filter(behind("namespace", "name", after))
     now = clock.now(using)
-    return [view(schedule, now, count=count) for schedule in rows]
+    part = part_of(rows if limit is None else rows[: checked_limit(limit) + 1], limit)
+    return Page(rows=tuple(view(schedule, now, count=count) for schedule in part.rows), more=part.more)
 
 
 def view(schedule: Schedule, now: dt.datetime, *, count: int = NEXT) -> ScheduleView:
@@ -56,6 +72,16 @@ def view(schedule: Schedule, now: dt.datetime, *, count: int = NEXT) -> Schedule
     except InvalidInput as error:
         times, runs, trouble = schedule.cron, (), str(error)
     return ScheduleView(schedule=schedule, times=times, next_runs=runs, trouble=trouble, now=now)
+
+
+def upcoming_in_words(schedule: Schedule, now: dt.datetime) -> str:
+    """Return when the schedule runs next, or would if it were not paused; empty when never, or nobody can tell here."""
+    try:
+        run = next(iter(_next(schedule, now, 1)), None) if schedule.enabled else timetable(schedule).after(now)
+        where = cron.zone(schedule.timezone)
+    except InvalidInput:
+        return ""
+    return "" if run is None else f"{_on_the_wall(run, where)} ({_distance((run - now).total_seconds())})"
 
 
 def times_in_words(schedule: Schedule) -> str:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from runtime.choices import Reason, State
 from runtime.exceptions import InvalidInput
+from runtime.sentences import say as _
 
 MOST_CHARACTERS = 1000
 MOST_TERMS = 20
@@ -36,21 +37,36 @@ class Field:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field(name="id", meaning=_("an item's id, whole or its first 4 digits or more"), example="id:0197c2d1"),
-    Field(name="parent", meaning=_("the whole id of the item whose child it is"), example="parent:0197c2d1-…"),
-    Field(name="key", meaning=_("its whole idempotency key"), example="key:invoice-7"),
-    Field(name="engine", meaning=_("its engine"), example="engine:watchlist"),
-    Field(name="state", meaning=_("its state"), example="state:failed"),
-    Field(name="namespace", meaning=_("its namespace"), example="namespace:acme"),
-    Field(name="resource", meaning=_("the key of a resource that it holds or waits for"), example="resource:repo"),
+    Field(name="id", meaning=gettext_lazy("an item's id, whole or its first 4 digits or more"), example="id:0197c2d1"),
+    Field(
+        name="parent", meaning=gettext_lazy("the whole id of the item whose child it is"), example="parent:0197c2d1-…"
+    ),
+    Field(name="key", meaning=gettext_lazy("its whole idempotency key"), example="key:invoice-7"),
+    Field(name="engine", meaning=gettext_lazy("its engine"), example="engine:watchlist"),
+    Field(name="state", meaning=gettext_lazy("its state"), example="state:failed"),
+    Field(name="namespace", meaning=gettext_lazy("its namespace"), example="namespace:acme"),
+    Field(
+        name="resource",
+        meaning=gettext_lazy("the key of a resource that it holds or waits for"),
+        example="resource:repo",
+    ),
     Field(
         name="fingerprint",
-        meaning=_("what dead letters that failed alike have in common"),
+        meaning=gettext_lazy("what dead letters that failed alike have in common"),
         example="fingerprint:9f86d081884c7d65",
     ),
-    Field(name="reason", meaning=_("why it is in its state"), example="reason:attempts_exhausted", bounded=True),
-    Field(name="error", meaning=_("text in its error's type, code or message"), example="error:Timeout", bounded=True),
-    Field(name="payload.KEY", meaning=_("a value in its payload"), example="payload.user_id:42", bounded=True),
+    Field(
+        name="reason", meaning=gettext_lazy("why it is in its state"), example="reason:attempts_exhausted", bounded=True
+    ),
+    Field(
+        name="error",
+        meaning=gettext_lazy("text in its error's type, code or message"),
+        example="error:Timeout",
+        bounded=True,
+    ),
+    Field(
+        name="payload.KEY", meaning=gettext_lazy("a value in its payload"), example="payload.user_id:42", bounded=True
+    ),
 )
 NAMES = tuple(field.name for field in FIELDS)
 SECRET = ("error", "payload")
@@ -78,10 +94,24 @@ class Term:
 def parse(text: str) -> tuple[Term, ...]:
     """Return the terms of a search, in order. Raises `InvalidInput` with what is wrong and what could be typed."""
     if len(text) > MOST_CHARACTERS:
-        raise InvalidInput(f"The search has {len(text)} characters; at most {MOST_CHARACTERS} are read.", field="q")
+        raise InvalidInput(
+            _(
+                "The search has %(count)s characters; at most %(most_characters)s are read.",
+                count=len(text),
+                most_characters=MOST_CHARACTERS,
+            ),
+            field="q",
+        )
     terms = tuple(_terms(text))
     if len(terms) > MOST_TERMS:
-        raise InvalidInput(f"The search has {len(terms)} terms; at most {MOST_TERMS} are taken.", field="q")
+        raise InvalidInput(
+            _(
+                "The search has %(count)s terms; at most %(most_terms)s are taken.",
+                count=len(terms),
+                most_terms=MOST_TERMS,
+            ),
+            field="q",
+        )
     return terms
 
 
@@ -96,8 +126,11 @@ def _terms(text: str) -> Iterator[Term]:
         name, quoted, plain, stray = match.groups()
         if stray is not None:
             raise InvalidInput(
-                f"The search cannot be read at {stray[:40]!r}: a quote is open, or stands inside a word. "
-                'Quote a whole value, as in key:"order 17".',
+                _(
+                    "The search cannot be read at %(stray)r: a quote is open, or stands inside a word. Quote a "
+                    'whole value, as in key:"order 17".',
+                    stray=stray[:40],
+                ),
                 field="q",
             )
         yield _term(name, plain if quoted is None else quoted)
@@ -110,8 +143,13 @@ def _term(name: str | None, value: str) -> Term:
         return Term(field="payload", value=value, path=_path(name))
     if name not in NAMES:
         raise InvalidInput(
-            f"There is no field {name!r} to search by. Fields: {', '.join(NAMES)}. "
-            f'A word with a colon in it is quoted: "{name}:{value}".',
+            _(
+                "There is no field %(name)r to search by. Fields: %(names)s. A word with a colon in it is quoted: "
+                '"%(name)s:%(value)s".',
+                name=name,
+                names=", ".join(NAMES),
+                value=value,
+            ),
             field="q",
         )
     return Term(field=name, value=_checked(name, value))
@@ -119,27 +157,44 @@ def _term(name: str | None, value: str) -> Term:
 
 def _word(value: str) -> Term:
     if not value:
-        raise InvalidInput("The search has empty quotes. Put something between them, or leave them out.", field="q")
+        raise InvalidInput(_("The search has empty quotes. Put something between them, or leave them out."), field="q")
     if value.removesuffix(":") in NAMES:
-        raise InvalidInput(f"{value} has no value. Put one behind the colon, without a blank.", field="q")
+        raise InvalidInput(
+            _("%(value)s has no value. Put one behind the colon, without a blank.", value=value), field="q"
+        )
     return Term(field=WORD, value=value)
 
 
 def _checked(name: str, value: str) -> str:
     if not value:
-        raise InvalidInput(f"{name}: has no value. Put one between the quotes.", field="q")
+        raise InvalidInput(_("%(name)s: has no value. Put one between the quotes.", name=name), field="q")
     choices = _CHOICES.get(name)
     if choices is not None and value.lower() not in choices:
-        raise InvalidInput(f"There is no {name} {value!r}. There are: {', '.join(choices)}.", field="q")
+        raise InvalidInput(
+            _(
+                "There is no %(name)s %(value)r. There are: %(names)s.",
+                name=name,
+                value=value,
+                names=", ".join(choices),
+            ),
+            field="q",
+        )
     if name == "id" and not _PREFIX.fullmatch(value.lower().replace("-", "")):
-        raise InvalidInput(f"{value!r} is no id: give the first 4 hex digits or more.", field="q")
+        raise InvalidInput(_("%(value)r is no id: give the first 4 hex digits or more.", value=value), field="q")
     if name == "parent" and not re.fullmatch(r"[0-9a-f]{32}", value.lower().replace("-", "")):
-        raise InvalidInput(f"{value!r} is no whole id, as parent: needs it.", field="q")
+        raise InvalidInput(_("%(value)r is no whole id, as parent: needs it.", value=value), field="q")
     return value.lower() if choices is not None or name in {"id", "parent"} else value
 
 
 def _path(name: str) -> tuple[str, ...]:
     keys = tuple(name.removeprefix(PAYLOAD).split("."))
     if not all(keys) or len(keys) > MOST_KEYS:
-        raise InvalidInput(f"{name!r} names no value: write payload.user.id, {MOST_KEYS} keys at most.", field="q")
+        raise InvalidInput(
+            _(
+                "%(name)r names no value: write payload.user.id, %(most_keys)s keys at most.",
+                name=name,
+                most_keys=MOST_KEYS,
+            ),
+            field="q",
+        )
     return keys

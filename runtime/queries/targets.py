@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.models import WebhookTarget
 from runtime.operations.target_values import address, declared
-from runtime.signatures import ENV, read_secret
+from runtime.signatures import whereabouts
 from runtime.store import work_database
 
 SHOWN = (
@@ -65,15 +64,13 @@ def of_settings() -> list[TargetView]:
     return found
 
 
+@sensitive_variables()
 def _view(row: dict[str, Any], source: str) -> TargetView:
-    secret, url = row.pop("secret"), row.pop("url")
-    kept = secret if secret.startswith(ENV) else "here"
-    name = kept.removeprefix(ENV)
-    missing = "is too short" if os.environ.get(name) else "is not set here"
-    trouble = "" if read_secret(secret) else f"The variable {name} {missing}."
+    url, server = row.pop("url"), ""
+    secret_in, trouble = whereabouts(row.pop("secret"))
     try:
         parts = urlsplit(address(url))
+        server = f"{parts.scheme}://{parts.netloc}"
     except InvalidInput as error:
-        return TargetView(values=row, source=source, server="", secret_in=kept, trouble=f"{error} {trouble}".strip())
-    server = f"{parts.scheme}://{parts.netloc}"
-    return TargetView(values=row, source=source, server=server, secret_in=kept, trouble=trouble)
+        trouble = f"{error} {trouble}".strip()
+    return TargetView(values=row, source=source, server=server, secret_in=secret_in, trouble=trouble)

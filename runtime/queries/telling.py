@@ -10,7 +10,7 @@ from runtime.choices import TERMINAL, EventKind, WaitState
 from runtime.queries.belongings import Asked, Call
 from runtime.queries.chapters import Chapter, Happening
 from runtime.queries.explain import Run, ToldStep
-from runtime.queries.words import for_people, moment, span
+from runtime.queries.words import for_people, moment, span, spent, totals
 
 LONGEST_VALUE = 300
 
@@ -30,6 +30,8 @@ def _opening(run: Run) -> Iterator[tuple[int, str]]:
     item = run.item
     by = f" by {run.enqueued_by}" if run.enqueued_by else ""
     yield 0, f"Enqueued {moment(item.created_at)}{by} for engine {item.engine!r} {item.engine_version}."
+    if run.enqueued_because:
+        yield 1, f"because: {run.enqueued_because}"
     yield 1, f"in namespace {item.namespace}, pool {item.pool}, priority {item.priority}"
     if item.parent_id is not None:
         yield 1, f"{item.relation or 'child'} of item {item.parent_id}"
@@ -44,12 +46,13 @@ def _opening(run: Run) -> Iterator[tuple[int, str]]:
 
 def _step(step: Chapter) -> str:
     label = f" ({step.label})" if step.label else ""
+    used = spent(step.tokens, step.cost)
     if step.committed_at is None:
         tried = f", {step.attempts} failed attempts" if step.attempts else ""
-        return f"Step {step.step}{label}: not committed{tried}."
+        return f"Step {step.step}{label}: not committed{tried}{used and ', for '}{used}."
     took = f" after {span(step.duration)}" if step.duration is not None else ""
     tried = f", at attempt {step.attempts}" if step.attempts > 1 else ""
-    return f"Step {step.step}{label}: committed {moment(step.committed_at)}{took}{tried}."
+    return f"Step {step.step}{label}: committed {moment(step.committed_at)}{took}{tried}{used and ', for '}{used}."
 
 
 def _details(step: ToldStep) -> Iterator[str]:
@@ -97,7 +100,7 @@ def _asked(asked: Asked) -> str:
 def _ending(run: Run) -> Iterator[tuple[int, str]]:
     item = run.item
     yield 0, f"Now: {run.now}"
-    yield 1, f"{item.steps_total} steps, {span(item.duration_total)} in steps, {span(item.away_total)} away"
+    yield 1, totals(item)
     if item.state in TERMINAL and item.result is not None:
         yield 1, f"result {_short(item.result)}"
 

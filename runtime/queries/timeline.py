@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from runtime.models import Event, Snapshot
 from runtime.queries.page import Page, checked_limit, page_of
+from runtime.queries.weight import fitting
 from runtime.store import work_database
 
 
@@ -23,8 +24,12 @@ def last_events(item: uuid.UUID, count: int = 10, *, using: str | None = None) -
 
 
 def history(item: uuid.UUID, *, after: int = -1, limit: int = 50, using: str | None = None) -> Page[Snapshot]:
-    """Return a page of the item's snapshots, oldest first, those with a version greater than `after`."""
+    """Return a page of the item's snapshots, oldest first, those with a version greater than `after`.
+
+    A page of large states is shorter; see `runtime.queries.weight`.
+    """
     found = _snapshots(item, using).filter(version__gt=after).order_by("version")
+    limit = fitting(found, "data", most=checked_limit(limit))
     return page_of(found[: checked_limit(limit) + 1], limit)
 
 

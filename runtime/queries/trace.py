@@ -10,19 +10,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, State
 from runtime.models import Artifact, Event, JournalEntry, Snapshot, Wait, WorkItem
-from runtime.queries.jsondiff import Difference, compare
+from runtime.queries.jsondiff import Difference, compare_shown
+from runtime.queries.redaction import shown
 from runtime.queries.verify import one_moment
+from runtime.queries.weight import fitting
 from runtime.queries.why import why
 from runtime.store import work_database
 
 MOST_EVENTS = 2000
 MOST_ROWS = 500
 MOST_PLACES = 50
+HEAVY: dict[type[Model], tuple[str, ...]] = {
+    Event: ("data",),
+    Snapshot: ("data",),
+    JournalEntry: ("result", "error"),
+    Wait: ("data", "default", "resolution"),
+    Artifact: ("metadata",),
+}
+"""The columns by which the rows of a list are weighed."""
 
 T = TypeVar("T")
 
@@ -52,7 +62,10 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A snapshot, what it changed (None: the one before is not at hand), its seconds, and retries before it."""
+    """A snapshot, what it changed (None: the one before is not at hand), its seconds, and retries before it.
+
+    The change is told as people are shown states: masked.
+    """
 
     snapshot: Snapshot
     change: Difference | None
@@ -108,8 +121,11 @@ def _trace(item: WorkItem, explained: str, now: dt.datetime, using: str) -> Trac
 
 
 def _latest(rows: QuerySet[Any], order: str, most: int) -> Latest[Any]:
-    found = list(rows.order_by(f"-{order}")[:most])[::-1]
-    return Latest(rows=tuple(found), left_out=rows.count() - len(found) if len(found) == most else 0)
+    latest = rows.order_by(f"-{order}")
+    columns = HEAVY.get(rows.model)
+    fit = most if columns is None else fitting(latest, *columns, most=most)
+    found = list(latest[:fit])[::-1]
+    return Latest(rows=tuple(found), left_out=rows.count() - len(found) if len(found) == fit else 0)
 
 
 def _steps(snapshots: Latest[Snapshot], events: Sequence[Event]) -> Latest[Step]:
@@ -122,7 +138,7 @@ def _steps(snapshots: Latest[Snapshot], events: Sequence[Event]) -> Latest[Step]
     before: Snapshot | None = None
     for one in snapshots.rows:
         follows = before is not None and before.version == one.version - 1
-        change = compare(before.data, one.data, most=MOST_PLACES) if follows and before is not None else None
+        change = _change(before, one) if follows and before is not None else None
         steps.append(
             Step(
                 snapshot=one,
@@ -133,6 +149,10 @@ def _steps(snapshots: Latest[Snapshot], events: Sequence[Event]) -> Latest[Step]
         )
         before = one
     return Latest(rows=tuple(steps), left_out=snapshots.left_out)
+
+
+def _change(before: Snapshot, after: Snapshot) -> Difference:
+    return compare_shown(before.data, after.data, shown, most=MOST_PLACES)
 
 
 _LEADS_TO: dict[str, str] = {

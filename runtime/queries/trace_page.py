@@ -20,7 +20,7 @@ from runtime.models import Event
 from runtime.queries import redaction
 from runtime.queries.jsondiff import Change
 from runtime.queries.trace import Span, Step, Trace
-from runtime.queries.words import for_people, moment, span
+from runtime.queries.words import for_people, moment, span, totals
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 WIDTH, LANE = 1000, 22
@@ -76,7 +76,7 @@ def _facts(trace: Trace) -> Iterator[tuple[str, Any]]:
     yield "attempts", f"{item.attempt} of {item.max_attempts} failed" if item.attempt else ""
     yield "created", moment(item.created_at)
     yield "finished", moment(item.finished_at) if item.finished_at else ""
-    yield "totals", f"{item.steps_total} steps, {span(item.duration_total)} in steps, {span(item.away_total)} away"
+    yield "totals", totals(item)
     yield "parent", item.parent_id
     yield "forked from", f"{item.forked_from_id} at version {item.forked_version}" if item.forked_from_id else ""
     yield "traced", moment(trace.at)
@@ -127,22 +127,19 @@ def _change(change: Change) -> dict[str, str]:
     return {
         "kind": change.kind,
         "path": change.path or "(all)",
-        "before": "" if change.kind == "added" else _value(change, change.before),
-        "after": "" if change.kind == "removed" else _value(change, change.after),
+        "before": "" if change.kind == "added" else _text(change.before, 400),
+        "after": "" if change.kind == "removed" else _text(change.after, 400),
     }
-
-
-def _value(change: Change, value: Any) -> str:
-    """Return a value that changed; the names on its path tell whether it is a secret."""
-    return redaction.REDACTED if redaction.sounds_secret(change.path) else shown(value, 400)
 
 
 def shown(value: Any, most: int = MOST_CHARACTERS) -> str:
     """Return a value without its secrets as JSON text of at most about so many characters, empty for None."""
-    if value is None:
-        return ""
+    return "" if value is None else _text(redaction.shown(value), most)
+
+
+def _text(value: Any, most: int) -> str:
     try:
-        text = json.dumps(redaction.shown(value), ensure_ascii=False, indent=2)
+        text = json.dumps(value, ensure_ascii=False, indent=2)
     except (TypeError, ValueError):  # ROOST_REDACT made something of it that is no JSON
         text = redaction.HOOK_FAILED
     return text if len(text) <= most else f"{text[:most]}\n… {len(text) - most} more characters"

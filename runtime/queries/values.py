@@ -44,6 +44,11 @@ def read(item: uuid.UUID, place: str, *, version: int | None = None, using: str 
     return Value(place=place, version=None, value=value, moved=offload.in_value(found[0]))
 
 
+def result_of(item: WorkItem) -> Any:
+    """Return the result of an item as it was read, whole. Raises `CorruptArtifact`, `StorageUnavailable`."""
+    return offload.whole(item.result, f"result of work item {item.pk}")
+
+
 def _state(item: uuid.UUID, version: int | None, using: str) -> Value:
     kept = Snapshot.objects.using(using).filter(work_item=item).order_by("-version")
     found = (kept if version is None else kept.filter(version=version)).first()

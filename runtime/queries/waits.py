@@ -13,6 +13,8 @@ from runtime.choices import LIVE, WaitKind, WaitState
 from runtime.models import Wait, WorkItem
 from runtime.queries.page import Page, checked_limit, page_of
 from runtime.queries.words import moment
+from runtime.sentences import Sentence
+from runtime.sentences import say as _
 from runtime.store import children, work_database
 
 FOR_PEOPLE = (WaitKind.APPROVAL, WaitKind.INPUT)
@@ -36,23 +38,38 @@ class WaitView:
         return len(self.wait.answers)
 
     @property
-    def text(self) -> str:
+    def text(self) -> Sentence:
         """What is waited for, in words."""
         wait = self.wait
-        words = [f"The {WaitKind(wait.kind).label} {wait.key!r}", f"asked for at {moment(wait.created_at)}"]
+        return _(
+            "The %(kind)s %(key)r, asked for at %(at)s%(more)s%(end)s%(prompt)s",
+            kind=WaitKind(wait.kind).label,
+            key=wait.key,
+            at=moment(wait.created_at),
+            more=self._progress(),
+            end=self._end(),
+            prompt=f": {wait.prompt}" if wait.prompt else ".",
+        )
+
+    def _progress(self) -> str:
+        wait = self.wait
         if wait.kind == WaitKind.APPROVAL and wait.quorum > 1:
-            words.append(f"{self.votes} of {wait.quorum} have approved")
+            return _(", %(votes)d of %(quorum)d have approved", votes=self.votes, quorum=wait.quorum)
         if wait.kind == WaitKind.SIGNAL and wait.signal_name != wait.key:
-            words.append(f"the signal's name is {wait.signal_name!r}")
+            return _(", the signal's name is %(name)r", name=wait.signal_name)
         if self.children_left is not None:
-            words.append(f"{self.children_left} still live")
-        if wait.expires_at is not None:
-            end = "it rings at" if wait.kind == WaitKind.TIMER else self._end()
-            words.append(f"{end} {moment(wait.expires_at)}")
-        return f"{', '.join(words)}{f': {wait.prompt}' if wait.prompt else '.'}"
+            return _(", %(count)d still live", count=self.children_left)
+        return ""
 
     def _end(self) -> str:
-        return "its default is taken at" if self.wait.has_default else "the item fails at"
+        at = moment(self.wait.expires_at)
+        if self.wait.expires_at is None:
+            return ""
+        if self.wait.kind == WaitKind.TIMER:
+            return _(", it rings at %(at)s", at=at)
+        if self.wait.has_default:
+            return _(", its default is taken at %(at)s", at=at)
+        return _(", the item fails at %(at)s", at=at)
 
     @property
     def facts(self) -> dict[str, Any]:

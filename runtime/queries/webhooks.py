@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from runtime.exceptions import InvalidInput
 from runtime.models import Webhook
 from runtime.operations.hook_values import COLUMNS, checked
 from runtime.operations.spec import DEFAULT_NAMESPACE
-from runtime.signatures import ENV
+from runtime.signatures import whereabouts
 from runtime.store import work_database
 
 COUNTED = (
@@ -65,8 +64,7 @@ def of_settings() -> list[WebhookView]:
     return found
 
 
+@sensitive_variables()
 def _view(values: dict[str, Any], secret: str, source: str) -> WebhookView:
-    kept = secret if secret.startswith(ENV) else "here"
-    missing = kept != "here" and not os.environ.get(kept.removeprefix(ENV))
-    trouble = f"The variable {kept.removeprefix(ENV)} is not set here." if missing else ""
-    return WebhookView(values=values, source=source, secret_in=kept, trouble=trouble)
+    secret_in, trouble = whereabouts(secret)
+    return WebhookView(values=values, source=source, secret_in=secret_in, trouble=trouble)

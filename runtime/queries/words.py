@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from runtime.choices import Reason
+from runtime.models import WorkItem
+from runtime.sentences import say
 
 
 def moment(at: dt.datetime | None) -> str:
@@ -23,6 +26,37 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
 
 
+def spent(tokens: int, cost: int) -> str:
+    """Return tokens and a cost in millionths of a dollar as people read them: "12,345 tokens, $0.0312"; "" for none."""
+    told = [f"{tokens:,} tokens"] if tokens else []
+    return ", ".join([*told, dollars(cost)] if cost else told)
+
+
+def dollars(cost: int) -> str:
+    """Return millionths of a dollar in dollars: to the cent, and further where there is more."""
+    whole, rest = divmod(cost, 1_000_000)
+    digits = f"{rest:06}".rstrip("0")
+    return f"${whole:,}.{digits:0<2}"
+
+
+def totals(item: WorkItem) -> str:
+    """Return what an item has come to so far, in a line."""
+    told = f"{item.steps_total} steps, {span(item.duration_total)} in steps, {span(item.away_total)} away"
+    used = spent(item.tokens_total, item.cost_total)
+    return f"{told}, {used}" if used else told
+
+
 def for_people(reason: str) -> str:
-    """Return a reason in words, or as it is when it is none of Roost's."""
-    return str(Reason(reason).label) if reason in Reason.values else reason
+    """Return a reason in words, as a sentence, or as it is when it is none of Roost's."""
+    return say("%(reason)s", reason=Reason(reason).label) if reason in Reason.values else reason
+
+
+def versions(known: Mapping[str, str]) -> str:
+    """Return which code a worker runs: release 42, Roost 0.1.0, Django 5.2.19, Python 3.11.7; a dash if it is old."""
+    names = {"release": "release", "roost": "Roost", "django": "Django", "python": "Python"}
+    return ", ".join(f"{said} {known[name]}" for name, said in names.items() if name in known) or "-"
+
+
+def release(known: Mapping[str, str]) -> str:
+    """Return the release that a worker runs, or Roost's version where the deployment names none."""
+    return known.get("release") or versions({name: known[name] for name in known if name == "roost"})

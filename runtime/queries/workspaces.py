@@ -6,13 +6,13 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from runtime import clock
 from runtime.choices import TERMINAL, State
 from runtime.exceptions import Conflict
 from runtime.models import WorkItem
+from runtime.queries.page import MAX_LIMIT, Page, checked_limit, page_of
 from runtime.store import work_database
 from runtime.workspaces import places
 from runtime.workspaces.places import Place, Record
@@ -44,12 +44,13 @@ def path_of(item: WorkItem) -> Path:
     return path
 
 
-def kept(*, after: str = "", limit: int = 1_000, using: str | None = None) -> list[Kept]:
-    """Return workspaces of items of this database, in the order of their names, at most so many."""
+def kept(*, after: str = "", limit: int = MAX_LIMIT, using: str | None = None) -> Page[Kept]:
+    """Return a page of the workspaces of items of this database, in the order of their names."""
     using = using or work_database()
     root, home = places.root(), places.home(using)
     ours = (one for one in places.records(root, after=after) if one[1].home == home)
-    return _judged(root, list(islice(ours, limit)), using)
+    page = page_of(ours, checked_limit(limit))
+    return Page(rows=tuple(_judged(root, page.rows, using)), more=page.more)
 
 
 def _judged(root: Path, found: Sequence[tuple[str, Record]], using: str) -> list[Kept]:

@@ -104,8 +104,19 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: dict[uuid.UUID, str] | None = None) -> Beat:
-        """Prolong this worker's leases and its own heartbeat; say which are lost and which it did not know of."""
+    def renew(
+        self,
+        worker: uuid.UUID,
+        held: Sequence[Held],
+        progress: dict[uuid.UUID, str] | None = None,
+        *,
+        still: Sequence[Held] = (),
+    ) -> Beat:
+        """Prolong this worker's leases and its own heartbeat; say which are lost and which it did not know of.
+
+        Leases in `still` are revoked ones, whose items were taken away while their steps use resources: prolonged too,
+        they keep these from others until `acknowledge`.
+        """
 
     @abstractmethod
     def release(self, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:
@@ -151,8 +162,8 @@ class Store(ABC):
         """Lock the item, let `decide` say what happens (it may raise `Conflict`), and write it with its event.
 
         Returns the item after the move and whether anything changed (`decide` may return None). Raises `NotFound`.
-        With the list `family`, its live children and theirs, but for those whose relation is "detached", are cancelled
-        with it, in the same transaction, and put into the list.
+        With the list `family`, its live children and theirs, whoever between them has ended, but for those whose
+        relation is "detached" and theirs, are cancelled with it, in the same transaction, and put into the list.
         """
 
     @abstractmethod
@@ -176,7 +187,11 @@ class Store(ABC):
 
     @abstractmethod
     def due(self, request: ClaimRequest) -> int | None:
-        """Return the highest priority among items due for this worker now, None when there are none. Cheap."""
+        """Return the highest priority among items due for this worker now, None when there are none. Cheap.
+
+        A suspect counts only if this worker could have it were it empty: not one that a limit holds back whatever this
+        worker runs.
+        """
 
     @abstractmethod
     def next_due_in(self, request: ClaimRequest) -> float | None:

@@ -172,19 +172,6 @@ def read_artifact(artifact: Artifact) -> bytes:
     return artifacts.read_verified(artifact.blob.path, artifact.sha256)
 
 
-def sweep_orphans(using: str, *, limit: int) -> int:
-    """Try up to `limit` contents that no row refers to, those that were stored first in front; see `sweep`.
-
-    Return how many were removed.
-    """
-    done = sweep(using, limit=limit)
-    removed, left = done.removed, limit - done.tried
-    while left and done.place is not None:
-        done = sweep(using, limit=left, after=done.place)
-        removed, left = removed + done.removed, left - done.tried
-    return removed
-
-
 def sweep(using: str, *, limit: int, after: Place | None = None) -> Swept:
     """Look at the next `LOOK` contents behind a place, and try to remove up to `limit` that no row refers to.
 
@@ -267,7 +254,7 @@ def _bury(using: str, sha256: str) -> Blob | None:
 
 
 def adopt_strays(using: str, *, limit: int, folders: Iterable[str] | None = None) -> int:
-    """Give a row to up to `limit` contents that have none, so that `sweep_orphans` gets them; return how many.
+    """Give a row to up to `limit` contents that have none, so that `sweep` gets them; return how many.
 
     They are swept a full period after they were found. Lists the whole storage, or only `folders` (of "00"…"ff"),
     and removes drafts that a crash left behind. Raises `StorageUnavailable`.

@@ -6,18 +6,16 @@ import uuid
 from typing import Any
 
 from runtime import clock
-from runtime.choices import TERMINAL, WaitKind, WaitState
+from runtime.choices import TERMINAL
 from runtime.exceptions import Conflict, IdempotencyConflict, NotFound
 from runtime.jsondata import same_json
-from runtime.models import Signal, Wait, WorkItem
-from runtime.store import waking
+from runtime.models import Signal, WorkItem
+from runtime.sentences import say as _
+from runtime.store import hearing, waking
 from runtime.store.mailboxes import Name
-from runtime.store.settling import PARKED, settle
+from runtime.store.settling import settle
 from runtime.store.transactions import transacted
 from runtime.store.values import NewSignal
-
-WAITERS = 20
-"""Open waits for a name that are locked at once; one is enough, but others may take them meanwhile."""
 
 
 def deliver(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
@@ -32,19 +30,25 @@ def _to_item(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
     freeing = waking.prepare(using, {signal.target})
     item = freeing.items.get(signal.target)
     if item is None:
-        raise NotFound(f"There is no work item {signal.target}.")
+        raise NotFound(_("There is no work item %(target)s.", target=signal.target))
     kept, first = _keep(using, signal, item.namespace)
     if not first:
         return kept, []
     if item.state in TERMINAL:
-        raise Conflict(f"Work item {item.pk} is {item.state}; it takes no signal any more.", state=item.state)
+        raise Conflict(
+            _("Work item %(item)s is %(state)s; it takes no signal any more.", item=item.pk, state=item.state),
+            state=item.state,
+        )
     return kept, settle(freeing, [item], clock.now(using))
 
 
 def _to_name(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
-    """Keep a signal for a name. Who seems to wait for it is locked with the mailbox, who came meanwhile after it."""
+    """Keep a signal for a name. Who seems to wait for it is locked with the mailbox, who came meanwhile after it.
+
+    Where nobody waits, it is looked for again after the commit: a wait may have been opened beside the locked mailbox.
+    """
     name = Name(signal.namespace, signal.name)
-    items = _waiting(using, name, set())
+    items = hearing.waiting(using, name)
     freeing = waking.prepare(using, items, names=[name])
     kept, first = _keep(using, signal, signal.namespace)
     moved: list[WorkItem] = []
@@ -54,24 +58,12 @@ def _to_name(using: str, signal: NewSignal) -> tuple[uuid.UUID, list[WorkItem]]:
             if pk in freeing.items and _is_free(using, kept):
                 moved += settle(freeing, [freeing.items[pk]], clock.now(using), names=[name])
         seen.update(items)
-        items = _waiting(using, name, seen)
+        items = hearing.waiting(using, name, but=seen)
         if not items:
+            hearing.signal_later(using, name)
             break
         freeing = waking.prepare(using, items)
     return kept, moved
-
-
-def _waiting(using: str, name: Name, seen: set[uuid.UUID]) -> list[uuid.UUID]:
-    """Return the items with the oldest open waits for the name."""
-    waits = Wait.objects.using(using).filter(
-        state=WaitState.OPEN,
-        kind=WaitKind.SIGNAL,
-        signal_name=name.name,
-        work_item__namespace=name.namespace,
-        work_item__state__in=PARKED,
-    )
-    found = waits.exclude(work_item__in=seen).order_by("pk").values_list("work_item_id", flat=True)
-    return list(dict.fromkeys(found[:WAITERS]))
 
 
 def _is_free(using: str, signal: uuid.UUID) -> bool:
@@ -99,8 +91,12 @@ def _keep(using: str, signal: NewSignal, namespace: str) -> tuple[uuid.UUID, boo
     kept = Signal.objects.using(using).get(namespace=namespace, delivery_id=signal.delivery_id)
     if kept.pk != signal.id and not _is_same(kept, signal):
         raise IdempotencyConflict(
-            f"The delivery id {signal.delivery_id!r} is taken by another signal, {kept.name!r}. Send what was sent "
-            f"first, or use a new id."
+            _(
+                "The delivery id %(delivery_id)r is taken by another signal, %(name)r. Send what was sent first, or "
+                "use a new id.",
+                delivery_id=signal.delivery_id,
+                name=kept.name,
+            )
         )
     return kept.pk, kept.pk == signal.id
 

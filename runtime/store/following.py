@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from runtime import clock
 from runtime.choices import TERMINAL, EventKind, State, WaitKind
 from runtime.models import Wait, WorkItem
-from runtime.store import mailboxes, triggered, waits, waking
+from runtime.store import hearing, mailboxes, triggered, waits, waking
 from runtime.store.history import lock_rows, next_event, write_events
 from runtime.store.mailboxes import Name
-from runtime.store.settling import PARKED, settle
+from runtime.store.settling import PARKED, settle, tell_parents_later
 from runtime.store.values import Outcome
 from runtime.store.waking import Freeing
 
@@ -34,6 +34,7 @@ class Following:
     outcomes: tuple[Outcome, ...]
     names: frozenset[Name]
     parents: frozenset[uuid.UUID]
+    apart: bool = False
 
 
 def concerns(outcome: Outcome) -> bool:
@@ -44,8 +45,12 @@ def concerns(outcome: Outcome) -> bool:
     return (outcome.asked and (ends or outcome.advance)) or (outcome.has_parent and ends)
 
 
-def lock(using: str, outcomes: Sequence[Outcome]) -> Following:
-    """Lock all that writing these outcomes, and what follows from them, will touch. Call it first."""
+def lock(using: str, outcomes: Sequence[Outcome], *, apart: bool = False) -> Following:
+    """Lock all that writing these outcomes, and what follows from them, will touch. Call it first.
+
+    With `apart` neither resources nor parents, nor mailboxes that somebody keeps locked: claims are not freed, and
+    parents told and mailboxes looked into after the commit.
+    """
     concerned = tuple(outcome for outcome in outcomes if concerns(outcome))
     rows = WorkItem.objects.using(using).filter(pk__in=[outcome.item for outcome in concerned])
     places = {pk: (namespace, parent) for pk, namespace, parent in rows.values_list("pk", "namespace", "parent_id")}
@@ -54,14 +59,14 @@ def lock(using: str, outcomes: Sequence[Outcome]) -> Following:
     parents = frozenset(
         parent for outcome in concerned if outcome.state in TERMINAL and (parent := places[outcome.item][1]) is not None
     )
-    items = {outcome.item for outcome in outcomes} | parents
-    if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
+    items = {outcome.item for outcome in outcomes} | (set() if apart else parents)
+    if not apart and any(outcome.frees for outcome in outcomes):
         freeing = waking.prepare(using, items, names=names)
     else:
-        mailboxes.lock(using, names)
+        locked = mailboxes.lock(using, names, skip_locked=apart)
         lock_rows(using, items)
-        freeing = Freeing(using, frozenset(), (), {})
-    return Following(freeing, concerned, names, parents)
+        freeing = Freeing(using, frozenset(), (), {}, locked)
+    return Following(freeing, concerned, names, parents, apart)
 
 
 def _names(concerned: Iterable[Outcome], places: Mapping[uuid.UUID, tuple[str, uuid.UUID | None]]) -> Iterable[Name]:
@@ -87,8 +92,11 @@ def follow(following: Following, states: Mapping[uuid.UUID, str]) -> dict[uuid.U
     moved: list[WorkItem] = []
     if asking:
         own = _parked(using, {outcome.item for outcome in asking})
-        moved += settle(freeing, own, now, names=following.names)
-    if parents := _parked(using, following.parents):
+        moved += settle(freeing, own, now, names=freeing.names)
+        hearing.wait_later(using, [item.pk for item in own], following.names - freeing.names)
+    if following.apart:
+        tell_parents_later(using, [outcome.item for outcome in accepted if outcome.state in TERMINAL])
+    elif parents := _parked(using, following.parents):
         ended = WorkItem.objects.using(using).filter(pk__in=[one.item for one in accepted], state__in=TERMINAL)
         moved += settle(freeing, parents, now, ended=list(ended.only("id", "state", "parent_id").order_by("pk")))
     if asking:

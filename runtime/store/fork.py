@@ -17,6 +17,7 @@ from runtime import jsondata
 from runtime.choices import EventKind
 from runtime.exceptions import NotFound
 from runtime.models import Snapshot, WorkItem
+from runtime.sentences import say as _
 from runtime.store import offloading
 from runtime.store.history import lock_items, next_event, write_events
 
@@ -31,7 +32,7 @@ def lock_original(using: str, item: uuid.UUID) -> WorkItem:
     """Lock the item that is to be forked and return it. Call it first in the transaction. Raises `NotFound`."""
     found = lock_items(using, [item]).get(item)
     if found is None:
-        raise NotFound(f"There is no work item {item}.")
+        raise NotFound(_("There is no work item %(item)s.", item=item))
     return found
 
 
@@ -75,7 +76,13 @@ def _begin(using: str, original: uuid.UUID, fork: uuid.UUID, version: int, state
     with connection.cursor() as cursor:
         cursor.execute(COPY, [key, moment, source, version])
         if not cursor.rowcount:
-            raise NotFound(f"The work item {original} has no snapshot of version {version}.")
+            raise NotFound(
+                _(
+                    "The work item %(original)s has no snapshot of version %(version)s.",
+                    original=original,
+                    version=version,
+                )
+            )
     if state is None:
         offloading.copy_state(using, (original, version), (fork, 0))
     else:

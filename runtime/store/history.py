@@ -45,13 +45,14 @@ def write_events(using: str, events: Sequence[Event]) -> None:
     Event.objects.using(using).bulk_create(events)
 
 
-def lock_items(using: str, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, WorkItem]:
+def lock_items(using: str, ids: Collection[uuid.UUID], *, skip_locked: bool = False) -> dict[uuid.UUID, WorkItem]:
     """Lock these items in id order, all in one statement, and return them by id.
 
-    A row lock that leaves the key alone: it excludes every other writer, but not the foreign key of a new child.
+    A row lock that leaves the key alone: it excludes every other writer, but not the foreign key of a new child. With
+    `skip_locked`, rows that others have locked are left out of the answer instead of being waited for.
     """
-    locked = WorkItem.objects.using(using).select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
-    return {item.pk: item for item in locked}
+    locked = WorkItem.objects.using(using).select_for_update(no_key=True, skip_locked=skip_locked)
+    return {item.pk: item for item in locked.filter(pk__in=ids).order_by("pk")}
 
 
 def lock_rows(using: str, ids: Collection[uuid.UUID]) -> None:

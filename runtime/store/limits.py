@@ -15,6 +15,20 @@ from runtime.store.turns import Head, Lane
 
 SCOPE = ("namespace", "engine", "fair_key", "pool")
 """The columns that say what a limit covers; an empty one covers any."""
+SOON_SECONDS = 2.0
+"""How far ahead a worker looks that would have to be empty first: a rate that allows a step by then holds back no
+suspect."""
+
+
+TURN_AFTER, TURN_UNTIL, TURN_EVERY = 10, 40, 60
+"""A suspect that has waited for so many seconds has its turn: a place is kept for it until so many are over, since
+workers look for suspects every ten seconds and have to be empty first, and anew in each round of so many. Between its
+turns what nobody can start costs others nothing."""
+
+
+def has_turn(waited: float) -> bool:
+    """Say whether places are kept for a suspect that has waited so many seconds. Pure."""
+    return TURN_AFTER <= waited % TURN_EVERY < TURN_UNTIL
 
 
 @dataclass(slots=True)
@@ -22,7 +36,8 @@ class Bound:
     """An enabled limit, as one claim sees it.
 
     `ours` is False while another claimer has its row: nothing it covers is started then. `tokens` are the steps that
-    its rate allows as of `at`, None without a rate. `running` counts leases, `started` what this claim adds.
+    its rate allows as of `at`, None without a rate. `running` counts leases, `started` what this claim adds, `kept`
+    the place that is left to a suspect.
     """
 
     id: int
@@ -37,6 +52,7 @@ class Bound:
     at: dt.datetime | None
     running: int = 0
     started: int = 0
+    kept: int = 0
 
     def covers(self, lane: Lane) -> bool:
         """Say whether the limit is for items of this lane."""
@@ -48,14 +64,19 @@ class Bound:
         )
 
     @property
+    def never(self) -> bool:
+        """Whether nothing may run under it, whatever ends."""
+        return self.concurrency == 0
+
+    @property
     def full(self) -> bool:
         """Whether as many run as may."""
-        return self.concurrency is not None and self.running + self.started >= self.concurrency
+        return self.concurrency is not None and self.running + self.started + self.kept >= self.concurrency
 
     @property
     def spent(self) -> bool:
         """Whether the rate allows no further step now."""
-        return self.tokens is not None and self.tokens - self.started < 1
+        return self.tokens is not None and self.tokens - self.started - self.kept < 1
 
     @property
     def closed(self) -> bool:
@@ -84,6 +105,15 @@ class Gate:
         """Count an item of the lane as started; a negative count takes that back."""
         for bound in self.over(lane):
             bound.started += count
+
+    def keep(self, suspects: Iterable[Lane]) -> None:
+        """Leave one place to suspects that have their turn, under each limit that covers one which might start.
+
+        Where one of these is stopped or spent it could not start anyway.
+        """
+        could = [bounds for bounds in map(self.over, suspects) if not any(one.never or one.spent for one in bounds)]
+        for bound in (one for bounds in could for one in bounds):
+            bound.kept = 1
 
     def rated(self, lane: Lane) -> bool:
         """Say whether a rate counts the lane's steps."""

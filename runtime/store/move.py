@@ -12,9 +12,11 @@ from typing import Any
 
 from django.db import connections
 
+from runtime import itemlines
 from runtime.choices import TERMINAL, Reason, State, may_follow
 from runtime.exceptions import Conflict, NotFound
 from runtime.models import JournalEntry, Lease, Snapshot, WorkItem
+from runtime.sentences import say as _
 from runtime.store import offloading, triggered, waits, waking
 from runtime.store.history import next_event, write_events
 from runtime.store.values import Move
@@ -60,6 +62,8 @@ def apply(
         _forget_calls(using, item, move.forget)
     if item.asked and (move.restore is not None or item.state in TERMINAL):
         _end_waits(using, item, restored=move.restore is not None)
+    if item.state == State.FAILED and before != State.FAILED:
+        itemlines.failed(using, item, told.get("worker"))
     if item.state in triggered.FOLLOWED and before != item.state:
         triggered.follow(using, [item])
     if parked and not is_parked(item):
@@ -111,7 +115,15 @@ def changes_of(item: WorkItem, move: Move, now: dt.datetime) -> dict[str, Any]:
 def _change_of_state(item: WorkItem, move: Move, now: dt.datetime) -> dict[str, Any]:
     before, after = item.state, str(move.state)
     if not may_follow(before, after):
-        raise Conflict(f"The work item {item.pk} is {before}; from there it cannot become {after}.", state=before)
+        raise Conflict(
+            _(
+                "The work item %(item)s is %(before)s; from there it cannot become %(after)s.",
+                item=item.pk,
+                before=before,
+                after=after,
+            ),
+            state=before,
+        )
     changes: dict[str, Any] = {"state": after, "pause_requested": False}
     if move.reason is None:
         changes["reason"] = Reason.REQUEUED.value if after == State.QUEUED else ""
@@ -157,7 +169,9 @@ def _restore(using: str, item: WorkItem, version: int, epoch: int, now: dt.datet
     with connection.cursor() as cursor:
         cursor.execute(RESTORE, [item.version + 1, epoch, moment, key, version])
         if not cursor.rowcount:
-            raise NotFound(f"The work item {item.pk} has no snapshot of version {version}.")
+            raise NotFound(
+                _("The work item %(item)s has no snapshot of version %(version)s.", item=item.pk, version=version)
+            )
     offloading.copy_state(using, (item.pk, version), (item.pk, item.version + 1))
     restored = Snapshot.objects.using(using).only("version", "label").get(work_item=item.pk, version=item.version + 1)
     return {"version": restored.version, "step_label": restored.label}

@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from runtime import clock
-from runtime.choices import LIVE, TERMINAL, EventKind, State, WaitKind
+from runtime.choices import TERMINAL, State, WaitKind
 from runtime.exceptions import NotFound
 from runtime.models import Wait, WorkItem
+from runtime.sentences import say as _
 from runtime.store import waits, waking
-from runtime.store.children import DETACHED
+from runtime.store.family import cancel_descendants, descendants, keys_of
 from runtime.store.mailboxes import Name
 from runtime.store.move import apply
-from runtime.store.resources import Key
 from runtime.store.settling import parents_of, settle
 from runtime.store.transactions import transacted
 from runtime.store.values import Move
@@ -36,10 +36,11 @@ def move(
 
     def once() -> tuple[WorkItem, bool]:
         names = _signal_names(using, item)
-        freeing = _lock(using, item, names, with_family=family is not None)
+        below = descendants(using, item) if family is not None else set()
+        freeing = _lock(using, item, below, names)
         found = freeing.items.get(item)
         if found is None:
-            raise NotFound(f"There is no work item {item}.")
+            raise NotFound(_("There is no work item %(item)s.", item=item))
         wanted = decide(found)
         if wanted is None:
             return found, False
@@ -48,8 +49,8 @@ def move(
         if wanted.answer is not None:
             waits.record(using, wanted.answer, now)
         apply(freeing, found, wanted, now, actor=actor, reason=reason)
-        if family is not None:
-            family[:] = _cancel_descendants(freeing, found, now, actor=actor, reason=reason)
+        if family is not None and found.state == State.CANCELLED:
+            family[:] = cancel_descendants(freeing, found, below, now, actor=actor, reason=reason)
         _follow(freeing, found, now, names, before=wanted)
         return found, True
 
@@ -81,54 +82,7 @@ def _follow(freeing: Freeing, item: WorkItem, now: dt.datetime, names: Collectio
         settle(freeing, [item], now, names=names)
 
 
-def _lock(using: str, item: uuid.UUID, names: Collection[Name], *, with_family: bool) -> Freeing:
-    """Lock the item, its parent and, where asked for, its live descendants, all by id in one go.
-
-    A descendant's commit may have spawned another until its row was locked: those are locked after the others, which
-    only costs a repetition where it meets somebody the other way round.
-    """
-    family = _descendants(using, item) if with_family else set()
-    wanted = {item, *parents_of(using, [item]), *family}
-    freeing = waking.prepare(using, wanted, keys=_keys(using, wanted), names=names)
-    while with_family and (late := _descendants(using, item) - freeing.items.keys()):
-        more = waking.prepare(using, late, keys=_keys(using, late))
-        freeing = Freeing(
-            using, freeing.rows | more.rows, freeing.waiters + more.waiters, {**freeing.items, **more.items}
-        )
-    return freeing
-
-
-def _descendants(using: str, item: uuid.UUID) -> set[uuid.UUID]:
-    """Return the live children of an item, and theirs, but for those that live for themselves."""
-    found: set[uuid.UUID] = set()
-    generation = {item}
-    while generation:
-        rows = WorkItem.objects.using(using).filter(parent__in=generation, state__in=LIVE).exclude(relation=DETACHED)
-        generation = set(rows.values_list("pk", flat=True)) - found - {item}
-        found |= generation
-    return found
-
-
-def _cancel_descendants(
-    freeing: Freeing, item: WorkItem, now: dt.datetime, *, actor: str, reason: str
-) -> list[WorkItem]:
-    if item.state != State.CANCELLED:
-        return []
-    found = [freeing.items[pk] for pk in sorted(_descendants(freeing.using, item.pk))]
-    for child in found:
-        move = Move(
-            kind=EventKind.CANCELLED,
-            state=State.CANCELLED,
-            reason="",
-            fence=child.state == State.RUNNING,
-            changes={"paused_from": "", "pause_requested": False},
-            data={"ancestor": str(item.pk)},
-        )
-        apply(freeing, child, move, now, actor=actor, reason=reason)
-    return found
-
-
-def _keys(using: str, items: Collection[uuid.UUID]) -> list[Key]:
-    """Return the keys of the resources that items may have claims on by the time that their rows are locked."""
-    found = WorkItem.objects.using(using).filter(pk__in=items, limited=True).values_list("namespace", "resources")
-    return [Key(namespace, entry["key"]) for namespace, resources in found for entry in resources]
+def _lock(using: str, item: uuid.UUID, below: Collection[uuid.UUID], names: Collection[Name]) -> Freeing:
+    """Lock the item, its parent and those below it, all by id in one go."""
+    wanted = {item, *parents_of(using, [item]), *below}
+    return waking.prepare(using, wanted, keys=keys_of(using, wanted), names=names)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from django.db.models import Exists, OuterRef
+
 from runtime import clock
 from runtime.choices import LIVE, State, WaitKind, WaitState
 from runtime.models import Wait, WorkItem
 from runtime.store.children import Terms
+from runtime.store.rounds import Round
 from runtime.store.settling import settle_now
 
 AT_ONCE = 50
@@ -21,8 +24,7 @@ AT_ONCE = 50
 PARENTS = 50
 """Waits for children that one sweep looks at: a lost word about an end is made up for by going round."""
 
-_seen: dict[str, uuid.UUID] = {}
-"""The last wait for children that was looked at here, by database."""
+_round = Round(PARENTS)
 
 
 def expire(using: str, batch: int) -> int:
@@ -47,32 +49,34 @@ def settle_all(using: str, items: Sequence[uuid.UUID]) -> int:
 
 
 def notice_children(using: str) -> int:
-    """Go on through the waits for children and settle items that none of their children was able to tell.
+    """Settle the items that `unnoticed` names; return how many went on."""
+    return sum(notice(using, item) for item in unnoticed(using))
 
-    Returns how many went on. An end that a parent should hear of is told in the child's transaction or right after
-    it; a process that dies in between leaves it to this.
+
+def notice(using: str, item: uuid.UUID) -> int:
+    """Settle an item that waits for children, in a transaction of its own; return 1 if it went on."""
+    return len(settle_now(using, [item]))
+
+
+def unnoticed(using: str) -> list[uuid.UUID]:
+    """Go on through the waits for children and return items that none of their children may have been able to tell.
+
+    An end that a parent should hear of is told in the child's transaction or right after it; a process that dies in
+    between leaves it to this.
     """
     waits = Wait.objects.using(using).filter(state=WaitState.OPEN, kind=WaitKind.CHILDREN)
-    rows = waits.order_by("pk").values_list("pk", "work_item_id")
-    last = _seen.get(using)
-    found = list((rows if last is None else rows.filter(pk__gt=last))[:PARENTS])
-    if len(found) < PARENTS:
-        _seen.pop(using, None)
-    else:
-        _seen[using] = found[-1][0]
-    missed = _with_an_end(using, sorted({item for _, item in found}))
-    return sum(len(settle_now(using, [item])) for item in missed)
+    found = _round.more(using, waits.values_list("pk", "work_item_id"))
+    return _with_an_end(using, sorted({item for _, item in found}))
 
 
 def _with_an_end(using: str, items: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     """Return those of the items that wait and whose children have not all to come to an end yet, or cannot be told."""
     if not items:
         return []
-    ended = WorkItem.objects.using(using).filter(parent__in=items).exclude(state__in=LIVE)
-    some = set(ended.values_list("parent_id", flat=True).distinct())
+    ended = WorkItem.objects.using(using).filter(parent=OuterRef("pk")).exclude(state__in=LIVE)
     waiting = WorkItem.objects.using(using).filter(pk__in=items, state=State.WAITING).order_by("pk")
-    parked = waiting.values_list("pk", flat=True)
-    return [pk for pk in parked if pk in some or _names_children(using, pk)]
+    parked = waiting.values_list("pk", Exists(ended))
+    return [pk for pk, has_an_end in parked if has_an_end or _names_children(using, pk)]
 
 
 def _names_children(using: str, item: uuid.UUID) -> bool:

@@ -19,6 +19,7 @@ from runtime.choices import ClaimMode, EventKind, Reason
 from runtime.jsondata import loads
 from runtime.models import Event, Lease, Resource, ResourceClaim, WorkItem
 from runtime.store.history import next_event, touch, write_events
+from runtime.store.making import make
 
 
 class Key(NamedTuple):
@@ -90,17 +91,20 @@ def _one_fits(item: uuid.UUID, ask: Ask, held: Sequence[Holder], capacity: int) 
 def lock(using: str, keys: Iterable[Key], *, skip_locked: bool = False) -> dict[Key, Resource]:
     """Lock the rows of these resources in id order, making those that are missing; return them by key.
 
-    With `skip_locked`, rows that others have locked are left out of the answer instead of being waited for.
+    One that was removed while it was waited for is made again. With `skip_locked`, rows that others have locked, make
+    or remove are left out of the answer instead of being waited for.
     """
     wanted = sorted(set(keys))
-    found = find(using, wanted)
-    missing = [key for key in wanted if key not in found]
-    if missing:
-        rows = [Resource(namespace=namespace, key=key) for namespace, key in missing]
-        Resource.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+    while True:
         found = find(using, wanted)
-    locked = lock_rows(using, [row.pk for row in found.values()], skip_locked=skip_locked)
-    return {Key(row.namespace, row.key): row for row in locked.values()}
+        missing = [key for key in wanted if key not in found]
+        if missing:
+            rows = [Resource(namespace=namespace, key=key) for namespace, key in missing]
+            make(using, rows, patient=not skip_locked)
+            found = find(using, wanted)
+        locked = lock_rows(using, [row.pk for row in found.values()], skip_locked=skip_locked)
+        if skip_locked or len(locked) == len(wanted):
+            return {Key(row.namespace, row.key): row for row in locked.values()}
 
 
 def find(using: str, keys: Sequence[Key]) -> dict[Key, Resource]:

@@ -23,7 +23,19 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from runtime import faults
 from runtime.choices import WorkerState
-from runtime.models import Artifact, JournalEntry, Lease, Offloaded, Signal, Snapshot, Wait, Worker, WorkItem
+from runtime.models import (
+    Artifact,
+    JournalEntry,
+    Lease,
+    Offloaded,
+    Resource,
+    ResourceClaim,
+    Signal,
+    Snapshot,
+    Wait,
+    Worker,
+    WorkItem,
+)
 from runtime.store import heavy
 from runtime.store.going import Wanted, freed, still_due
 from runtime.store.horizon import delete_events
@@ -81,6 +93,37 @@ def remove_workers(using: str, cutoff: dt.datetime) -> int:
         if not gone:
             break
     return removed
+
+
+def remove_resources(using: str) -> int:
+    """Remove resources that nobody holds or wants and whose capacity nobody has set. Returns how many.
+
+    At most `heavy.ROWS` go in one transaction. Whoever asks for one later makes it again: it is a name to lock.
+    """
+    removed = 0
+    while some := list(_idle(using).order_by("pk").values_list("pk", flat=True)[: heavy.ROWS]):
+        with faults.around("prune"):
+            gone = transacted(using, partial(_remove_resources, using, some))
+        removed += gone
+        if not gone:
+            break
+    return removed
+
+
+def _idle(using: str) -> QuerySet[Resource]:
+    """Return the resources of which there is nothing to know. One is made without a capacity, and written once."""
+    claims = ResourceClaim.objects.using(using).filter(resource=OuterRef("pk"))
+    made = Resource()
+    rows = Resource.objects.using(using).filter(capacity=made.capacity, row_version=made.row_version)
+    idle: QuerySet[Resource] = rows.filter(~Exists(claims))
+    return idle
+
+
+def _remove_resources(using: str, some: Collection[int]) -> int:
+    """Remove those of the resources that nobody has locked, keys included, and that are idle still."""
+    rows = Resource.objects.using(using).select_for_update(skip_locked=True).filter(pk__in=some).order_by("pk")
+    locked = list(rows.values_list("pk", flat=True))
+    return int(_idle(using).filter(pk__in=locked).delete()[0])
 
 
 def _take_part(using: str, wanted: Wanted, ids: Sequence[uuid.UUID]) -> Taken:

@@ -10,23 +10,29 @@ While an item is paused, queued or running, its answers are recorded and it stay
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from runtime import clock, faults
 from runtime.choices import LIVE, TERMINAL, EventKind, Reason, State, WaitKind, WaitState
 from runtime.models import Event, Wait, WorkItem
 from runtime.store import children, mailboxes, waits, waking
-from runtime.store.history import next_event, write_events
+from runtime.store.history import lock_items, next_event, write_events
 from runtime.store.mailboxes import Name
 from runtime.store.move import apply
-from runtime.store.transactions import transacted
+from runtime.store.transactions import impatiently, lock_not_available, transacted
 from runtime.store.values import Move
 from runtime.store.waking import Freeing
+
+logger = logging.getLogger("roost.store")
+
+PARENTS_MS = 200
+"""How long whoever tells parents after a commit waits for those that somebody else has locked."""
 
 PARKED: frozenset[str] = frozenset({State.WAITING, State.PAUSED})
 """States in which signals are taken: an item that runs might end without ever looking at one."""
@@ -63,7 +69,7 @@ def settle(
             moved.append(item)
             if item.state in TERMINAL:
                 _withdraw_bad(using, of_item)
-    _tell_parents_later(using, [item for item in moved if item.state in TERMINAL])
+    tell_parents_later(using, [item.pk for item in moved if item.state in TERMINAL and item.parent_id is not None])
     return moved
 
 
@@ -175,14 +181,20 @@ _BAD: dict[str, Callable[[Wait], tuple[Reason, str]]] = {WaitKind.APPROVAL: _rej
 # In transactions of their own -----------------------------------------------------------------------------------------
 
 
-def settle_now(using: str, items: Collection[uuid.UUID], *, ended: Collection[uuid.UUID] = ()) -> list[WorkItem]:
-    """Lock these items and settle them, in one transaction; return those that were moved."""
+def settle_now(
+    using: str, items: Collection[uuid.UUID], *, ended: Collection[uuid.UUID] = (), names: Collection[Name] = ()
+) -> list[WorkItem]:
+    """Lock these items and settle them, in one transaction; return those that were moved.
+
+    Signals are looked for in the mailboxes of `names` that nobody has locked, and among the items' own.
+    """
 
     def once() -> list[WorkItem]:
-        freeing = waking.prepare(using, {*items, *parents_of(using, items)})
+        wanted = {*items, *parents_of(using, items)}
+        freeing = waking.prepare(using, wanted, names=names, skip_mailboxes=True)
         over = WorkItem.objects.using(using).filter(pk__in=ended, state__in=TERMINAL)
         found = [freeing.items[pk] for pk in items if pk in freeing.items]
-        return settle(freeing, found, clock.now(using), ended=list(over) if ended else ())
+        return settle(freeing, found, clock.now(using), ended=list(over) if ended else (), names=freeing.names)
 
     if not items:
         return []
@@ -195,8 +207,21 @@ def settle_parents(using: str, ended: Collection[uuid.UUID]) -> list[WorkItem]:
     return settle_now(using, parents_of(using, ended), ended=ended)
 
 
-def _tell_parents_later(using: str, ended: Sequence[WorkItem]) -> None:
+def tell_parents_later(using: str, ended: Sequence[uuid.UUID]) -> None:
     """Let parents know after the commit: their rows may not be locked now. If that is lost, the sweep does it."""
-    if any(item.parent_id is not None for item in ended):
-        later = partial(settle_parents, using, [item.pk for item in ended])
-        transaction.on_commit(later, using=using, robust=True)
+    if ended:
+        transaction.on_commit(partial(_tell_parents, using, ended), using=using, robust=True)
+
+
+def _tell_parents(using: str, ended: Sequence[uuid.UUID]) -> None:
+    """Tell all parents together, or those that nobody has locked; the sweep tells the others."""
+    parents = parents_of(using, ended)
+    with impatiently(PARENTS_MS):
+        try:
+            settle_now(using, parents, ended=ended)
+        except OperationalError as error:
+            if not lock_not_available(error):
+                raise
+            logger.info("somebody keeps parents of %d items that ended locked; the sweep tells them", len(ended))
+            free = transacted(using, lambda: lock_items(using, parents, skip_locked=True))
+            settle_now(using, list(free), ended=ended)

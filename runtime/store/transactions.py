@@ -8,6 +8,7 @@ writing is safe and never ends in a busy error half-way. Inside a caller's trans
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -24,11 +25,18 @@ T = TypeVar("T")
 TIMEOUTS = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)"
 """Bounds every later statement of this transaction, in one round trip."""
 
+BRIEFLY = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, true)"
+
 AGAIN_SQLSTATES = frozenset({"40P01", "40001"})
 """Deadlock detected, serialization failure: the transaction was undone and may simply be run again."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 """A lock was not to be had within the lock timeout."""
+
+UNDEFINED_SQLSTATES = frozenset({"42P01", "42703"})
+"""An undefined table, an undefined column."""
+UNDEFINED_SQLITE = re.compile(r"no such (table|column): |table \w+ has no column ")
+"""The same in SQLite's words, which has no codes for it."""
 
 AGAIN_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -67,9 +75,23 @@ def timeouts(*, lock_ms: int | None = None) -> list[str]:
 
 
 @contextmanager
+def briefly(using: str, lock_ms: int) -> Iterator[None]:
+    """Let no statement of the block, a savepoint, wait longer than this for a lock; afterwards all is as before.
+
+    For PostgreSQL, inside a transaction. Raises `OperationalError` (`lock_not_available`), with the locks of the block
+    given up.
+    """
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        cursor.execute(BRIEFLY, [f"{min(lock_ms, roost.LOCK_TIMEOUT_MS)}ms"])
+        before = cursor.fetchone()[0]
+        yield
+        cursor.execute(BRIEFLY, [before])
+
+
+@contextmanager
 def impatiently(lock_ms: int) -> Iterator[None]:
     """Let no transaction that begins in the block wait longer than this for a lock."""
-    token = _impatience.set(min(lock_ms, roost.LOCK_TIMEOUT_MS))
+    token = _impatience.set(min(lock_ms, roost.LOCK_TIMEOUT_MS, _impatience.get() or lock_ms))
     try:
         yield
     finally:
@@ -124,6 +146,15 @@ def transacted(using: str, work: Callable[[], T], *, lock_ms: int | None = None)
     return retried(using, whole)
 
 
+def is_lost(using: str, session: object) -> bool:
+    """Say whether a session, the `connection` of Django's wrapper as it was, has ended.
+
+    Asking whether the connection can be used is not enough: Django connects again where a transaction ends in a loss.
+    """
+    connection = connections[using]
+    return connection.connection is None or connection.connection is not session or not connection.is_usable()
+
+
 def is_retryable(error: BaseException) -> bool:
     """Say whether the database undid a transaction because of other transactions, so that running it again may help."""
     cause = error.__cause__ or error
@@ -136,6 +167,11 @@ def is_retryable(error: BaseException) -> bool:
 def sqlstate(error: BaseException) -> str:
     """Return PostgreSQL's code of a database error, empty where there is none."""
     return str(getattr(error.__cause__ or error, "sqlstate", None) or "")
+
+
+def not_migrated(error: BaseException) -> bool:
+    """Say whether a table or a column is not there: Roost's tables were not made yet, or are older than this code."""
+    return sqlstate(error) in UNDEFINED_SQLSTATES or UNDEFINED_SQLITE.match(str(error)) is not None
 
 
 def lock_not_available(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime.choices import State
 from runtime.store.front import Front
 from runtime.store.turns import Lane
 
@@ -133,7 +134,8 @@ class Moved(NamedTuple):
 class NewItem:
     """An item to insert. JSON as text; `delay` seconds from the database's now; limits already resolved.
 
-    `resources` is the JSON list of {"key", "mode", "units", "scope"}; `limited` says whether it is not empty.
+    `resources` is the JSON list of {"key", "mode", "units", "scope"}; `limited` says whether it is not empty. `actor`,
+    `reason` and `click` are kept in its first event.
     """
 
     id: uuid.UUID
@@ -159,6 +161,8 @@ class NewItem:
     relation: str
     idempotency_key: str | None
     actor: str
+    reason: str = ""
+    click: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,6 +218,11 @@ class Outcome:
     at once (reason answered) when what it waits for is there. Its artifacts are those of the version to be made.
     `asked` says that the item has waits which no step has consumed, `answers` are the keys of those whose answers the
     step was handed: `advance` consumes these, and takes back all others, answered meanwhile or not.
+
+    `duration`, `tokens` and `cost` (in millionths of a dollar) are added to the item's totals, whatever the outcome.
+
+    `lingers` says that the step runs on, whatever is written about it: an item with resources keeps its claims, and a
+    lease that is revoked, until its process has ended.
     """
 
     worker: uuid.UUID
@@ -234,6 +243,8 @@ class Outcome:
     attempt: int = 0
     delay: float = 0.0
     duration: float = 0.0
+    tokens: int = 0
+    cost: int = 0
     limited: bool = False
     has_parent: bool = False
     events: tuple[NewEvent, ...] = ()
@@ -244,6 +255,17 @@ class Outcome:
     whole: str | None = None
     asked: bool = False
     answers: tuple[str, ...] = ()
+    lingers: bool = False
+
+    @property
+    def used(self) -> str | None:
+        """Tokens and cost as one array, for a statement that seldom has any."""
+        return f"{{{self.tokens},{self.cost}}}" if self.tokens or self.cost else None
+
+    @property
+    def frees(self) -> bool:
+        """Whether claims are freed with it."""
+        return self.limited and self.state != State.RUNNING and not self.lingers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,7 @@ _CHANGING = [
     "row_version",
 ]
 
+UNNAMED = "somebody unnamed"
 LAST_MOMENT = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
@@ -190,7 +191,9 @@ def record(using: str, answer: WaitAnswer, now: dt.datetime) -> None:
     vote = {"by": answer.by, "value": answer.value, "reason": answer.reason, "at": now.isoformat()}
     wait.answers = [*wait.answers, vote]
     if answer.final:
-        resolve(wait, answer.value, now, by=", ".join(str(one["by"]) for one in wait.answers)[:200])
+        names = [str(one["by"]) for one in wait.answers]
+        told = names if len(names) == 1 else [name or UNNAMED for name in names]
+        resolve(wait, answer.value, now, by=", ".join(told)[:200])
     save(using, [wait])
 
 

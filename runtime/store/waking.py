@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db import OperationalError, connections
+
 from runtime import clock
 from runtime.choices import TERMINAL, ClaimScope, EventKind, Reason, State
 from runtime.models import Lease, ResourceClaim, WorkItem
@@ -23,9 +25,12 @@ from runtime.store import mailboxes
 from runtime.store.history import lock_items, next_event, touch, write_events
 from runtime.store.mailboxes import Name
 from runtime.store.resources import Ask, Holder, Key, find, fits, holders, lock_rows
+from runtime.store.transactions import briefly, lock_not_available
 
 WAITERS = 100
 """Waiters looked at by one release; were all of them blocked by other resources, the sweep finds those behind them."""
+WAITERS_MS = 200
+"""How long a release waits for waiters that somebody else has locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +41,54 @@ class Freeing:
     rows: frozenset[int]
     waiters: tuple[uuid.UUID, ...]
     items: Mapping[uuid.UUID, WorkItem]
+    names: frozenset[Name] = frozenset()
 
 
 def prepare(
-    using: str, items: Collection[uuid.UUID], *, keys: Iterable[Key] = (), names: Collection[Name] = ()
+    using: str,
+    items: Collection[uuid.UUID],
+    *,
+    keys: Iterable[Key] = (),
+    names: Collection[Name] = (),
+    skip_mailboxes: bool = False,
 ) -> Freeing:
     """Lock what freeing the claims of `items` needs: their Resource rows, then items and waiters by id in one go.
 
     Call it first in the transaction. `keys` are resources to lock besides those that the items have claims on now,
     for a caller who cannot know whether the items get claims until their rows are locked; `names` those of signals
-    whose mailboxes are locked before the items.
-    The answer's `items` are the locked rows, waiters among them, as of after the lock.
+    whose mailboxes are locked before the items; with `skip_mailboxes`, those that nobody else has locked. The `names`
+    of the answer are those that were.
+    The answer's `items` are the locked rows, waiters among them, as of after the lock; `finish` brings those that it
+    wakes up to date.
     """
-    claimed = ResourceClaim.objects.using(using).filter(work_item__in=items).values_list("resource_id", flat=True)
     found = {row.pk for row in find(using, sorted(set(keys))).values()}
-    rows = frozenset(lock_rows(using, found.union(claimed)))
+    rows = frozenset(lock_rows(using, found | _claimed(using, items)))
     waiters = _waiters(using, rows)
-    mailboxes.lock(using, names)
-    return Freeing(using, rows, waiters, lock_items(using, {*items, *waiters}))
+    ours = mailboxes.lock(using, names, skip_locked=skip_mailboxes)
+    locked = _lock(using, set(items), set(waiters))
+    return Freeing(using, rows, tuple(waiter for waiter in waiters if waiter in locked), locked, ours)
+
+
+def _claimed(using: str, items: Collection[uuid.UUID]) -> set[int]:
+    claims = ResourceClaim.objects.using(using).filter(work_item__in=items)
+    return set(claims.values_list("resource_id", flat=True))
+
+
+def _lock(using: str, items: set[uuid.UUID], waiters: set[uuid.UUID]) -> dict[uuid.UUID, WorkItem]:
+    """Lock the items, and those of the waiters that can be had.
+
+    Another release has a waiter for a few milliseconds. Whoever keeps one for longer, as a cancel in a long transaction
+    of a product's does, must not keep claims from being freed: that waiter is left to the sweep.
+    """
+    if waiters <= items or connections[using].vendor != "postgresql":
+        return lock_items(using, items | waiters)
+    try:
+        with briefly(using, WAITERS_MS):
+            return lock_items(using, items | waiters)
+    except OperationalError as error:
+        if not lock_not_available(error):
+            raise
+    return lock_items(using, items) | lock_items(using, waiters - items, skip_locked=True)
 
 
 def _waiters(using: str, rows: Collection[int]) -> tuple[uuid.UUID, ...]:
@@ -83,7 +118,7 @@ def finish(freeing: Freeing, ended: Collection[uuid.UUID]) -> int:
     claims.filter(work_item__in=parked, scope=ClaimScope.STEP).update(held=False, epoch=0, acquired_at=None)
     claims.exclude(work_item__in=parked).filter(scope=ClaimScope.STEP).delete()
     claims.filter(work_item__in=over).delete()
-    return wake(using, (*parked, *freeing.waiters), clock.now(using))
+    return _wake(using, (*parked, *freeing.waiters), clock.now(using), freeing.items)
 
 
 def drop_wanted(using: str, item: uuid.UUID) -> None:
@@ -97,9 +132,19 @@ def drop(using: str, item: uuid.UUID, keys: Collection[str]) -> None:
 
 
 def wake(using: str, waiters: Sequence[uuid.UUID], now: dt.datetime) -> int:
+    """Lock parked items and the resources that they want, and make due those that fit now; return how many.
+
+    Call it first in the transaction.
+    """
+    lock_rows(using, _claimed(using, waiters))
+    return _wake(using, waiters, now, lock_items(using, waiters))
+
+
+def _wake(using: str, waiters: Sequence[uuid.UUID], now: dt.datetime, known: Mapping[uuid.UUID, WorkItem]) -> int:
     """Make those parked items due, in the given order, whose claims fit beside what is held and what those before take.
 
-    The items' rows are locked. Nothing is granted: a woken item claims its resources when a worker claims it.
+    The items' rows are locked, and those that are `known` are brought up to date: whoever locked them may have more to
+    write about them. Nothing is granted: a woken item claims its resources when a worker claims it.
     """
     parked = WorkItem.objects.using(using).filter(pk__in=waiters, state=State.QUEUED, reason=Reason.RESOURCE)
     items = {item.pk: item for item in parked}
@@ -121,4 +166,7 @@ def wake(using: str, waiters: Sequence[uuid.UUID], now: dt.datetime) -> int:
     events = [next_event(items[pk], EventKind.WOKEN, now, reason=Reason.RESOURCE) for pk in woken]
     touch(using, woken, now, reason=Reason.CONTINUE, run_at=now)
     write_events(using, events)
+    for pk in known.keys() & woken:
+        known[pk].event_seq, known[pk].row_version = items[pk].event_seq, items[pk].row_version + 1
+        known[pk].reason, known[pk].run_at, known[pk].updated_at = Reason.CONTINUE, now, now
     return len(woken)

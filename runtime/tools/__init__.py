@@ -17,4 +17,5 @@ attempts are used up, and the step is retried by its own policy.
     arguments   what a tool takes: from type hints, a pydantic model or a JSON schema
     registry    the tools of an agent, by name
     calling     the way of a call: arguments, approval, journal, result
+    scripted    the tools played from a script, in tests
 """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -116,6 +117,16 @@ class ToolRegistry:
     ) -> Coroutine[Any, Any, ToolResult]:
         """Do what `call()` does from an async step: await it. Calls are counted in the order of `acall()`."""
         return calling.acall(self, ctx, name, arguments, key)
+
+    @contextmanager
+    def replaced(self, stand_in: Callable[[Tool], Tool]) -> Iterator[None]:
+        """Have other tools stand in for these, under their names, while the block runs. For tests; see `scripted`."""
+        before = self._tools
+        self._tools = {name: stand_in(tool) for name, tool in before.items()}
+        try:
+            yield
+        finally:
+            self._tools = before
 
     @staticmethod
     def approval_key(name: str, arguments: Mapping[str, Any], *, key: str = "1") -> str:

@@ -31,6 +31,8 @@ def new_waits(asks: Sequence[Ask], mode: str) -> tuple[NewWait, ...]:
     """Return the waits of these asks. Raises `InvalidInput` for anything that could not be waited for."""
     if mode not in ("all", "any"):
         raise InvalidInput(f"mode is {mode!r}; it must be 'all' or 'any'.", field="mode")
+    if not isinstance(asks, Sequence):
+        raise InvalidInput(f"asks is a {type(asks).__name__}; it must be a list of what is asked for.", field="asks")
     if not 1 <= len(asks) <= MOST_ASKS:
         raise InvalidInput(f"The step asks for {len(asks)} things; it must be 1 to {MOST_ASKS}.", field="asks")
     waits = tuple(replace(_wait(ask), needed=mode) for ask in asks)
@@ -91,7 +93,9 @@ def _children(ask: AwaitChildren) -> NewWait:
         raise InvalidInput(
             f"on_failure is {ask.on_failure!r}; it must be 'wait', 'wake' or 'fail'.", field="on_failure"
         )
-    need = ask.need if ask.need in ("all", "any") else fields.whole(ask.need, "need", fields.INT)
+    if isinstance(ask.need, str) and ask.need not in ("all", "any"):
+        raise InvalidInput(f"need is {ask.need!r}; it must be 'all', 'any' or a whole number.", field="need")
+    need = ask.need if isinstance(ask.need, str) else fields.whole(ask.need, "need", fields.INT)
     named = [str(parse_item_id(child, "children")) for child in ask.children]
     data = {"children": named, "need": need, "on_failure": ask.on_failure}
     return _with_end(ask, None, kind=WaitKind.CHILDREN, data=_json(data, "children"))

@@ -20,7 +20,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from runtime import faults
 from runtime.exceptions import Fenced, RoostError
 from runtime.store.base import Store
-from runtime.store.transactions import is_retryable, lock_not_available
+from runtime.store.transactions import is_lost, is_retryable, lock_not_available
 from runtime.store.values import Outcome
 from runtime.worker import execute, traced
 from runtime.worker.run import Run
@@ -40,6 +40,12 @@ class InDoubt(RoostError):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"Whether the step of item {outcome.item} was committed is not known yet.")
         self.outcome = outcome
+
+
+class SessionLost(RoostError):
+    """The database session was lost while the step ran: nothing of it was written."""
+
+    code = "session_lost"
 
 
 class Blocked(OperationalError):
@@ -63,7 +69,7 @@ def run_step(
     The state is None when the outcome was fenced off: then nothing of the step was written. A deadlock, a serialization
     failure or an item's row that others keep locked runs the step again. `shape` may change the outcome before it is
     written (to yield).
-    Raises what the step raised, its rows rolled back, or `InDoubt`.
+    Raises what the step raised, its rows rolled back, or `SessionLost` or `InDoubt`.
     """
     for _again in range(CONFLICT_RETRIES):
         try:
@@ -81,8 +87,10 @@ def _run_once(
     run.started = time.monotonic()
     commit = _Commit()
     outcome: Outcome | None = None
+    session: object = None
     try:
         with _keeping_calls(run), step_transaction(store.using):
+            session = connections[store.using].connection
             transaction.on_commit(commit.mark, using=store.using)
             outcome = shape(run, execute.move(store.using, traced.step()(worker, run, store.using)))
             state = _commit(store, outcome).get(run.id)
@@ -99,21 +107,24 @@ def _run_once(
         return _park(store, shape(run, parked.outcome))
     except Exception as error:
         if outcome is None:
+            if connection_lost(store.using, session, error):
+                raise SessionLost(f"The database session was lost in a step of item {run.id}: {error}") from error
             raise
         if commit.done:
             logger.exception("an on_commit hook failed after a committed step", extra={"work_item": str(run.id)})
             return outcome, state
-        if connection_lost(store.using, error):
+        if connection_lost(store.using, session, error):
             raise InDoubt(outcome) from error
         raise
 
 
 def _park(store: Store, outcome: Outcome) -> tuple[Outcome, str | None]:
     """Commit the outcome of a step that has asked, after its rows were rolled back: it will write them again."""
+    session = connections[store.using].connection
     try:
         return outcome, _commit(store, outcome).get(outcome.item)
     except (OperationalError, InterfaceError) as error:
-        if connection_lost(store.using, error):
+        if connection_lost(store.using, session, error):
             raise InDoubt(outcome) from error
         raise
 
@@ -139,12 +150,9 @@ def _commit(store: Store, outcome: Outcome) -> dict[uuid.UUID, str]:
         raise
 
 
-def connection_lost(using: str, error: BaseException) -> bool:
-    """Say whether the error means that the database connection is gone, rather than that a statement was wrong."""
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    connection = connections[using]
-    return connection.connection is None or not connection.is_usable()
+def connection_lost(using: str, session: object, error: BaseException) -> bool:
+    """Say whether the error means that the database session is gone, rather than that a statement was wrong."""
+    return isinstance(error, OperationalError | InterfaceError) and is_lost(using, session)
 
 
 @contextmanager

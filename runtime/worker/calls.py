@@ -16,7 +16,8 @@ from runtime.exceptions import InvalidInput, RoostError
 from runtime.journal import drive
 from runtime.journal.call import Call
 from runtime.journal.drive import Surroundings
-from runtime.journal.entries import WHOLE_RUN, Found, Place, Write
+from runtime.journal.entries import WHOLE_RUN, Begin, Found, Place, Write
+from runtime.journal.entries import Answer as Written
 from runtime.jsondata import dumps
 from runtime.step import StepContext
 from runtime.store.guard import refusing_writes
@@ -100,10 +101,17 @@ class StepCalls(Surroundings):
             making.discard(key)
 
     def write(self, write: Write) -> Found:
-        return self._journal.write(write)
+        return self._noted(write, self._journal.write(write))
 
     async def awrite(self, write: Write) -> Found:
-        return await self._journal.awrite(write)
+        return self._noted(write, await self._journal.awrite(write))
+
+    def _noted(self, write: Write, found: Found) -> Found:
+        """Remember whether the call is made by this run of the step."""
+        if isinstance(write, Begin):
+            made = self._run.made
+            made[write.place.key] = made.get(write.place.key, False) or found.answer is Written.WRITTEN
+        return found
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         if self._journal.own_thread:

@@ -2,6 +2,7 @@
 
 All outcomes that are ready go into one transaction. When the store refuses the group, it is tried by halves until the
 bad row stands alone; that one item then fails for good with the database's message, and its neighbours are written.
+An outcome whose row somebody keeps locked is given back to be written later, so that nobody else waits for it.
 When the database is away, nothing is given up: the writer waits, then reads back what had been written after all.
 """
 
@@ -21,12 +22,18 @@ from runtime.exceptions import RoostError
 from runtime.jsondata import clean, dumps
 from runtime.models import WorkItem
 from runtime.store.base import Store
-from runtime.store.transactions import begin, lock_not_available, sqlstate
+from runtime.store.transactions import begin, impatiently, is_lost, lock_not_available, sqlstate
 from runtime.store.values import NewEvent, Outcome
 from runtime.worker.description import MAX_MESSAGE
 
 logger = logging.getLogger("roost.worker")
 LONGEST_WAIT = 2.0
+
+PATIENCE_MS = 500
+"""How long a commit waits for rows that somebody else has locked: everything else in the process waits with it."""
+
+BLOCKED = "blocked"
+"""Stands where an item's state would, when nothing was written because somebody keeps a row locked."""
 
 
 class DatabaseAway(RoostError):
@@ -45,42 +52,57 @@ class Committer:
     def commit(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
         """Write the outcomes; return the state of each item whose outcome was accepted.
 
-        An outcome missing from the answer was fenced off. Raises `DatabaseAway` when the worker must stop before the
-        database came back.
+        An outcome missing from the answer was fenced off; one that is `BLOCKED` is to be sent again, later. Raises
+        `DatabaseAway` when the worker must stop before the database came back.
         """
         if not outcomes:
             return {}
+        session: object = None
         try:
-            return self._store.commit(outcomes)
+            session = self._session()
+            return self._send(outcomes)
         except (OperationalError, InterfaceError) as error:
-            if not self._usable():
+            if is_lost(self._store.using, session):
                 return self._after_loss(outcomes)
-            if len(outcomes) == 1:
-                return self._once_more(outcomes[0], error)
-            locked = self._locked(outcomes) if lock_not_available(error) else frozenset()
-            return self._around(outcomes, locked) if locked else self._by_halves(outcomes, error)
+            if lock_not_available(error):
+                return self._around(outcomes, error)
+            return self._once_more(outcomes[0], error) if len(outcomes) == 1 else self._by_halves(outcomes, error)
         except (DatabaseError, ValueError) as error:
             return self._by_halves(outcomes, error)
 
-    def _usable(self) -> bool:
+    def _session(self) -> object:
+        """Return the database session on which the next transaction runs."""
         connection = connections[self._store.using]
-        return connection.connection is not None and connection.is_usable()
+        connection.ensure_connection()
+        return connection.connection
 
-    def _locked(self, outcomes: Sequence[Outcome]) -> frozenset[uuid.UUID]:
-        """Return whose rows somebody else has locked now; nothing when that is all of them, or cannot be found out."""
-        wanted = {outcome.item for outcome in outcomes}
+    def _send(self, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
+        with impatiently(PATIENCE_MS):
+            return self._store.commit(outcomes)
+
+    def free(self, outcomes: Sequence[Outcome]) -> frozenset[uuid.UUID]:
+        """Return the items whose rows nobody else has locked now; none where that cannot be found out. Never waits."""
         rows = WorkItem.objects.using(self._store.using).select_for_update(skip_locked=True, no_key=True)
+        rows = rows.filter(pk__in={outcome.item for outcome in outcomes}).order_by("pk")
         try:
             with begin(self._store.using):
-                free = set(rows.filter(pk__in=wanted).order_by("pk").values_list("pk", flat=True))
-        except OperationalError:
+                return frozenset(rows.values_list("pk", flat=True))
+        except (OperationalError, InterfaceError):
+            logger.info("whose rows are locked cannot be seen now", exc_info=True)
             return frozenset()
-        return frozenset(wanted - free) if free else frozenset()
 
-    def _around(self, outcomes: Sequence[Outcome], locked: frozenset[uuid.UUID]) -> dict[uuid.UUID, str]:
-        """Write the rest first: looking for a locked row by halves would cost them a lock timeout for each half."""
-        rest = [outcome for outcome in outcomes if outcome.item not in locked]
-        return self.commit(rest) | self.commit([outcome for outcome in outcomes if outcome.item in locked])
+    def _around(self, outcomes: Sequence[Outcome], error: Exception) -> dict[uuid.UUID, str]:
+        """Write all but those whose rows are locked: looking for these by halves would cost all a wait for each half.
+
+        Where all rows are free it is another one, or was until just now.
+        """
+        free = self.free(outcomes) if len(outcomes) > 1 else frozenset()
+        rest = [outcome for outcome in outcomes if outcome.item in free]
+        if len(rest) == len(outcomes):
+            return self._by_halves(outcomes, error)
+        locked = [outcome.item for outcome in outcomes if outcome.item not in free]
+        logger.info("somebody keeps %d items locked, %s among them; they are written later", len(locked), locked[0])
+        return dict.fromkeys(locked, BLOCKED) | self.commit(rest)
 
     def _by_halves(self, outcomes: Sequence[Outcome], error: Exception) -> dict[uuid.UUID, str]:
         if len(outcomes) > 1:
@@ -94,16 +116,20 @@ class Committer:
         return self.commit([refused(bad, error)])
 
     def _once_more(self, outcome: Outcome, error: Exception) -> dict[uuid.UUID, str]:
-        """Try one outcome again that a lock, a full disk or a timeout stopped; then leave it to be recovered."""
+        """Try one outcome again that a full disk or a timeout stopped; then leave it to be recovered."""
         if _never_fits(error):
             return self._by_halves([outcome], error)
         for wait in (0.1, 0.4, 1.6):
             time.sleep(wait * (0.5 + random.random()))  # noqa: S311 - spreads load, guards nothing
+            session: object = None
             try:
-                return self._store.commit([outcome])
-            except (OperationalError, InterfaceError):
-                if not self._usable():
+                session = self._session()
+                return self._send([outcome])
+            except (OperationalError, InterfaceError) as another:
+                if is_lost(self._store.using, session):
                     return self._after_loss([outcome])
+                if lock_not_available(another):
+                    return {outcome.item: BLOCKED}
                 logger.info("the outcome of item %s is still refused", outcome.item, exc_info=True)
             except (DatabaseError, ValueError) as another:
                 return self._by_halves([outcome], another)

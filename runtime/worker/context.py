@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from runtime import artifacts
 from runtime.asks import Answer
 from runtime.choices import EventKind
+from runtime.engine import Item
 from runtime.exceptions import InvalidInput
 from runtime.journal import CallPolicy
 from runtime.journal.call import Scope, prepare
 from runtime.jsondata import dumps
-from runtime.operations.spec import build
-from runtime.step import StepContext
+from runtime.operations import children
+from runtime.step import ChildOptions, StepContext
 from runtime.store import blobs
 from runtime.store.values import NewArtifact, NewEvent, NewItem
+from runtime.usage import Tally, checked
 from runtime.worker.calls import StepCalls
 from runtime.worker.entrance import Entrance
 from runtime.worker.run import Run
@@ -54,6 +57,11 @@ class Context(StepContext):
         self._children: list[NewItem] | None = None
         self._spawned = 0
         self._entrance: Entrance | None = None
+
+    @property
+    def item(self) -> Item:
+        """The item as it was claimed."""
+        return self._run.item
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -162,41 +170,37 @@ class Context(StepContext):
 
     def progress(self, fraction: float | None = None, note: str = "") -> None:
         """Tell how far the step is; the next heartbeat writes it to the lease."""
-        if fraction is not None and not 0 <= fraction <= 1:
-            raise InvalidInput(f"A progress of {fraction} is not between 0 and 1.", field="fraction")
-        self._run.progress = dumps({"fraction": fraction, "note": note[:MAX_NOTE]}, what="progress")
+        if fraction is not None and not (isinstance(fraction, int | float) and 0 <= fraction <= 1):
+            raise InvalidInput(f"A progress of {fraction!r} is not between 0 and 1.", field="fraction")
+        told = {"fraction": fraction, "note": note[:MAX_NOTE], "step": self._run.version + 1}
+        self._run.progress = dumps(told, what="progress")
+
+    def usage(self, *, tokens: int = 0, cost: int | float | Decimal = 0, call: str = "") -> None:
+        """Add it to what this run of the step has used, which its outcome tells."""
+        checked(tokens, cost)
+        if call and call not in self._run.made:
+            text = f"This run of the step has made no call {call!r}. Name the key that ctx.run() was given before."
+            raise InvalidInput(text, field="call")
+        if call and (call in self._run.counted or not self._run.made[call]):
+            return
+        if call:
+            self._run.counting.add(call)
+        if self._run.used is None:
+            self._run.used = Tally()
+        self._run.used.add(tokens, cost)
 
     def spawn(
-        self,
-        engine: str,
-        payload: Any = None,
-        *,
-        relation: str = "child",
-        delay: float = 0.0,
-        priority: int | None = None,
-        resources: Sequence[str | Mapping[str, Any]] = (),
+        self, engine: str, payload: Any = None, *, relation: str = "child", **options: Unpack[ChildOptions]
     ) -> uuid.UUID:
         """Stage a child; it is checked now and enqueued with the step's commit.
 
         In a step that runs again because it has asked, the children that it had spawned are enqueued already.
         """
-        claimed = self._run.claimed
         there = self._run.told.spawned[self._spawned : self._spawned + 1]
         self._spawned += 1
         if there:
             return there[0]
-        child = build(
-            engine,
-            payload,
-            namespace=claimed.namespace,
-            delay=delay,
-            priority=claimed.priority if priority is None else priority,
-            resources=resources,
-            fair_key=claimed.fair_key,
-            parent=claimed.id,
-            relation=relation,
-            actor=f"item:{claimed.id}",
-        )
+        child = children.build_child(self._run.claimed, self._run.now, engine, payload, relation, options)
         if self._children is None:
             self._children = []
         self._children.append(child)

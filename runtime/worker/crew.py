@@ -14,11 +14,13 @@ from runtime.choices import WorkerState
 from runtime.conf import settings as roost
 from runtime.engine import Engine
 from runtime.exceptions import EngineLoadError, RoostError
+from runtime.store.transactions import not_migrated
 from runtime.worker.housekeeping import Housekeeping
 from runtime.worker.journal import JournalWriter
 from runtime.worker.lanes import AsyncLane, AtomicLane
 from runtime.worker.registration import Link, Registration
 from runtime.worker.run import Run
+from runtime.worker.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from runtime.worker.drain import Drain
@@ -61,6 +63,7 @@ class Crew:
         self.atomic_lane = AtomicLane(worker, drain.store, drain.post, threads, drain.shape)
         self.atomic_lane.on_connect = self.registration.add_session
         self.housekeeping = Housekeeping(drain, worker)
+        self.sweeper = Sweeper(drain, worker)
         self.link = Link(worker, using, self._hear)
 
     @property
@@ -74,7 +77,11 @@ class Crew:
         return self.atomic_lane.waiting
 
     def open(self) -> bool:
-        """Register and start; wait for the database if it is away. Returns False when told to stop meanwhile."""
+        """Register and start; wait for the database if it is away. Returns False when told to stop meanwhile.
+
+        One whose tables are not there is waited for too, but by a worker that runs inside a command: that raises
+        `RoostError`.
+        """
         while True:
             try:
                 if self._postgres:
@@ -82,8 +89,10 @@ class Crew:
                 self.registration.enter()
                 break
             except (DatabaseError, psycopg.Error) as error:
-                logger.warning("the database cannot be reached yet: %s", error)
                 connections[self._using].close()
+                # The living may have been cut off from it as well, and have to come back first.
+                self.sweeper.unsettle(lost=True)
+                self._tell(error)
                 if self._drain.stop.wait(RETRY_SECONDS):
                     self.link.close()
                     return False
@@ -91,7 +100,21 @@ class Crew:
             self.link.start()
         self.async_lane.start()
         self.housekeeping.start()
+        self.sweeper.start()
         return True
+
+    def _tell(self, error: Exception) -> None:
+        """Say why the start has to wait. Raises `RoostError` where nobody would wait for tables that are not there."""
+        if not not_migrated(error):
+            logger.warning("the database cannot be reached yet: %s", error)
+            return
+        first = str(error).splitlines()[0].rstrip(".")
+        told = f"Roost's tables in the database {self._using!r} are not there, or older than this code: {first}. "
+        told += f"Run `manage.py migrate --database {self._using}`."
+        if self._drain.options.in_this_process:
+            self.link.close()
+            raise RoostError(told) from error
+        logger.warning("%s", told)
 
     def submit(self, runs: Sequence[Run]) -> None:
         """Start the next step of each run in its lane."""
@@ -113,14 +136,20 @@ class Crew:
         except DatabaseError:
             logger.info("the worker's state could not be written", exc_info=True)
 
-    def close(self) -> None:
-        """End the helpers and the registration."""
+    def close(self, *, lingering: bool) -> None:
+        """End the helpers and the registration.
+
+        While a step is `lingering` that uses resources, the worker is not off: others find it dead when the process has
+        ended, and free these then.
+        """
+        self.sweeper.stop()
         self.housekeeping.stop()
         self.async_lane.stop()
         self.atomic_lane.stop()
         self.journal.stop()
         try:
-            self.registration.leave()
+            if not lingering:
+                self.registration.leave()
         except DatabaseError:
             logger.info("the worker's end could not be written", exc_info=True)
         self.link.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
+from runtime.choices import ErrorCategory
 from runtime.errors import Verdict
 from runtime.exceptions import NotJSON, StepError
 from runtime.jsondata import clean, dumps
@@ -19,13 +21,24 @@ def describe(run: Run, error: BaseException, attempt: int, verdict: Verdict) -> 
     """Return an error as JSON text for the item, and its fingerprint: the same for errors of one cause.
 
     The fingerprint covers engine, exception type, code and the innermost frame, not the message, which often
-    carries ids and times.
+    carries ids and times. Never raises: of an error that breaks the description no more is kept than its type.
     """
+    try:
+        return _described(run, error, attempt, verdict)
+    except Exception as broken:  # noqa: BLE001 - whatever an error is made of, it must not end the worker's thread
+        name = clean(type(error).__qualname__)
+        told = f"<{name} that cannot be described: {type(broken).__name__}>"
+        plain = {"type": name, "code": "", "category": str(ErrorCategory.UNKNOWN), "message": told, "traceback": ""}
+        fingerprint = _fingerprint(run, name, "", "")
+        return dumps({**plain, "attempt": attempt, "version": run.version, "details": {}}), fingerprint
+
+
+def _described(run: Run, error: BaseException, attempt: int, verdict: Verdict) -> tuple[str, str]:
     name = type(error).__qualname__
-    code = verdict.code
+    code = str(verdict.code)
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].name}" if frames else ""
-    fingerprint = hashlib.sha256(f"{run.claimed.engine}|{name}|{code}|{place}".encode()).hexdigest()[:16]
+    fingerprint = _fingerprint(run, name, code, place)
     lines = "".join(traceback.format_exception(error))
     details: Any = error.details if isinstance(error, StepError) else {}
     entry = {
@@ -38,9 +51,14 @@ def describe(run: Run, error: BaseException, attempt: int, verdict: Verdict) -> 
         "version": run.version,
     }
     try:
-        return dumps({**entry, "details": details}), fingerprint
+        return dumps({**entry, "details": dict(details) if isinstance(details, Mapping) else details}), fingerprint
     except NotJSON:
         return dumps({**entry, "details": {"unstorable": clean(repr(details))[:MAX_MESSAGE]}}), fingerprint
+
+
+def _fingerprint(run: Run, name: str, code: str, place: str) -> str:
+    told = f"{run.claimed.engine}|{name}|{code}|{place}"
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _text(error: BaseException) -> str:

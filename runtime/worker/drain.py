@@ -5,7 +5,7 @@ put what they finished into the pump's inbox; housekeeping renews leases beside 
 committed together, so that a busy process commits in large groups and an idle one without waiting for company.
 
 An item keeps its lease from step to step. It goes back to the queue between two steps when others have waited while
-it ran for `ROOST_STICKY_SECONDS`, when the worker stops, or when the item is suspected of killing its workers.
+it ran for `ROOST_STICKY_SECONDS`, when the worker stops or drains, or when the item is suspected of killing workers.
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ import logging
 import os
 import queue
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connections
 
 from runtime import instrument, wake
-from runtime.choices import TERMINAL, Reason, State
+from runtime.choices import TERMINAL, State
 from runtime.conf import settings as roost
+from runtime.operations import firing
 from runtime.store import get_store
 from runtime.store.front import Front
 from runtime.store.values import Claimed, ClaimRequest, Held, Outcome
-from runtime.worker import outcomes
-from runtime.worker.committer import Committer, DatabaseAway, read_back
+from runtime.worker import lines, outcomes
+from runtime.worker.committer import BLOCKED, Committer, DatabaseAway, read_back
 from runtime.worker.crew import Crew, load_engines
+from runtime.worker.held_up import HeldUp, Written
 from runtime.worker.lanes import Finished, Settled, advance
+from runtime.worker.last_look import LOOK_SECONDS, LastLook
+from runtime.worker.leaving import give_back, let_go_of_claims, still_busy, take_away
 from runtime.worker.options import WorkerOptions
 from runtime.worker.pace import Pace
 from runtime.worker.run import Run
+from runtime.worker.runs import Runs
 from runtime.worker.stop import StopToken
 
 logger = logging.getLogger("roost.worker")
@@ -40,6 +44,8 @@ logger = logging.getLogger("roost.worker")
 WAKE = "wake"
 EXIT_RETIRED = 75
 LAST_WORDS_SECONDS = 1.0
+MOST_LOSSES = 5
+"""Lost database sessions in a row that cost a step no attempt: it may be the step that ends them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +65,21 @@ class Drain:
         self.store = get_store(options.using or None)
         self.engines = load_engines(options.engines)
         self.inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self.runs: dict[uuid.UUID, Run] = {}
+        self.runs = Runs()
         self.front = Front()
         self.crew = Crew(self)
         self.worker = self.crew.registration.id
         self.pace = Pace(self.store, self.request(1), options)
         self.committer = Committer(self.store, lambda: self.stop.requested)
+        self.held_up = HeldUp(self.committer, self.shape)
+        tasks = (self._sweep, self._fire)
+        self.last_look = LastLook(
+            self.store.using, self.worker, tasks, due=self.pace.anything_due, settled=self.crew.sweeper.is_settled
+        )
         self.claiming = False
         self.claimed_once = False
         self.retired = False
+        self.lingering = False
         self.stopped_at: float | None = None
 
     def run(self) -> None:
@@ -81,7 +93,7 @@ class Drain:
         finally:
             stop_listening()
             self._let_go()
-            self.crew.close()
+            self.crew.close(lingering=self.lingering)
         if self.retired:
             logging.shutdown()
             os._exit(EXIT_RETIRED)
@@ -118,13 +130,15 @@ class Drain:
         if outcome.state != State.RUNNING:
             return outcome
         # A rate counts steps where they are claimed.
-        leaves = self.stopping or self.options.once or run.claimed.rated or self.pace.should_yield(run)
+        ends = self.stopping or self.crew.draining or self.options.once
+        leaves = ends or run.claimed.rated or self.pace.should_yield(run)
         return outcomes.leave(outcome) if leaves else outcome
 
     def _pump(self) -> None:
         while not self._over():
             try:
                 self._take_work()
+                self._look_last()
             except DatabaseError:
                 logger.warning("claiming failed; trying again", exc_info=True)
                 connections[self.store.using].close()
@@ -145,7 +159,24 @@ class Drain:
             return False
         if self.options.once and self.claimed_once:
             return True
-        return self.options.until_idle and self.pace.idle
+        return self.options.until_idle and self.pace.idle and self.last_look.over
+
+    def _look_last(self) -> None:
+        """Before it ends as idle, have the worker see to it that nothing comes due by itself."""
+        if not self.options.until_idle or self.stopping:
+            return
+        if self.runs or not self.pace.idle:
+            self.last_look.forget()
+        elif self.last_look.look():
+            self.pace.woken()
+
+    def _sweep(self) -> bool:
+        report = self.crew.sweeper.take_back()
+        return report.changed > 0 or report.more
+
+    def _fire(self) -> bool:
+        fired = firing.fire_due(self.store, self.engines)
+        return fired > 0 or self.crew.housekeeping.schedules.firing
 
     def _receive(self) -> list[object]:
         """Return everything in the inbox, after waiting for the first message as long as there is nothing to do."""
@@ -164,8 +195,10 @@ class Drain:
             return 0.0
         if self.stopped_at is not None:
             return 0.1
+        if self.options.until_idle and self.pace.idle:
+            return LOOK_SECONDS / 2
         room = self.options.concurrency - len(self.runs)
-        return self.pace.wait(room > 0 and not self.crew.draining)
+        return self.held_up.wait(self.pace.wait(room > 0 and not self.crew.draining))
 
     def _take_work(self) -> None:
         if self.stopping or self.crew.draining or (self.options.once and self.claimed_once):
@@ -189,7 +222,9 @@ class Drain:
     def _start(self, claimed: Sequence[Claimed]) -> None:
         runs = [Run(one, self.engines[one.engine], self.crew.journal) for one in claimed]
         for run in runs:
-            self.runs[run.id] = run
+            if (earlier := self.runs.add(run)) is not None:
+                # It was taken away, and nobody has told this worker yet.
+                self._take_away(earlier)
         self.crew.submit(runs)
 
     def _handle(self, messages: list[object]) -> None:
@@ -197,10 +232,8 @@ class Drain:
         goes_on: list[Run] = []
         for message in messages:
             if isinstance(message, Finished):
-                if message.outcome is None:
-                    self._abandoned(message.run)
-                else:
-                    ready.append((message.run, self.shape(message.run, message.outcome)))
+                if (outcome := self._finished(message)) is not None:
+                    ready.append((message.run, outcome))
             elif isinstance(message, Settled):
                 if self._settled(message):
                     goes_on.append(message.run)
@@ -208,13 +241,27 @@ class Drain:
                 self._lost(message.held)
             else:
                 self.pace.woken()
-        if ready:
-            states = self.committer.commit([outcome for _run, outcome in ready])
-            goes_on += [run for run, outcome in ready if self._written(run, outcome, states.get(run.id))]
+        written = self._write(ready) + self.held_up.write()
+        goes_on += [run for run, outcome, state in written if self._written(run, outcome, state)]
         if goes_on:
             self.crew.submit(goes_on)
-        if any(message is not WAKE for message in messages):
+        if written or any(message is not WAKE for message in messages):
             instrument.committed(self.store.using)
+
+    def _write(self, ready: list[tuple[Run, Outcome]]) -> list[Written]:
+        states = self.committer.commit([outcome for _run, outcome in ready])
+        return [(run, outcome, states.get(run.id)) for run, outcome in ready]
+
+    def _finished(self, message: Finished) -> Outcome | None:
+        """Return the outcome to write, None where there is none, or it would be refused."""
+        run, outcome = message.run, message.outcome
+        if outcome is None:
+            self._abandoned(run)
+        elif self.runs.is_outrun(run):
+            self._drop(run)
+        else:
+            return self.shape(run, outcome)
+        return None
 
     def _settled(self, message: Settled) -> bool:
         run, outcome, state = message.run, message.outcome, message.state
@@ -224,21 +271,29 @@ class Drain:
         if message.doubt is not None:
             written, missing = read_back(self.store, [outcome], lambda: self.stop.requested)
             state = written.get(run.id)
-            if state is None and missing and outcome.waits and not outcome.advance:
+            if missing and outcome.waits and not outcome.advance:
                 # What the step wrote is rolled back anyway: parking it again costs no attempt.
                 state = self.committer.commit(missing).get(run.id)
-            elif state is None and not run.lost:
+            elif missing and not run.lost:
+                run.losses += 1
+                if run.losses <= MOST_LOSSES:
+                    logger.warning("the step of item %s is made again: %s", run.id, message.doubt)
+                    return True
                 outcome = outcomes.fail(self.worker, run, message.doubt)
                 state = self.committer.commit([outcome]).get(run.id)
         return self._written(run, outcome, state)
 
     def _written(self, run: Run, outcome: Outcome, state: str | None) -> bool:
         """Follow a committed outcome; return whether the item's next step starts now."""
+        if state == BLOCKED:
+            self.held_up.add(run, outcome)
+            return False
         if state is None:
             logger.warning("a write for item %s was fenced off", run.id, extra={"work_item": str(run.id)})
             run.lost = True
             self._drop(run)
             return False
+        lines.say(run, outcome, state)
         if outcome.children:
             instrument.enqueued(self.store.using, [child.id for child in outcome.children])
             self.pace.woken()
@@ -256,26 +311,14 @@ class Drain:
     def _abandoned(self, run: Run) -> None:
         """Let go of an item whose step was cancelled."""
         if not run.lost:
-            self._release([run.held])
+            give_back(self.store, self.worker, [run.held])
         self._drop(run)
 
-    def _release(self, held: list[Held]) -> int:
-        """Give items back; what the database does not take now is given back when it is found to be unknown here."""
-        try:
-            return self.store.release(self.worker, held, Reason.RELEASED)
-        except DatabaseError:
-            logger.warning("%d items could not be released; their leases will end", len(held), exc_info=True)
-            connections[self.store.using].close()
-            return 0
-
     def _drop(self, run: Run) -> None:
-        self.runs.pop(run.id, None)
+        self.runs.drop(run)
         self.pace.freed()
         if run.lost:
-            try:
-                self.store.acknowledge(self.worker, [run.held])
-            except DatabaseError:
-                logger.info("the claims of item %s are freed when its lease expires", run.id, exc_info=True)
+            let_go_of_claims(self.store, self.worker, run)
         if run.claimed.limited:
             # Who waited for its resources is due now, here or elsewhere.
             self.pace.woken()
@@ -283,20 +326,28 @@ class Drain:
 
     def _lost(self, held: frozenset[Held]) -> None:
         for one in held:
-            run = self.runs.get(one.item)
-            if run is not None and run.held == one and not run.lost:
-                run.lost = True
-                logger.warning("item %s was taken away while it ran", run.id, extra={"work_item": str(run.id)})
-                self.crew.cancel(run)
+            run = self.runs.get(one)
+            if run is not None:
+                self._take_away(run)
+
+    def _take_away(self, run: Run) -> None:
+        if not run.lost:
+            run.lost = True
+            logger.warning("item %s was taken away while it ran", run.id, extra={"work_item": str(run.id)})
+            self.crew.cancel(run)
 
     def _let_go(self) -> None:
         """Release whatever is still held, at no cost to it: the grace period is over."""
-        for run in list(self.runs.values()):
+        runs = list(self.runs)
+        for run in runs:
             run.lost = True
             self.crew.cancel(run)
-        held = [run.held for run in self.runs.values()]
+        busy = still_busy(runs)
+        self.lingering = self.lingering or bool(busy)
         self.runs.clear()
-        if held and (released := self._release(held)):
+        held = [run.held for run in runs if run not in busy]
+        released = give_back(self.store, self.worker, held) + sum(take_away(self.store, run) for run in busy)
+        if released:
             logger.info("released %d items", released)
             wake.hint(self.store.using)
             instrument.committed(self.store.using)

@@ -53,7 +53,9 @@ async def run_async(worker: uuid.UUID, run: Run, using: str, context: Context | 
     that the step brought upon itself, as by awaiting a task that was cancelled, is its failure.
     """
     run.started = time.monotonic()
-    run.calls = None
+    run.begin()
+    if (over := run.over) is not None:
+        return outcomes.too_late(worker, run, over)
     context = context or Context(run, using)
     token = _current.set(context)
     limit = time_limit(run)
@@ -166,7 +168,9 @@ def run_sync(worker: uuid.UUID, run: Run, using: str, context: Context | None = 
 
     `context` stands in for the usual one.
     """
-    run.calls = None
+    run.begin()
+    if (over := run.over) is not None:
+        return outcomes.too_late(worker, run, over)
     context = context or Context(run, using)
     token = _current.set(context)
     try:

@@ -11,6 +11,7 @@ import time
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, transaction
 
+from runtime import faults
 from runtime.exceptions import JournalRefused
 from runtime.journal.entries import Answer, Found, Write
 from runtime.store.base import Store
@@ -30,10 +31,11 @@ class InlineJournal:
         self._written: list[Write] = []
 
     def write(self, write: Write) -> Found:
-        """Write at once."""
-        while (found := self._write(write)).answer is Answer.BUSY:
-            time.sleep(BUSY_SECONDS)
-        self._keep(write)
+        """Write at once. What a process that dies here has written is kept from the test's rollbacks as well."""
+        with faults.around("journal"):
+            while (found := self._write(write)).answer is Answer.BUSY:
+                time.sleep(BUSY_SECONDS)
+            self._keep(write)
         return found
 
     def _keep(self, write: Write) -> None:

@@ -20,7 +20,7 @@ from django.db import DatabaseError, connections
 from runtime.conf import settings as roost
 from runtime.store.base import Store
 from runtime.store.values import Outcome
-from runtime.worker import atomic, execute, outcomes, traced
+from runtime.worker import atomic, execute, lines, outcomes, traced
 from runtime.worker.run import Run
 
 logger = logging.getLogger("roost.worker")
@@ -46,7 +46,8 @@ class Finished:
 class Settled:
     """A step of the atomic lane ended: committed, and the item left in `state`; or fenced off (None).
 
-    `doubt` is the error that leaves open whether it was committed.
+    `doubt` is the loss of the database session that leaves open whether the outcome was committed, or the item is still
+    held.
     """
 
     run: Run
@@ -223,7 +224,7 @@ class AtomicLane:
             logger.exception("this thread's database session could not be registered")
 
     def _run(self, run: Run) -> Settled | Finished:
-        """Make steps of one item until it leaves this process, or has kept the thread long enough."""
+        """Make steps of one item until it leaves this process, has children to tell of, or kept the thread for long."""
         until = time.monotonic() + _STAY_SECONDS
         while True:
             if run.lost:
@@ -233,20 +234,27 @@ class AtomicLane:
             except atomic.InDoubt as error:
                 connections[self._store.using].close()
                 return Settled(run, error.outcome, None, doubt=error)
+            except atomic.SessionLost as error:
+                connections[self._store.using].close()
+                return Settled(run, outcomes.fail(self._worker, run, error), None, doubt=error)
             except BaseException as error:  # noqa: BLE001 - whatever a step raises is its failure, not this thread's
                 if isinstance(error, DatabaseError):
                     connections[self._store.using].close_if_unusable_or_obsolete()
                 return Finished(run, outcomes.fail(self._worker, run, error))
-            if state != "running" or time.monotonic() > until:
+            if state != "running" or outcome.children or time.monotonic() > until:
                 return Settled(run, outcome, state)
+            lines.say(run, outcome, state)
             advance(run, outcome)
 
 
 def advance(run: Run, outcome: Outcome) -> None:
     """Bring the run up to date with its committed outcome, so that the next step may start."""
     run.initial = None
+    run.forget_usage()
+    run.losses = 0
     if outcome.advance:
         run.version += 1
+        run.label = outcome.label
         run.steps_total += 1
         run.data = outcome.data if outcome.whole is None else outcome.whole
         run.forget_answers()

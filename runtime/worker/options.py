@@ -18,7 +18,8 @@ class WorkerOptions:
     """How a worker works; plain values, since they travel inside a ticket.
 
     `engines` None means all that are registered; `pools` empty means every pool. `once` runs what is due now and
-    ends, `until_idle` goes on until nothing is due or running. Seconds are seconds.
+    ends, `until_idle` goes on until nothing is due or running here, and nobody who is gone has work. Seconds are
+    seconds.
     Raises `InvalidInput` for a value that cannot be meant.
     """
 

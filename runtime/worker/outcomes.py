@@ -34,6 +34,7 @@ from runtime.worker.asking import new_waits
 from runtime.worker.context import Context
 from runtime.worker.description import describe
 from runtime.worker.run import Run
+from runtime.worker.spending import counted
 
 MAX_LABEL = 200
 MOST_TOLD = 20
@@ -64,7 +65,7 @@ def settle(worker: uuid.UUID, run: Run, context: Context, decision: Any, snapsho
     elif kind is WaitFor:
         outcome = _wait_for(worker, run, decision)
     elif kind is Fail:
-        raise PermanentError(str(decision.message), code=decision.code, details=dict(decision.details))
+        raise PermanentError(str(decision.message), code=decision.code, details=decision.details)
     else:
         raise WrongOutcome(
             f"The step returned {'nothing (None)' if decision is None else f'a {kind.__name__}'}. "
@@ -116,6 +117,13 @@ def overdue(outcome: Outcome) -> Outcome:
     if outcome.state not in (State.RUNNING, State.QUEUED):
         return outcome
     return _ended(outcome, "Deadline", Reason.DEADLINE, "The item's deadline passed while its step ran.")
+
+
+def too_late(worker: uuid.UUID, run: Run, reason: Reason) -> Outcome:
+    """Return the outcome of an item whose time was over before its step began: it fails, and the step is not made."""
+    nothing = _outcome(worker, run, state=State.FAILED, reason=reason, attempt=run.attempt)
+    what = "deadline passed" if reason is Reason.DEADLINE else "time was up"
+    return _ended(nothing, reason.name.title(), reason, f"The item's {what} before its next step began.")
 
 
 def _ended(outcome: Outcome, kind: str, reason: Reason, message: str) -> Outcome:
@@ -221,6 +229,7 @@ def leave(outcome: Outcome) -> Outcome:
 
 def fail(worker: uuid.UUID, run: Run, error: BaseException) -> Outcome:
     """Return the outcome of a step that raised: a retry with backoff, or the dead letters. Never raises."""
+    run.failed(error)
     if isinstance(error, Incompatible):
         return _hold(worker, run, error)
     verdict = classify(error)
@@ -275,7 +284,7 @@ def _hold(worker: uuid.UUID, run: Run, error: Incompatible) -> Outcome:
 def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
     claimed = run.claimed
     drops = bool(values.get("advance")) and run.keeping.drops(run.version)
-    return Outcome(
+    outcome = Outcome(
         worker=worker,
         item=claimed.id,
         epoch=claimed.epoch,
@@ -290,6 +299,7 @@ def _outcome(worker: uuid.UUID, run: Run, **values: Any) -> Outcome:
         state_schema=run.engine.state_schema,
         **values,
     )
+    return counted(run, outcome)
 
 
 def _with_staged(run: Run, context: Context, outcome: Outcome) -> Outcome:

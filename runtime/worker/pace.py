@@ -141,6 +141,11 @@ class Pace:
         self.idle = True
         return None
 
+    def anything_due(self) -> bool:
+        """Say whether an item is due now, for everybody or for who runs nothing else. Asks anew, and plans nothing."""
+        wait = self._store.next_due_in(self._request)
+        return (wait is not None and wait <= 0) or self._store.due(replace(self._request, alone=True)) is not None
+
     def claimed(self, count: int, limit: int, *, alone: bool) -> None:
         """Take note of what a claim brought."""
         now = time.monotonic()

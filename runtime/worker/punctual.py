@@ -39,9 +39,14 @@ class Punctual:
         """Look at the next occasion: somebody has set a schedule."""
         self._look_at = 0.0
 
+    @property
+    def firing(self) -> bool:
+        """Whether schedules are being fired here."""
+        return self._thread is not None and self._thread.is_alive()
+
     def fire_if_due(self) -> None:
         """Look, if it is time for that, and start a thread that fires what is due. Returns at once."""
-        if time.monotonic() < self._look_at or (self._thread is not None and self._thread.is_alive()):
+        if time.monotonic() < self._look_at or self.firing:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
         ripe, seconds = firing.outlook(self._drain.store, self._drain.engines)

@@ -12,22 +12,32 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
-from django.db import connections
+from django.db import OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime import clock, faults, wake
 from runtime.choices import WorkerState
 from runtime.models import Worker
 from runtime.models.workitem import new_id
 from runtime.store import direct
+from runtime.store.transactions import lock_not_available, transacted
 from runtime.worker.liveness import own_identity
 from runtime.worker.options import WorkerOptions
+from runtime.worker.versions import versions
 
 logger = logging.getLogger("roost.worker")
 
 SESSION_SQL = "SET client_connection_check_interval = '1s'"
+PATIENCE_MS = 100
+"""How long a worker waits for its own row where somebody else has it locked: its steps are worth more than what the row
+says of it, and whoever finds it dead says that it is gone."""
+AGAIN_SECONDS = 2.0
+"""Between two attempts to note the database sessions in a row that was locked."""
+
 BACKEND_SQL = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
 
@@ -44,8 +54,9 @@ class Registration:
         self._options = options
         self._engines = engines
         self._using = using
-        self._sessions: dict[int, tuple[Any, list[Any]]] = {}
+        self._sessions: dict[int, tuple[Any, list[Any] | None]] = {}
         self._guard = threading.Lock()
+        self._note_at: float | None = None
 
     def enter(self) -> None:
         """Write the row. May be called again when the answer to the first time was lost."""
@@ -62,6 +73,7 @@ class Registration:
             lock_key=lock_key(self.id) if postgres else None,
             engines=self._engines,
             pools=list(self._options.pools),
+            versions=versions(),
             capacity=self._options.concurrency,
             started_at=now,
             heartbeat_at=now,
@@ -70,37 +82,67 @@ class Registration:
             Worker.objects.using(self._using).bulk_create([row], ignore_conflicts=True)
 
     def leave(self) -> None:
-        """Mark the worker as gone."""
+        """Mark the worker as gone. Raises `OperationalError` where somebody keeps the row locked."""
         self._write(state=WorkerState.OFFLINE, stopped_at=clock.now(self._using))
 
     def draining(self) -> None:
-        """Mark the worker as finishing what it has."""
+        """Mark the worker as finishing what it has. Raises `OperationalError` where somebody keeps the row locked."""
         self._write(state=WorkerState.DRAINING)
 
     def _write(self, **values: Any) -> None:
+        row = Worker.objects.using(self._using).filter(pk=self.id)
         with faults.around("worker"):
-            Worker.objects.using(self._using).filter(pk=self.id).update(**values)
+            transacted(self._using, partial(row.update, **values), lock_ms=PATIENCE_MS)
 
     def add_session(self) -> None:
         """Prepare this thread's database session and note it, so that whoever takes over can end it.
 
-        Does nothing for a session that it knows; a new one of the same thread takes the old one's place.
+        Does nothing for a session that it knows; a new one of the same thread takes the old one's place. What lies
+        behind a pooler is left alone: it serves others when this thread's transaction is over. Where somebody keeps the
+        worker's row locked, what is to be noted there is noted by a later call.
         """
         connection = connections[self._using]
         if connection.vendor != "postgresql":
             return
         connection.ensure_connection()
         thread = threading.get_ident()
-        if thread in self._sessions and self._sessions[thread][0] is connection.connection:
+        known = thread in self._sessions and self._sessions[thread][0] is connection.connection
+        if known and not self._is_to_note():
             return
-        with connection.cursor() as cursor:
-            cursor.execute(SESSION_SQL)
-            cursor.execute(BACKEND_SQL)
-            found = cursor.fetchone()
+        backend = self._sessions[thread][1] if known else None
+        if not known and direct.is_declared(self._using):
+            backend = _prepare(connection)
         with self._guard:
-            self._sessions[thread] = (connection.connection, list(found))
-            backends = [backend for _, backend in self._sessions.values()]
+            self._sessions[thread] = (connection.connection, backend)
+            # Whoever had the guard before may have noted all, or waited for the row in vain.
+            if not known or self._is_to_note():
+                self._note_sessions()
+
+    def _is_to_note(self) -> bool:
+        """Say whether to try again what a locked row did not take."""
+        return self._note_at is not None and time.monotonic() >= self._note_at
+
+    def _note_sessions(self) -> None:
+        backends = [backend for _, backend in self._sessions.values() if backend is not None]
+        try:
             self._write(backend_pids=backends)
+        except OperationalError as error:
+            if not lock_not_available(error):
+                raise
+            self._note_at = time.monotonic() + AGAIN_SECONDS
+        else:
+            self._note_at = None
+
+
+def _prepare(connection: BaseDatabaseWrapper) -> list[Any] | None:
+    """Let the server notice soon that this session's client is gone; return who serves it, None behind a pooler."""
+    with connection.cursor() as cursor:
+        cursor.execute(BACKEND_SQL)
+        pid, started = cursor.fetchone()
+        if pid != direct.told_pid(connection):
+            return None
+        cursor.execute(SESSION_SQL)
+    return [pid, started]
 
 
 class Link(threading.Thread):

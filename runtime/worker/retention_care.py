@@ -12,7 +12,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from runtime.exceptions import InvalidInput
-from runtime.operations.prune import finish, prune, prune_workers
+from runtime.operations.prune import finish, prune, prune_resources, prune_workers
 from runtime.operations.prune_history import prune_history
 from runtime.operations.prune_signals import prune_signals
 from runtime.store.going import Place
@@ -52,7 +52,7 @@ class RetentionCare:
     def _round(self) -> None:
         try:
             # One that fails keeps none of the others from being done.
-            stages = (self._begun, self._items, self._workers, self._history, self._signals)
+            stages = (self._begun, self._items, self._workers, self._resources, self._history, self._signals)
             more = [self._attempted(stage) for stage in stages]
             if any(more):
                 self._due_at = time.monotonic() + AGAIN_SECONDS * (0.5 + random.random())  # noqa: S311 - spreads load
@@ -79,6 +79,10 @@ class RetentionCare:
 
     def _workers(self) -> bool:
         prune_workers(using=self._using)
+        return False
+
+    def _resources(self) -> bool:
+        prune_resources(using=self._using)
         return False
 
     def _history(self) -> bool:

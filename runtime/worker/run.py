@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import keeping
+from runtime.choices import Reason
 from runtime.engine import Engine, Item, takes
 from runtime.journal.entries import Found, Write
 from runtime.jsondata import loads
 from runtime.offload import PREFIX, whole_text
 from runtime.store.values import Claimed, Held
+from runtime.usage import Tally
 from runtime.worker.asking import NOTHING, Told, told
 
 if TYPE_CHECKING:
@@ -47,8 +50,9 @@ class Run:
     state came as a reference to the artifact storage, which is still to be read. `asked` says that the item has waits
     which no step has consumed, `told` what is known of them. `keeping` says which snapshots stay. `calls` are the
     events of the step's recorded calls, `calling` the keys of those being made, `in_flight` the tasks that make them
-    in an async step. `lost` is set (by any thread) when the item was taken away: whatever the step still does is
-    refused.
+    in an async step. `made` tells of each key whether the call was made, not replayed, since the step last began;
+    `used` is what it has used since. `losses` counts how often the next step lost its database session. `lost` is set
+    (by any thread) when the item was taken away: whatever the step still does is refused.
     """
 
     __slots__ = (
@@ -57,6 +61,8 @@ class Run:
         "calling",
         "calls",
         "claimed",
+        "counted",
+        "counting",
         "data",
         "deadline",
         "engine",
@@ -65,7 +71,10 @@ class Run:
         "item",
         "journal",
         "keeping",
+        "label",
+        "losses",
         "lost",
+        "made",
         "moved",
         "progress",
         "schema",
@@ -74,6 +83,7 @@ class Run:
         "steps_total",
         "task",
         "told",
+        "used",
         "version",
     )
 
@@ -88,6 +98,7 @@ class Run:
         self.data: str | None = claimed.data
         self.schema = engine.state_schema if claimed.state_schema is None else claimed.state_schema
         self.initial: str | None = None
+        self.label = claimed.step_label
         self.item = _item(claimed)
         self.moved = _is_reference(claimed.payload) or _is_reference(claimed.data)
         self.asked = claimed.answers is not None
@@ -96,11 +107,36 @@ class Run:
         self.deadline = _deadline(claimed, self.since)
         self.started = 0.0
         self.lost = False
+        self.losses = 0
         self.progress: str | None = None
         self.task: Any = None
         self.calls: CallEvents | None = None
+        self.used: Tally | None = None
+        self.made: dict[str, bool] = {}
+        self.counted: set[str] = set()
+        self.counting: set[str] = set()
         self.calling: set[tuple[int, str]] = set()
         self.in_flight: set[asyncio.Task[Any]] = set()
+
+    def begin(self) -> None:
+        """Know that the next run of a step begins, whatever became of the one before.
+
+        What that has used stays counted until an outcome is committed: where others undid its transaction, or its
+        session was lost, it was spent all the same.
+        """
+        self.calls = None
+        if self.counting:
+            self.counted |= self.counting
+            self.counting.clear()
+
+    def forget_usage(self) -> None:
+        """Begin to count anew: an outcome that tells what was used is committed."""
+        self.used = None
+        for calls in (self.made, self.counted, self.counting):
+            calls.clear()
+
+    def failed(self, error: BaseException) -> None:
+        """Know what the step raised. What is stored says enough to a worker; a test wants the exception itself."""
 
     def fetch(self) -> None:
         """Read what was moved to the artifact storage, so that the step sees it as it was.
@@ -129,9 +165,23 @@ class Run:
         return Held(self.claimed.id, self.claimed.epoch)
 
     @property
+    def now(self) -> dt.datetime:
+        """The database's time, followed from the claim on."""
+        return self.claimed.claimed_at + dt.timedelta(seconds=time.monotonic() - self.since)
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the item's deadline has passed by the database's clock, followed from the claim on."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def over(self) -> Reason | None:
+        """Why no other step may begin: the item's deadline has passed, or the time is up that it may take."""
+        now = time.monotonic()
+        if self.deadline is not None and now >= self.deadline:
+            return Reason.DEADLINE
+        left = self.claimed.timeout_left
+        return None if left is None or now < self.since + left else Reason.TIMEOUT
 
     @property
     def is_async(self) -> bool:

@@ -1,7 +1,8 @@
 """Find workers that are gone for certain, and end what is left of them in the database.
 
 Dead for certain is a worker whose process this one can see to be gone, or (on PostgreSQL) whose liveness lock is free
-while its heartbeat is older than two beats and the server has been up long enough for the living to have come back.
+while its heartbeat is older than two beats, and both the server and the lock of somebody living have been up long
+enough for the living to have come back.
 """
 
 from __future__ import annotations
@@ -22,24 +23,33 @@ from runtime.worker import liveness
 SETTLING_BEATS = 3
 SETTLED_SQL = "SELECT pg_postmaster_start_time() < statement_timestamp() - make_interval(secs => %s)"
 
+# A standby that is promoted has been up for long, and knows of no session's lock: that one is free says something only
+# where somebody living has held his on this very server for as long.
 FREE_LOCK_SQL = """
+WITH held AS (
+    SELECT (classid::bigint << 32) | objid::bigint AS key, pid
+    FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
 SELECT w.id
 FROM roost_worker w
 WHERE w.state <> 'offline'
   AND w.lock_key IS NOT NULL
   AND w.heartbeat_at < statement_timestamp() - make_interval(secs => %(silence)s)
+  AND NOT EXISTS (SELECT 1 FROM held WHERE held.key = w.lock_key)
   AND pg_postmaster_start_time() < statement_timestamp() - make_interval(secs => %(uptime)s)
-  AND NOT EXISTS (
-      SELECT 1 FROM pg_locks l
-      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND ((l.classid::bigint << 32) | l.objid::bigint) = w.lock_key
+  AND EXISTS (
+      SELECT 1 FROM held
+      JOIN roost_worker living ON living.lock_key = held.key AND living.state <> 'offline'
+      JOIN pg_stat_activity session ON session.pid = held.pid
+      WHERE session.backend_start < statement_timestamp() - make_interval(secs => %(uptime)s)
   )
 """
 
-# Ends the database sessions of workers that are dead, or hold a lease that has expired: fencing alone would leave the
-# rows that their atomic steps have locked. A lease that an operator revoked expires also while its worker lives, whose
-# other steps must not pay for it: then the worker's own silence counts.
+# Ends the database sessions of workers that are dead, or silent and hold a lease that has expired: fencing alone would
+# leave the rows that their atomic steps have locked. A lease that an operator revoked, or whose row somebody keeps
+# locked, expires also while its worker lives, whose other steps must not pay for it.
 END_SESSIONS_SQL = """
 SELECT pg_terminate_backend(a.pid)
 FROM roost_worker w
@@ -47,14 +57,10 @@ CROSS JOIN LATERAL jsonb_array_elements(w.backend_pids) AS b
 JOIN pg_stat_activity a ON a.pid = (b->>0)::int AND a.backend_start::text = b->>1
 WHERE w.state <> 'offline'
   AND (w.id = ANY(%(dead)s)
-       OR NOT %(only_dead)s AND EXISTS (
-           SELECT 1 FROM roost_lease l
-           WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
-               AND (
-                   l.revoked_at IS NULL
-                   OR w.heartbeat_at < statement_timestamp() - make_interval(secs => %(silence)s)
-               )
-       ))
+       OR NOT %(only_dead)s AND w.heartbeat_at < statement_timestamp() - make_interval(secs => %(silence)s)
+           AND EXISTS (
+               SELECT 1 FROM roost_lease l WHERE l.worker_id = w.id AND l.expires_at < statement_timestamp()
+           ))
 """
 
 # Everything that could call for a sweep, in the one statement that an idle worker sends: the workers to look at, and
@@ -121,7 +127,7 @@ def find_living(using: str) -> list[uuid.UUID]:
 
 
 def end_sessions(using: str, dead: list[uuid.UUID], *, only_dead: bool = False) -> int:
-    """End the PostgreSQL sessions of dead workers and, unless `only_dead`, of those whose leases expired.
+    """End the PostgreSQL sessions of dead workers and, unless `only_dead`, of silent ones whose leases expired.
 
     Returns how many.
     """

@@ -22,7 +22,7 @@ IDLE_SECONDS = 10.0
 """Between two looks while nothing is held."""
 LOOKED_AT = 500
 TAKEN = 50
-"""Items looked at, and taken up, in one turn of the housekeeping, which has leases to renew."""
+"""Items looked at, and taken up, in one turn of the sweeper, which has to take back what others hold."""
 
 
 class TakingUp:

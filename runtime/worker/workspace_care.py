@@ -8,6 +8,7 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.db import DatabaseError, connections
@@ -47,9 +48,9 @@ class WorkspaceCare:
 
     def _look(self) -> None:
         try:
-            found = workspaces.kept(after=self._after, limit=BATCH, using=self._using)
-            self._after = found[-1].name if len(found) == BATCH else ""
-            clean([one for one in found if one.over], self._using)
+            page = workspaces.kept(after=self._after, limit=BATCH, using=self._using)
+            self._after = page.rows[-1].name if page.more else ""
+            clean([one for one in page.rows if one.over], self._using)
             clean_leftovers()
         except (DatabaseError, WorkspaceUnavailable, OSError) as error:
             logger.warning("the workspaces could not be cleaned: %s", error)
@@ -57,7 +58,7 @@ class WorkspaceCare:
             connections.close_all()
 
 
-def clean(found: list[Kept], using: str) -> list[Kept]:
+def clean(found: Sequence[Kept], using: str) -> list[Kept]:
     """Remove those workspaces of these that still may go and nobody works in; return them.
 
     Each is looked at again under its lock. One whose item is brought back in that moment is made anew by its next step.

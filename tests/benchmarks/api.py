@@ -12,13 +12,14 @@ from runtime import tokens
 from runtime.models import WorkItem
 from runtime.operations.tokens import create_token
 from tests.benchmarks.clients import TERMINAL, Told, crowd
+from tests.benchmarks.cpu import Spent, postmaster
 from tests.benchmarks.measure import Bench, Figure, Measure, rounds
 from tests.processes.fleet import Fleet, database_url
 from tests.serving import serving
 
 CLIENTS = 200
 WEB_PROCESSES = 2
-POOL = 20
+POOL = 5
 MIB = 1024 * 1024
 LEFT_SECONDS = 30.0
 WARM_SECONDS = 4.0
@@ -39,17 +40,19 @@ def take_api(bench: Bench) -> dict[str, list[float]]:
         environment["ROOST_PROCESS_DATABASE_URL"] = _pooled(database_url())
         try:
             # Each client has an item in work.
-            fleet.start("--engines", "hop", "--concurrency", str(CLIENTS))
+            worker = fleet.start("--engines", "hop", "--concurrency", str(CLIENTS))
             with serving(bench.folder / "web.log", "--workers", str(WEB_PROCESSES), **environment) as (url, first):
                 # A process imports what it needs with its first requests.
                 warm = asyncio.run(crowd(url, made.text, clients=4 * WEB_PROCESSES, seconds=WARM_SECONDS, name="warm"))
                 sizes = Sizes(psutil.Process(first.pid))
-                with sizes:
+                spent = Spent({"web": first.pid, "worker": worker.pid, **postmaster()})
+                with sizes, spent:
                     told = asyncio.run(crowd(url, made.text, clients=CLIENTS, seconds=seconds))
             lost = _lost(fleet, told)
         finally:
             fleet.stop()
         bench.say(f"{len(told.accepted)} items by {CLIENTS} clients in {seconds} s")
+        bench.say(f"CPU of an item: {spent.said(len(told.ended))}")
         for error in [*warm.errors, *told.errors][:10]:
             bench.say(error)
         return {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from roost_project.console import free_port
 from tests.browser.stack import THEMED, Stack
+from tests.programs import program
 
-NEEDED = "ROOST_TEST_BROWSER"
-MISSING = "there is no Chromium: apt-get install --no-install-recommends chromium"
 PATIENCE = 15_000
 
 Open = Callable[..., Page]
@@ -51,19 +48,10 @@ class Driver:
             self._playwright.stop()
 
 
-def chromium() -> str:
-    """Return the browser's program; where there is none, skip the test, or fail it if ROOST_TEST_BROWSER says so."""
-    program = shutil.which("chromium")
-    if program is None:
-        assert not os.environ.get(NEEDED), MISSING
-        pytest.skip(MISSING)
-    return program
-
-
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Driver]:
     """Give the browser."""
-    made = Driver(chromium())
+    made = Driver(program("chromium"))
     yield made
     made.stop()
 

@@ -48,6 +48,8 @@ def take(browser: Browser, stack: Stack, folder: Path) -> None:
         page = context.new_page()
         for name, path in addresses.items():
             page.goto(f"{stack.address}{path}")
+            if name == "list":
+                page.locator(".roost-bar").wait_for(state="visible")
             page.screenshot(path=folder / f"{name}-{kind}.png", full_page=kind == "narrow")
         context.close()
 

@@ -11,6 +11,8 @@ import sys
 import django
 
 ALL = "*"
+LONG = "what-agents-make-up-" + "x" * 120
+"""A name without blanks, which must not widen a page."""
 
 
 def seed(address: str, *, demo: bool) -> dict[str, str]:
@@ -37,7 +39,8 @@ def seed(address: str, *, demo: bool) -> dict[str, str]:
     if demo:
         fill(address)
     else:
-        item = WorkItemFactory(failed=True, version=3, idempotency_key="story")
+        error = {"type": "RuntimeError", "message": LONG, "traceback": LONG}
+        item = WorkItemFactory(failed=True, version=3, idempotency_key="story", step_label=LONG, last_error=error)
         furnish(item)
         made["item"] = str(item.pk)
     made["token"] = create_token("browser", scopes=sorted(tokens.PERMISSIONS), namespaces=[ALL]).text
@@ -74,11 +77,15 @@ def furnish(item: object) -> None:
     )
     # Runs as long as the tests do, and holds what it runs on.
     enqueue("counter", {"count_to": 1, "sleep": 3600}, resources=["domain:example.org"])
+    # The widest that the list of items has to show, but for what has no bounds.
+    WorkItemFactory(cancelled=True, engine="webhook_delivery", attempt=10, max_attempts=10)
+    enqueue("counter", {"count_to": 1}, delay=36_000.0)
     # A worker removes the mailbox of a name that nobody uses.
     MailboxFactory(name=SignalFactory().name)
     JournalEntryFactory(work_item=item)
+    JournalEntryFactory(work_item=item, key=LONG, state="failed")
     WaitFactory(work_item=item)
-    blob = ArtifactFactory(work_item=item).blob
+    blob = ArtifactFactory(work_item=item, name=f"{LONG}.txt").blob
     DoneRequest.objects.create(key="b" * 64, asked="c" * 64, done_at=now())
     Limit.objects.create(name="all of them", concurrency=100)
     Offloaded.objects.create(work_item=item, place="state", version=1, blob=blob)

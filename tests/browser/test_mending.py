@@ -65,6 +65,7 @@ def expect_the_end(page: Page, stack: Stack, item: str) -> None:
     assert str(STEPS) in (page.locator(".field-shown_result pre").text_content() or "")
 
 
+@pytest.mark.newest
 def test_a_stuck_item_is_found_mended_and_watched_to_its_end_without_a_reload(
     visit: Visit, stack: Stack, stuck: str, gate: Path
 ) -> None:
@@ -125,6 +126,17 @@ def test_a_page_without_a_socket_is_told_by_other_ways(way: str, visit: Visit, s
     mark(page)
     expect_the_end(page, stack, item)
     assert page.locator("[data-roost-page]").get_attribute("data-roost-way") == way
+
+
+def test_how_far_a_step_is_is_seen_without_a_reload(visit: Visit, stack: Stack, gate: Path) -> None:
+    item = stack.enqueue("gate", {"file": str(gate), "waits": True})
+    eventually(SECONDS, lambda: stack.state(item) == "running", "a step that runs")
+    page = visit().open(f"/admin/roost/workitem/{item}/change/")
+    mark(page)
+    expect(page.locator(".roost-facts")).to_contain_text("42 % · before the gate", timeout=SECONDS * 1000)
+    gate.touch()
+    expect_the_end(page, stack, item)
+    expect(page.locator(".roost-facts")).not_to_contain_text("before the gate")
 
 
 def test_a_hidden_tab_rests_and_catches_up_when_it_is_shown(visit: Visit, stack: Stack) -> None:

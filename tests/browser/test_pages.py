@@ -9,7 +9,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from django.contrib import admin
 from django.db import connection
 from django.urls import reverse
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.stack import Stack
@@ -19,6 +19,8 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "sqlite", reason="pages look the same on every database"),
 ]
 
+DESK: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 GRAVE = {"serious", "critical"}
 NOT_OURS = "label-title-only"
 """Django names its search field by a picture's text, which this rule does not count; the field has a name."""
@@ -68,12 +70,20 @@ def pages_beside_the_tables(stack: Stack) -> list[str]:
     return [reverse("admin:app_list", args=["roost"]), *of_the_item, *others, *added]
 
 
+def sideways(page: Page) -> bool:
+    """Say whether the page is wider than its window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
 def judged(page: Page, address: str) -> list[Any]:
-    """Go to a page and look at it."""
+    """Go to a page and look at it, at a desk and on a phone."""
     answer = page.goto(address)
     assert answer is not None
     assert answer.status == 200, address
-    return judge(page)
+    page.set_viewport_size(PHONE)
+    wide = [f"{address} scrolls sideways on a phone"] * sideways(page)
+    page.set_viewport_size(DESK)
+    return wide + [f"{address} scrolls sideways at a desk"] * sideways(page) + judge(page)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -91,13 +101,31 @@ def test_axe_finds_nothing_grave_on_the_other_pages_in_light_and_dark(visit: Vis
     assert {address: grave for address, grave in found.items() if grave} == {}
 
 
-def test_axe_finds_nothing_grave_on_a_page_that_confirms(visit: Visit, stack: Stack) -> None:
+@pytest.mark.parametrize("verb", ["fork", "reset_call"])
+def test_axe_finds_nothing_grave_on_a_page_that_confirms(verb: str, visit: Visit, stack: Stack) -> None:
     page = visit().open(reverse("admin:roost_workitem_change", args=[stack.made["item"]]))
-    page.locator("#roost-verb-fork").click()
+    page.locator(f"#roost-verb-{verb}").click()
     expect(page.locator(".roost-confirm")).to_be_visible()
+    page.set_viewport_size(PHONE)
+    assert not sideways(page)
+    page.set_viewport_size(DESK)
     assert judge(page) == []
 
 
+@pytest.mark.parametrize("verb", ["run", "pause"])
+def test_axe_finds_nothing_grave_on_a_page_that_confirms_a_verb_for_a_schedule(
+    verb: str, visit: Visit, stack: Stack
+) -> None:
+    page = visit().open(reverse("admin:roost_schedule_changelist"))
+    page.locator(f'button[formaction$="/verb/{verb}/"]').first.click()
+    expect(page.locator(".roost-confirm")).to_be_visible()
+    page.set_viewport_size(PHONE)
+    assert not sideways(page)
+    page.set_viewport_size(DESK)
+    assert judge(page) == []
+
+
+@pytest.mark.newest
 def test_a_page_that_breaks_the_policy_would_be_noticed(visit: Visit, stack: Stack) -> None:
     visitor = visit()
 
@@ -111,12 +139,6 @@ def test_a_page_that_breaks_the_policy_would_be_noticed(visit: Visit, stack: Sta
     visitor.complaints.clear()
 
 
-def widths(page: Page) -> tuple[int, int]:
-    """Return how wide the page is, and how wide the window."""
-    found: list[int] = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    return found[0], found[1]
-
-
 def main_pages(stack: Stack) -> list[str]:
     """Return the pages that are looked at most."""
     item = reverse("admin:roost_workitem_change", args=[stack.made["item"]])
@@ -126,14 +148,26 @@ def main_pages(stack: Stack) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["arabic", "narrow"])
 def test_the_main_pages_hold_from_right_to_left_and_on_a_narrow_screen(kind: str, visit: Visit, stack: Stack) -> None:
-    arabic = {"locale": "ar", "viewport": {"width": 1280, "height": 900}}
-    page = visit(**(arabic if kind == "arabic" else {"viewport": {"width": 360, "height": 740}})).open("/admin/")
+    arabic = {"locale": "ar", "viewport": DESK}
+    page = visit(**(arabic if kind == "arabic" else {"viewport": PHONE})).open("/admin/")
     for address in main_pages(stack):
         page.goto(f"{stack.address}{address}")
-        wide, window = widths(page)
-        assert wide <= window, f"{address} scrolls sideways"
+        assert not sideways(page), f"{address} scrolls sideways"
         assert page.locator("html").get_attribute("dir") == ("rtl" if kind == "arabic" else "ltr")
         assert violations(page) == []
+
+
+@pytest.mark.parametrize(
+    ("listing", "last"), [("workitem", "updated"), ("wait", "until"), ("worker", "beat"), ("journalentry", "verbs")]
+)
+def test_what_one_looks_for_in_a_list_is_in_sight_beside_menu_and_filters(
+    listing: str, last: str, visit: Visit, stack: Stack
+) -> None:
+    page = visit(viewport=DESK).open(reverse(f"admin:roost_{listing}_changelist"))
+    column, room = (page.locator(one).first.bounding_box() for one in (f"th.column-{last}", "#changelist .results"))
+    assert column is not None
+    assert room is not None
+    assert column["x"] + column["width"] <= room["x"] + room["width"]
 
 
 def test_an_item_is_mended_in_a_foreign_theme(visit: Visit, stack: Stack, themed: str) -> None:

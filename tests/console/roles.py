@@ -11,7 +11,7 @@ VERBS = frozenset(
     {
         *("cancel_workitem", "requeue_workitem", "redrive_workitem", "follow_up_workitem", "pause_workitem"),
         *("resume_workitem", "fork_workitem", "release_workitem", "acknowledge_workitem", "prioritise_workitem"),
-        *("hold_workitem", "send_signal", "enqueue_workitem"),
+        *("hold_workitem", "send_signal", "enqueue_workitem", "reset_journal"),
     }
 )
 
@@ -56,7 +56,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "wait": FOR_ALL,
     "webhook": REMOVED,
     "webhooktarget": REMOVED,
-    "worker": READ_ONLY,
+    "worker": EDITED,
     "workitem": FOR_ALL,
 }
 """Who may do what on the pages of each table."""
@@ -79,17 +79,29 @@ FILES: dict[str, tuple[str, ...]] = {
 }
 """Who may have the bytes of files."""
 
+LINKS: dict[str, tuple[str, ...]] = {"roost_artifact_link": (OPERATOR, ADMIN)}
+"""Who may give others a link to a file."""
+
 LIVE: dict[str, tuple[str, ...]] = {"roost_workitem_stream": ALL}
-"""Who may hear of changes over a stream, and over the socket."""
+"""Who may hear of changes over a stream."""
+
+SOCKETS: dict[str, tuple[str, ...]] = {"roost/live/": ALL}
+"""Who may hear of them over a socket."""
+
+OUTSIDE: dict[str, tuple[str, ...] | None] = {"webhook": None, "live": None, "ready": None, "metrics": ALL}
+"""Addresses outside the admin, and who may read them; None: no session is looked at. The API has its own matrix."""
 
 ASKED: dict[tuple[str, str], tuple[str, ...]] = {
     **{
         ("workitem", verb): (OPERATOR, ADMIN)
         for verb in (
             *("redrive", "requeue", "follow_up", "fork", "pause", "resume", "acknowledge", "signal", "prioritise"),
-            *("release", "release_claim", "hold", "unhold", "cancel"),
+            *("release", "release_claim", "reset_call", "hold", "unhold", "cancel"),
         )
     },
+    ("schedule", "run"): (ADMIN,),
+    ("schedule", "pause"): (ADMIN,),
+    ("schedule", "resume"): (ADMIN,),
     ("wait", "approve"): (APPROVER, ADMIN),
     ("wait", "reject"): (APPROVER, ADMIN),
     ("wait", "respond"): (APPROVER, ADMIN),
@@ -104,8 +116,8 @@ READERS = (OPERATOR, ADMIN)
 
 PUBLIC_JSON = frozenset(
     {
-        *("workitem.resources", "worker.engines", "worker.pools", "worker.backend_pids", "wait.spawned"),
-        *("schedule.options", "trigger.options", "webhook.options", "webhook.payload"),
+        *("workitem.resources", "worker.engines", "worker.pools", "worker.versions", "worker.backend_pids"),
+        *("wait.spawned", "schedule.options", "trigger.options", "webhook.options", "webhook.payload"),
         *("apitoken.scopes", "apitoken.namespaces"),
         *("webhook.verifier_options", "webhooktarget.events", "webhooktarget.contents", "webhooktarget.options"),
     }

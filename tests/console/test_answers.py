@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -243,6 +244,14 @@ def test_every_page_that_shows_an_open_wait_has_its_buttons(boss: Client) -> Non
     for words in ("Approve “question”…", "Reject “question”…", "Respond “which”…"):
         assert words in text
     assert "“over”…" not in text
+
+
+def test_the_button_that_rejects_looks_as_grave_as_it_is_wherever_it_stands(boss: Client) -> None:
+    wait = WaitFactory()
+    for address, places in ((LIST, 1), (f"{LIST}{wait.pk}/change/", 1), (item_page(wait), 2)):
+        html = boss.get(address).content.decode()
+        assert len(re.findall(r'class="button[^"]*roost-grave"[^>]*>Reject', html)) == places, address
+        assert not re.findall(r'roost-grave"[^>]*>Approve', html)
 
 
 def test_a_list_with_buttons_makes_the_queries_of_one_row(boss: Client) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from console import previews
+from console import attachments, links, previews
 from console.admin import folded
 from console.raster import Raster, sniff
 from runtime import artifacts as content
 from runtime.models import Artifact
 from tests.console.conftest import Page
 from tests.console.test_redaction import HOLDS, SECRET
-from tests.factories import ArtifactFactory
+from tests.factories import ArtifactFactory, now
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>'
 HTML = b"<!doctype html><script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -101,6 +104,17 @@ def test_a_tree_ends_somewhere(boss: Client, monkeypatch: pytest.MonkeyPatch) ->
     assert "There is more: download the file to read it all." in page.text
 
 
+@pytest.mark.parametrize(("page", "body"), [("download", b"text"), ("picture", png())])
+def test_no_connection_is_kept_for_as_long_as_a_file_takes(
+    page: str, body: bytes, boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(attachments, "give_back_connection", lambda: given.append(True))
+    answer: Any = boss.get(url(ArtifactFactory(content=body), page))
+    assert b"".join(answer.streaming_content) == body
+    assert given == [True]
+
+
 @pytest.mark.parametrize("depth", [60, 800, 100_000])
 def test_json_that_is_nested_deeply_breaks_nothing(depth: int, boss: Client) -> None:
     page = shown(boss, content=b"[" * depth + b"1" * 150 + b"]" * depth)
@@ -179,6 +193,47 @@ def test_a_file_is_downloaded_as_an_attachment_and_in_parts(boss: Client) -> Non
     assert boss.get(url(file, "download"), headers={"Range": "bytes=999-"}).status_code == 416
     assert boss.get(url(file, "download"), headers={"If-None-Match": answer["ETag"]}).status_code == 304
     assert boss.post(url(file, "download")).status_code == 405
+
+
+def address_in(answer: Any) -> str:
+    """Return the link that a page shows."""
+    [found] = re.findall(r'roost-address" tabindex="0">(.*?)</code>', answer.content.decode())
+    return unescape(found)
+
+
+def test_a_person_makes_a_link_for_others(boss: Client) -> None:
+    file = ArtifactFactory(name="<b>.html", content=HTML)
+    assert f'href="{url(file, "link")}"' in boss.get(url(file)).content.decode()
+    answer = boss.get(url(file, "link"))
+    assert Page(answer).refused == []
+    assert "no-store" in answer["Cache-Control"]
+    assert "Whoever has this address downloads <b>.html (68 B), without a login" in Page(answer).text
+    stranger = Client().get(address_in(answer))
+    assert b"".join(stranger.streaming_content) == HTML
+    assert stranger["Content-Disposition"] == 'attachment; filename="<b>.html"'
+    boss.logout()
+    assert b"".join(Client().get(address_in(answer)).streaming_content) == HTML
+
+
+def test_a_person_chooses_for_how_long_among_what_links_may_be_good_for(boss: Client, settings: Any) -> None:
+    file, week = ArtifactFactory(), 7 * 24 * 3600
+    assert f'<a href="?seconds={week}">a week</a>' in boss.get(url(file, "link")).content.decode()
+    link = links.read(parse_qs(urlsplit(address_in(boss.get(f"{url(file, 'link')}?seconds={week}"))).query)["link"][0])
+    assert link is not None
+    assert link.until - now().timestamp() > week - 60
+    settings.ROOST_API_LINK_SECONDS = 7200
+    assert "?seconds=" not in boss.get(url(file, "link")).content.decode()
+    for wrong in (week, "0", "x", "9" * 20):
+        answer = boss.get(f"{url(file, 'link')}?seconds={wrong}", follow=True)
+        assert answer.redirect_chain == [(url(file), 302)]
+        assert "A link is good for 1 to 7200 seconds" in Page(answer).text
+
+
+def test_a_product_without_these_addresses_is_offered_no_link(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "SPACE", "elsewhere:")
+    file = ArtifactFactory()
+    assert url(file, "link") not in boss.get(url(file)).content.decode()
+    assert boss.get(url(file, "link")).status_code == 404
 
 
 def test_a_file_whose_bytes_are_gone_is_said_to_be(boss: Client) -> None:

@@ -25,6 +25,7 @@ from runtime.testing import drain
 from tests.console.conftest import Page
 from tests.console.test_verbs import LIST, told
 from tests.factories import WorkItemFactory
+from tests.runtime.worker.locking import locked
 
 pytestmark = pytest.mark.django_db
 CANCEL, FORK, PAUSE, SIGNAL, FOLLOW_UP = (
@@ -82,6 +83,15 @@ def test_all_that_match_are_counted_confirmed_and_done(boss: Client, monkeypatch
     assert work.version == 3
 
 
+def test_it_is_done_before_the_flood_that_it_is_to_stop(user: User) -> None:
+    first = WorkItemFactory(priority=1000)
+    last = WorkItemFactory()
+    bulk.start(CANCEL, [last.pk], by=user, reason="", values={}, click="c1")
+    drain(max_steps=1)
+    assert WorkItem.objects.get(pk=last.pk).state == State.CANCELLED
+    assert WorkItem.objects.get(pk=first.pk).state == State.QUEUED
+
+
 def test_what_cannot_be_done_is_told_for_each(user: User) -> None:
     live, ended = WorkItemFactory(), WorkItemFactory(done=True)
     work = bulk.start(CANCEL, [live.pk, ended.pk], by=user, reason="", values={}, click="c1")
@@ -90,6 +100,23 @@ def test_what_cannot_be_done_is_told_for_each(user: User) -> None:
     assert first == {"item": str(live.pk), "changed": True}
     assert second["changed"] is False
     assert "is done" in second["skipped"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_item_that_somebody_keeps_locked_is_skipped_and_the_others_are_done(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LOCK_MS", 50)
+    busy, free = WorkItemFactory.create_batch(2)
+    work = bulk.start(CANCEL, [busy.pk, free.pk], by=user, reason="", values={}, click="c1")
+    with locked(busy.pk):
+        told_of = bulk._do(work.payload, [str(busy.pk), str(free.pk)], click=str(work.pk))
+    why = f"Another transaction keeps {busy.pk} locked. Try again."
+    assert told_of == [
+        {"item": str(busy.pk), "changed": False, "skipped": why},
+        {"item": str(free.pk), "changed": True},
+    ]
+    assert WorkItem.objects.get(pk=free.pk).state == State.CANCELLED
 
 
 def test_a_step_that_is_run_again_tells_what_it_had_done(user: User) -> None:

@@ -50,7 +50,7 @@ def wrong(answer: Any) -> dict[str, str]:
 def test_the_form_has_the_fields_of_the_schema_and_the_options(boss: Client) -> None:
     page = shown(boss, engine="counter")
     payload = ("count_to", "delay_seconds", "sleep", "fail_at", "fail_times")
-    options = ("idempotency_key", "priority", "delay", "namespace")
+    options = ("idempotency_key", "priority", "delay", "namespace", "reason")
     assert {f"value-value.{name}" for name in payload} | {f"value-{name}" for name in options} <= page.fields.keys()
     assert "permanent" in page.text, "a choice of the schema"
     assert page.tags.count("label") >= len(payload) + len(options) + 2
@@ -65,16 +65,18 @@ def test_an_item_is_enqueued_and_recorded_twice(boss: Client) -> None:
         _delay="60",
         _namespace="acme",
         _idempotency_key="k",
+        _reason=" the first one was lost ",
     )
     item = WorkItem.objects.get()
     assert answer["Location"] == reverse("admin:roost_workitem_change", args=[item.pk])
     assert item.payload == {"count_to": 3, "fail_with": "permanent"}
     assert (item.state, item.priority, item.namespace, item.idempotency_key) == (State.QUEUED, -2, "acme", "k")
     assert 59 < (item.run_at - item.created_at).total_seconds() < 61
-    assert Event.objects.get(work_item=item).actor == "boss"
+    event = Event.objects.get(work_item=item)
+    assert (event.actor, event.reason, event.data) == ("boss", "the first one was lost", {"click": CLICK})
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.action_flag) == (str(item.pk), ADDITION)
-    assert entry.change_message == f"enqueued [{CLICK}]"
+    assert entry.change_message == f"enqueued: the first one was lost [{CLICK}]"
     assert str(item.pk) in told(answer)
 
 
@@ -112,6 +114,7 @@ def test_each_wrong_field_says_so_and_nothing_typed_is_lost(boss: Client) -> Non
         ({"count_to": "3", "_delay": "-1"}, "delay"),
         ({"count_to": "3", "_namespace": "no spaces"}, "namespace"),
         ({"count_to": "3", "_idempotency_key": "k" * 201}, "idempotency_key"),
+        ({"count_to": "3", "_reason": "r" * 501}, "reason"),
     ],
 )
 def test_what_the_operation_refuses_is_told_at_its_field(typed: dict[str, str], place: str, boss: Client) -> None:

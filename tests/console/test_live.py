@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from asgiref.testing import ApplicationCommunicator
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError
 from django.test import Client
 
 from console.live import changes, consumer, hub, telling
-from roost_project.asgi import application
-from runtime.choices import EventKind
-from runtime.models import WorkItem
 from runtime.queries import feed
-from tests.factories import EventFactory, WorkItemFactory
+from tests.console.sockets import accepts, happens, opened
+from tests.factories import WorkItemFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATH = "/roost/live/"
-SECONDS = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -40,68 +32,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def session(boss: Client) -> str:
     """Give the session of a superuser."""
     return boss.session.session_key or ""
-
-
-class Socket:
-    """A page's end of a socket."""
-
-    def __init__(self, session: str, origin: str = "http://localhost") -> None:
-        headers = [(b"host", b"localhost"), (b"origin", origin.encode())]
-        if session:
-            headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={session}".encode()))
-        scope = {"type": "websocket", "path": PATH, "headers": headers, "query_string": b"", "subprotocols": []}
-        self.end = ApplicationCommunicator(application, scope)
-
-    async def connect(self) -> bool:
-        """Say whether the server accepts."""
-        await self.end.send_input({"type": "websocket.connect"})
-        return (await self.end.receive_output(SECONDS))["type"] == "websocket.accept"
-
-    async def say(self, said: Any) -> None:
-        """Send JSON, or text as it is."""
-        await self.end.send_input(
-            {"type": "websocket.receive", "text": said if isinstance(said, str) else json.dumps(said)}
-        )
-
-    async def hear(self) -> Any:
-        """Return what the server says next: a message, or the code it closes with."""
-        heard = await self.end.receive_output(SECONDS)
-        return json.loads(heard["text"]) if heard["type"] == "websocket.send" else heard.get("code")
-
-    async def subscribe(self, **asked: Any) -> Any:
-        """Subscribe and return the first answer."""
-        await self.say(asked)
-        return await self.hear()
-
-    async def close(self) -> None:
-        """Leave."""
-        await self.end.send_input({"type": "websocket.disconnect", "code": 1001})
-        await self.end.wait(SECONDS)
-
-
-@asynccontextmanager
-async def opened(session: str) -> AsyncIterator[Socket]:
-    """Give an accepted socket."""
-    socket = Socket(session)
-    assert await socket.connect()
-    try:
-        yield socket
-    finally:
-        await socket.close()
-
-
-def happens(item: WorkItem) -> None:
-    EventFactory(work_item=item, kind=EventKind.STEP)
-
-
-@async_to_sync
-async def accepts(session: str, origin: str = "http://localhost") -> bool:
-    """Say whether the server accepts such a socket."""
-    socket = Socket(session, origin)
-    accepted = await socket.connect()
-    if accepted:
-        await socket.close()
-    return accepted
 
 
 def test_only_staff_who_may_see_items_get_a_socket(session: str, staff: Any, log_in: Any) -> None:
@@ -193,8 +123,8 @@ def test_more_than_can_be_read_through_is_a_reset(monkeypatch: pytest.MonkeyPatc
 
 def test_a_message_names_no_more_items_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MOST_NAMED", 2)
-    found = changes.Changes(items={uuid.uuid4(): 1 for _ in range(3)}, cursor="s1")
-    told = changes.message(changes.parse({"list": True}), found)
+    found = changes.Changes(items={uuid.uuid4(): changes.Last(1, "default") for _ in range(3)}, cursor="s1")
+    told = changes.message(changes.parse({"list": True}), found, lambda _namespace: True)
     assert len(told["changed"]) == 2
     assert told["more"]
 
@@ -304,7 +234,7 @@ def test_a_page_that_cannot_be_told_is_disconnected_so_that_it_connects_anew(
         async with opened(session) as socket:
             await socket.subscribe(list=True)
             monkeypatch.setattr(telling, "RECHECK_SECONDS", 0.0)
-            monkeypatch.setattr(telling, "may_watch", away)
+            monkeypatch.setattr(telling, "who_may_watch", away)
             await sync_to_async(happens)(item)
             return await socket.hear()
 

@@ -15,13 +15,14 @@ from django.db import connection
 from console.live import hub, listening
 from console.live.changes import Changes
 from runtime import live, wake
+from runtime.models import WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.operations.pause import pause
 from runtime.store import get_store
 from runtime.worker.drain import Drain
 from runtime.worker.options import WorkerOptions
 from runtime.worker.stop import StopToken
-from tests.console.test_live import happens
+from tests.console.sockets import happens
 from tests.factories import WorkItemFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,8 +62,14 @@ class Listener:
 
     def hear(self, changes: Changes) -> None:
         """Note them."""
-        self.heard.update(changes.items)
+        self.heard.update({item: last.seq for item, last in changes.items.items()})
         self.news.set()
+
+    async def hears(self, item: WorkItem, *, version: int) -> None:
+        """Wait until the item's change to this version is heard of."""
+        while self.heard.get(item.pk) != version:
+            self.news.clear()
+            await self.news.wait()
 
 
 @pytest.fixture
@@ -162,6 +169,37 @@ def test_a_layer_that_fails_stops_neither_hints_nor_pages(layer: Layer, monkeypa
     assert scenario() == {item.pk: 2}
 
 
+def test_a_layer_that_answers_the_end_with_an_error_keeps_nobody_from_leaving(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "FIRST_PAUSE", 0.01)
+    listens, told = asyncio.Event(), 0
+
+    async def receive(channel: str) -> Any:
+        nonlocal told
+        listens.set()
+        try:
+            return await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told += 1
+            if told == 1:
+                raise AssertionError("the lock of the layer is held") from None
+            raise
+
+    monkeypatch.setattr(layer, "receive", receive)
+
+    @async_to_sync
+    async def scenario() -> list[Any]:
+        listener = Listener()
+        await hub.hub().join(listener)
+        await asyncio.wait_for(listens.wait(), SECONDS)
+        await asyncio.wait_for(hub.hub().leave(listener), SECONDS)
+        return hub.hub()._tasks
+
+    assert scenario() == []
+    assert told == 2
+
+
 class Reads:
     """When the hub reads."""
 
@@ -198,7 +236,7 @@ async def _silence(heard: Callable[[], None]) -> None:
     await asyncio.Event().wait()
 
 
-def heard_after(hint: Callable[[], Any], reads: Reads, *, times: int = 1) -> int:
+def heard_after(hint: Callable[[], Any], reads: Reads, *, times: int = 1, patience: float = SECONDS) -> int:
     """Let so many items change one after another, the first followed by a hint; return how many were heard of."""
     items = [WorkItemFactory() for _ in range(times)]
 
@@ -207,12 +245,12 @@ def heard_after(hint: Callable[[], Any], reads: Reads, *, times: int = 1) -> int
         listener = Listener()
         await hub.hub().join(listener)
         try:
-            await asyncio.wait_for(reads.listens.wait(), SECONDS)
+            await asyncio.wait_for(reads.listens.wait(), patience)
             for item in items:
                 await sync_to_async(happens)(item)
                 if item is items[0]:
                     await sync_to_async(hint)()
-                await asyncio.wait_for(listener.news.wait(), SECONDS)
+                await asyncio.wait_for(listener.news.wait(), patience)
                 listener.news.clear()
         finally:
             await hub.hub().leave(listener)

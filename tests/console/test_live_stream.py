@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client
 from console.live import hub, stream, telling
 from runtime.models import WorkItem
 from runtime.queries import feed
-from tests.console.test_live import happens
+from tests.console.sockets import happens
 from tests.factories import WorkItemFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,7 +67,7 @@ def test_a_stream_tells_what_was_missed_and_then_what_happens(boss: Client) -> N
 
 
 def test_a_page_that_moves_from_stream_to_socket_goes_on_from_its_cursor(boss: Client) -> None:
-    from tests.console.test_live import opened as socket_of
+    from tests.console.sockets import opened as socket_of
 
     item = WorkItemFactory()
 

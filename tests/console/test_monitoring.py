@@ -18,7 +18,7 @@ from django.urls import resolve
 
 from runtime.queries import doctor, metrics, readiness
 from tests.console.conftest import Staff
-from tests.runtime.queries import rows
+from tests.runtime.queries import rows, unapplied
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L14")]
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -72,6 +72,17 @@ def test_who_misses_a_migration_is_not_ready_until_it_is_applied() -> None:
     for one in kept:
         applied.create(**one)
     assert ready()[0] == 200
+
+
+@pytest.mark.parametrize(("waiting", "status"), [("9000_post_release", 200), ("9000_pre_release", 503)])
+def test_ready_is_also_who_has_migrations_left_for_when_the_old_release_is_gone(
+    monkeypatch: pytest.MonkeyPatch, waiting: str, status: int
+) -> None:
+    unapplied.migrations(monkeypatch, [waiting])
+    rows.worker()
+    told = ready(worker="1")
+    assert told[0] == status
+    assert (told[1]["migrations"], "workers" in told[1]) == (("ok", True) if status == 200 else ("failed", False))
 
 
 def test_migrations_are_not_looked_at_with_every_question(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,8 @@ def test_the_oldest_of_a_state_and_the_workers_that_take_work_are_one_click_away
     }
     assert found == {"takes": [taking], "silent": [silent]}
     assert len(boss.get(listed, {"work": "nonsense"}).context["cl"].result_list) == 4
+    assert [Page(boss.get(listed, query)).text.count("online silent") for query in ({}, {"work": "takes"})] == [1, 0]
+    assert "online silent" in Page(boss.get(reverse("admin:roost_worker_change", args=[silent.pk]))).text
 
 
 def test_the_pictures_lead_to_the_events_of_their_hour(boss: Client) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import JSONField, Model
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, reverse
 
+from console import urls
 from console.actions import Confirmation
 from console.admin.verbs import VerbAdmin
+from console.live.routing import websocket_urlpatterns
 from runtime import faults
 from runtime.models import DoneRequest, Event, EventHorizon, Limit, Offloaded, PrunedHistory, Trigger, Wait, WorkItem
 from runtime.operations.schedules import set_schedule
@@ -25,20 +28,24 @@ from runtime.store.horizon import delete_events
 from tests.console.roles import (
     ASKED,
     FILES,
+    LINKS,
     LIVE,
     MODELS,
     MORE_PAGES,
+    OUTSIDE,
     PAGES,
     PUBLIC_JSON,
     READERS,
     ROLES,
+    SOCKETS,
     STARTS,
     VIEWER,
 )
+from tests.console.sockets import accepts
+from tests.console.subjects import TYPED, chosen, subject
 from tests.console.test_artifacts import png
 from tests.console.test_lists import FACTORIES, address
-from tests.console.test_live import accepts
-from tests.factories import ArtifactFactory, EventFactory, ResourceClaimFactory, WaitFactory, WorkItemFactory, now
+from tests.factories import ArtifactFactory, EventFactory, WaitFactory, WorkItemFactory, now
 
 SESAME = "sesame"
 ERRORS = ("schedule", "webhook", "webhooktarget")
@@ -109,7 +116,31 @@ def test_every_table_and_every_page_of_it_has_a_line_in_the_matrix() -> None:
     assert set(PAGES) == set(MODELS) == set(ADMINS)
     names = {url.name for name in MODELS for url in ADMINS[name].get_urls() if url.name}
     tables = {f"roost_{name}_{page}" for name in MODELS for page in STANDARD}
-    assert names - tables == {*MORE_PAGES, *FILES, *LIVE, *STARTS, *(f"roost_{model}_verb" for model, _verb in ASKED)}
+    verbs = {f"roost_{model}_verb" for model, _verb in ASKED}
+    assert names - tables == {*MORE_PAGES, *FILES, *LINKS, *LIVE, *STARTS, *verbs}
+
+
+def test_no_page_escapes_the_matrix_for_want_of_a_name() -> None:
+    nameless = {str(url.pattern) for name in MODELS for url in ADMINS[name].get_urls() if not url.name}
+    assert nameless == {"<path:object_id>/"}, "Django's own, which leads to the row's page"
+
+
+def test_every_socket_and_every_address_outside_the_admin_has_a_line_in_the_matrix() -> None:
+    assert {str(one.pattern) for one in websocket_urlpatterns} == set(SOCKETS)
+    assert {one.name for one in urls.urlpatterns if isinstance(one, URLPattern)} == set(OUTSIDE)
+    inner = [one for one in urls.urlpatterns if isinstance(one, URLResolver)]
+    assert [str(one.pattern) for one in inner] == ["api/v1/"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_outside_the_admin_a_session_opens_what_the_matrix_says(name: str, browsers: Any) -> None:
+    url = reverse(f"roost:{name}", args=["default", "hook"] if name == "webhook" else [])
+    roles, stranger = OUTSIDE[name], Client()
+    for role in ROLES:
+        client = browsers(role)
+        refused = stranger.get(url).status_code if roles is None else 403
+        assert client.get(url).status_code == (200 if roles and role in roles else refused), role
+        assert client.post(url).status_code == stranger.post(url).status_code >= 400, role
 
 
 def test_every_verb_has_a_line_in_the_matrix() -> None:
@@ -117,10 +148,13 @@ def test_every_verb_has_a_line_in_the_matrix() -> None:
     assert verbs == set(ASKED)
 
 
+@pytest.mark.matrix
 @pytest.mark.scenario("B18")
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", PAGES)
-def test_each_role_sees_and_changes_of_each_table_what_the_matrix_says(name: str, role: str, browsers: Any) -> None:
+def test_each_role_sees_reads_and_changes_of_each_table_what_the_matrix_says(
+    name: str, role: str, browsers: Any
+) -> None:
     row, client, may = made(name), browsers(role), PAGES[name]
     model = MODELS[name]
     expected = {
@@ -130,8 +164,10 @@ def test_each_role_sees_and_changes_of_each_table_what_the_matrix_says(name: str
         "add": 200 if role in may["add"] else 403,
         "delete": 200 if role in may["delete"] else 403,
     }
-    found = {page: client.get(_url(model, page, row)).status_code for page in expected}
-    assert found == expected
+    pages = {page: client.get(_url(model, page, row)) for page in expected}
+    assert {page: answer.status_code for page, answer in pages.items()} == expected
+    shown = [pages[page].content.decode() for page in ("changelist", "change")]
+    contents_are_read_by_those_alone_who_have_the_permission_for_it(name, role, shown)
     before = _values(row)
     answers = {page: client.post(_url(model, page, row), {"nothing": 1}).status_code for page in expected}
     assert answers["add"] == (200 if role in may["add"] else 403)
@@ -142,15 +178,11 @@ def test_each_role_sees_and_changes_of_each_table_what_the_matrix_says(name: str
         assert _values(row) == before
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("name", PAGES)
-def test_contents_are_read_by_those_alone_who_have_the_permission_for_it(name: str, role: str, browsers: Any) -> None:
-    row, client = made(name), browsers(role)
-    pages = [client.get(_url(MODELS[name], page, row)) for page in ("changelist", "change")]
-    seen = any(SESAME in page.content.decode() for page in pages)
+def contents_are_read_by_those_alone_who_have_the_permission_for_it(name: str, role: str, pages: list[str]) -> None:
+    """Look at the table's list and the row's page for what only some may read, and for the word that it is hidden."""
     secret = ADMINS[name].secret_fields
-    assert seen == (bool(secret) and role in READERS)
-    told = any("hidden: needs permission roost.view_payload" in page.content.decode() for page in pages)
+    assert any(SESAME in page for page in pages) == (bool(secret) and role in READERS)
+    told = any("hidden: needs permission roost.view_payload" in page for page in pages)
     assert told == (bool(secret) and role in PAGES[name]["view"] and role not in READERS)
 
 
@@ -186,6 +218,18 @@ def test_the_bytes_of_files_are_handed_to_whom_the_matrix_says(role: str, browse
 
 
 @pytest.mark.scenario("B18")
+@pytest.mark.parametrize("role", ROLES)
+def test_links_to_files_are_given_by_whom_the_matrix_says(role: str, browsers: Any) -> None:
+    file, client = ArtifactFactory(), browsers(role)
+    for name, roles in LINKS.items():
+        url = reverse(f"admin:{name}", args=[file.pk])
+        answer = client.get(url)
+        assert answer.status_code == (200 if role in roles else 403), name
+        assert (b"/downloads?link=" in answer.content) == (role in roles)
+        assert client.post(url).status_code == (405 if role in roles else 403), name
+
+
+@pytest.mark.scenario("B18")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("role", [*ROLES, "stranger"])
 def test_each_role_hears_of_changes_by_stream_and_socket_if_the_matrix_says_so(role: str, browsers: Any) -> None:
@@ -194,56 +238,35 @@ def test_each_role_hears_of_changes_by_stream_and_socket_if_the_matrix_says_so(r
         url = reverse(f"admin:{name}", query={"ask": '{"list": true}'})
         # The test's client speaks to a server with a thread for each request, which refuses streams to everybody.
         assert client.get(url).status_code == (501 if role in roles else 403)
-        assert accepts(client.session.session_key or "") == (role in roles)
+    for path, roles in SOCKETS.items():
+        assert accepts(client.session.session_key or "", path=f"/{path}") == (role in roles)
 
 
-def _subject(model: str, verb: str) -> Any:
-    """Make a row that the verb would change."""
-    if model == "wait":
-        return WaitFactory(kind="input" if verb == "respond" else "approval")
-    claimed = (
-        ResourceClaimFactory(work_item=WorkItemFactory(limited=True)).work_item if verb == "release_claim" else None
-    )
-    return claimed or WorkItemFactory(**{STATES[verb]: True} if verb in STATES else {})
-
-
-STATES = {
-    "redrive": "failed",
-    "acknowledge": "failed",
-    "requeue": "done",
-    "follow_up": "done",
-    "fork": "done",
-    "resume": "paused",
-    "release": "running",
-    "unhold": "legal_hold",
-}
-"""What has to be true of an item for a verb to change it; any live item will do for the others."""
-
-
-TYPED = {"value-name": "go", "value-priority": "3", "value-value": '"yes"', "reason": "because", "confirmed": "yes"}
-
-
+@pytest.mark.matrix
 @pytest.mark.scenario("B18")
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("model", "verb"), ASKED, ids=lambda name: name)
 def test_each_role_does_by_each_verb_what_the_matrix_says(model: str, verb: str, role: str, browsers: Any) -> None:
-    row, client = _subject(model, verb), browsers(role)
+    row, client = subject(model, verb), browsers(role)
     allowed, before = role in ASKED[model, verb], _values(row)
     url = reverse(f"admin:roost_{model}_verb", args=[verb])
     form: dict[str, Any] = {"items": str(Confirmation.of(MODELS[model]._default_manager.get(pk=row.pk)))}
-    events = Event.objects.count()
+    before_it = traces()
     assert client.get(url, form).status_code == (405 if allowed else 403)
     assert client.post(url, form).status_code == (200 if allowed else 403)
     listed = {"action": f"{verb}_items", "_selected_action": [str(row.pk)], "index": 0}
     client.post(address(MODELS[model]), listed)
-    assert Event.objects.count() == events, "nothing has happened until it is confirmed"
-    form |= TYPED
-    if verb == "release_claim":
-        form["value-resource"] = row.claims.get().resource.key
+    assert traces() == before_it, "nothing has happened until it is confirmed"
+    form |= {**TYPED, **chosen(verb, row)}
     assert client.post(url, form).status_code == (302 if allowed else 403)
-    assert (Event.objects.count() > events) == allowed
+    assert (traces() > before_it) == allowed
     if not allowed:
         assert _values(row) == before
+
+
+def traces() -> int:
+    """Count what verbs leave behind: events of items, and entries in Django's log, which schedules have alone."""
+    return Event.objects.count() + LogEntry.objects.count()
 
 
 @pytest.mark.parametrize("role", ROLES)

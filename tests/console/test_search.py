@@ -110,5 +110,5 @@ def test_beyond_what_is_counted_the_last_page_leads_on_by_the_last_rows_id(
 def test_an_items_times_are_shown_to_the_second(boss: Client) -> None:
     item = WorkItemFactory(deadline_at=dt.datetime(2026, 3, 1, 4, 5, 6, tzinfo=dt.UTC))
     text = boss.get(reverse("admin:roost_workitem_change", args=[item.pk])).content.decode()
-    assert '<time datetime="2026-03-01T04:05:06+00:00">2026-03-01 04:05:06</time>' in text
+    assert '<time datetime="2026-03-01T04:05:06+00:00"><span>2026-03-01</span> <span>04:05:06</span></time>' in text
     assert "March 1, 2026" not in text

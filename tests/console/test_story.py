@@ -37,6 +37,21 @@ def text_of(client: Client, item: WorkItem, page: str = "story", **query: Any) -
     return shown.text
 
 
+def test_the_story_and_the_page_tell_what_was_used(boss: Client) -> None:
+    item = WorkItemFactory(waiting=True, version=1, tokens_total=12_350, cost_total=31_200)
+    worker = WorkerFactory().pk
+    for seq, kind, data in (
+        (2, EventKind.RETRY, {"message": "no", "usage": {"tokens": 50, "cost": 0}}),
+        (3, EventKind.STEP, {"usage": {"tokens": 12_300, "cost": 31_200}}),
+        (4, EventKind.LOG, {"usage": {"tokens": 1, "cost": 1}}),
+    ):
+        version = int(kind != EventKind.RETRY)
+        EventFactory(work_item=item, seq=seq, kind=kind, version=version, worker=worker, duration=0.1, data=data)
+    assert "Used 12,350 tokens, $0.0312" in " ".join(text_of(boss, item).split())
+    page = boss.get(reverse("admin:roost_workitem_change", args=[item.pk]))
+    assert "Used 12,350 tokens, $0.0312" in " ".join(Page(page).text.split())
+
+
 def with_steps(count: int) -> WorkItem:
     """Make an item with so many steps, each claimed and committed."""
     item: WorkItem = WorkItemFactory(waiting=True)
@@ -75,13 +90,21 @@ def test_a_step_is_told_with_all_that_belongs_to_it(boss: Client) -> None:
     ]
     for one in told:
         EventFactory(work_item=item, **one)
-    JournalEntryFactory(work_item=item, base_version=1, key="call-a", state="started", attempts=2)
-    WaitFactory(work_item=item, base_version=1, key="budget", prompt="May it cost more?")
-    ArtifactFactory(work_item=item, version=2, name="report.txt")
-    text = text_of(boss, item)
+    belongs = [
+        JournalEntryFactory(work_item=item, base_version=1, key="call-a", state="started", attempts=2),
+        WaitFactory(work_item=item, base_version=1, key="budget", prompt="May it cost more?"),
+        ArtifactFactory(work_item=item, version=2, name="report.txt"),
+    ]
+    Event.objects.filter(work_item=item, seq=1).update(actor="bob", reason="the first one was lost")
+    answer = boss.get(url(item))
+    text = Page(answer).text
+    for row in belongs:
+        leads_to = reverse(f"admin:roost_{row._meta.model_name}_change", args=[row.pk])
+        assert f'href="{leads_to}"' in answer.content.decode()
     for shown in (
         *("Step 2 · second look", f"{first} → {second}", "2.5 s", "it rains <b>", "line 7", "? in doubt", "call-a"),
         *("budget", "May it cost more?", "report.txt", "ann", "it is urgent", "This is the end of the story so far."),
+        "bob · the first one was lost",
     ):
         assert str(shown) in text
 

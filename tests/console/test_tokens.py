@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from runtime import tokens
 from runtime.models import ApiToken
 from runtime.operations.token_use import recognise
 from runtime.operations.tokens import create_token
@@ -28,6 +29,7 @@ def shown(page: Page) -> str:
 def test_a_token_is_made_and_shown_once(boss: Client) -> None:
     page = Page(boss.get(address("add")))
     assert page.refused == []
+    assert {words.partition(" · ")[0] for words in page.words if " · " in words} == set(tokens.SCOPES)
     answer = boss.post(address("add"), {**NEW, "expires_at_0": "", "expires_at_1": ""})
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]

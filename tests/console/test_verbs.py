@@ -15,10 +15,11 @@ from console import actions
 from console.actions import Confirmation
 from console.item_actions import ACTIONS
 from runtime.choices import EventKind, State
-from runtime.models import Event, ResourceClaim, Signal, WorkItem
+from runtime.models import Event, JournalEntry, ResourceClaim, Signal, WorkItem
 from runtime.operations.pause import pause
 from tests.console.conftest import Page
-from tests.factories import EventFactory, ResourceClaimFactory, WorkItemFactory
+from tests.factories import EventFactory, JournalEntryFactory, ResourceClaimFactory, WorkItemFactory
+from tests.runtime.worker.locking import locked
 
 LIST = "/admin/roost/workitem/"
 
@@ -114,6 +115,17 @@ def test_an_item_that_changed_since_it_was_shown_is_skipped_and_said_so(boss: Cl
     assert not LogEntry.objects.filter(object_id=str(changed.pk)).exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_item_that_somebody_keeps_locked_is_skipped_and_said_so(boss: Client, settings: Any) -> None:
+    settings.ROOST_LOCK_TIMEOUT_MS = 50
+    busy, free = WorkItemFactory(), WorkItemFactory()
+    asked = ask(boss, "cancel", busy, free)
+    with locked(busy.pk):
+        answer = confirm(boss, asked)
+    assert f"1 item skipped. Another transaction keeps {busy.pk} locked. Try again." in told(answer)
+    assert LogEntry.objects.get().object_id == str(free.pk)
+
+
 def test_a_running_item_is_cancelled_although_its_worker_made_progress_meanwhile(boss: Client) -> None:
     item = WorkItemFactory(running=True)
     asked = ask(boss, "cancel", item)
@@ -148,10 +160,12 @@ def test_a_missing_reason_is_asked_for_again_and_nothing_changes(boss: Client) -
 
 def test_every_verb_does_what_it_says(boss: Client) -> None:
     claim = ResourceClaimFactory(work_item=WorkItemFactory(limited=True))
+    call = JournalEntryFactory(work_item=WorkItemFactory(failed=True), state="failed")
     typed: dict[str, dict[str, Any]] = {
         "signal": {"value-name": "go", "value-payload": '{"a": 1}'},
         "prioritise": {"value-priority": "-7"},
         "release_claim": {"value-resource": claim.resource.key},
+        "reset_call": {"value-key": call.key},
     }
     cases = {
         "redrive": (WorkItemFactory(failed=True), State.QUEUED),
@@ -166,6 +180,7 @@ def test_every_verb_does_what_it_says(boss: Client) -> None:
         "prioritise": (WorkItemFactory(running=True), State.RUNNING),
         "release": (WorkItemFactory(running=True), State.QUEUED),
         "release_claim": (claim.work_item, State.QUEUED),
+        "reset_call": (call.work_item, State.FAILED),
         "hold": (WorkItemFactory(done=True), State.DONE),
         "unhold": (WorkItemFactory(legal_hold=True), State.QUEUED),
     }
@@ -182,6 +197,7 @@ def test_every_verb_does_what_it_says(boss: Client) -> None:
     assert Signal.objects.get().payload == {"a": 1}
     assert cases["prioritise"][0].priority == -7
     assert not ResourceClaim.objects.filter(pk=claim.pk).exists()
+    assert not JournalEntry.objects.filter(pk=call.pk).exists()
 
 
 def test_one_click_has_one_id_however_many_items_it_changes(boss: Client) -> None:

@@ -43,3 +43,12 @@ def test_the_choice_that_is_made_is_named(boss: Client) -> None:
     text = Page(boss.get(reverse("admin:roost_wait_changelist"))).text
     for choice in ("open approvals", "open inputs", "expire within an hour", "all, answered ones too"):
         assert choice in text
+
+
+def test_a_waits_own_page_has_a_button_for_each_answer_that_fits(boss: Client) -> None:
+    asked, answered = WaitFactory(), WaitFactory(state="resolved")
+    page = boss.get(reverse("admin:roost_wait_change", args=[asked.pk])).content.decode()
+    for verb in ("approve", "reject"):
+        assert f'action="{reverse("admin:roost_wait_verb", args=[verb])}"' in page
+        assert f'id="roost-verb-{verb}"' in page
+    assert "roost-verb-" not in boss.get(reverse("admin:roost_wait_change", args=[answered.pk])).content.decode()

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg._queries import PostgresQuery
+from psycopg.adapt import Transformer
 
 from runtime.store.postgres import roomy, session
 
@@ -73,6 +75,28 @@ def explain(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any], *, r
     return plan
 
 
+@contextmanager
+def in_order(wrapper: BaseDatabaseWrapper) -> Iterator[None]:
+    """Plan in the block as `session.rows_in_order` has it."""
+    wrapper.connection.execute("SET enable_sort = off")
+    yield
+    wrapper.connection.execute("RESET enable_sort")
+
+
+def cached_plan(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> Plan:
+    """Return the plan that this session keeps for a statement that it has prepared; of a look, as it is carried out."""
+    sent = PostgresQuery(Transformer(wrapper.connection))
+    sent.convert(text, params)
+    run = "" if _WRITES.search(text) else "ANALYZE, BUFFERS, "
+    places = f"({', '.join(['%s'] * len(params))})" if params else ""
+    with psycopg.ClientCursor(wrapper.connection) as cursor:
+        cursor.execute("SELECT name FROM pg_prepared_statements WHERE statement = %s", [sent.query.decode()])
+        [[name]] = cursor.fetchall()
+        cursor.execute(f"EXPLAIN ({run}FORMAT JSON) EXECUTE {name}{places}", params or None)
+        plan: Plan = cursor.fetchall()[0][0][0]["Plan"]
+    return plan
+
+
 _WRITES = re.compile(r"\b(UPDATE roost|INSERT INTO|DELETE FROM)")
 
 
@@ -82,7 +106,7 @@ def watch_store(monkeypatch: pytest.MonkeyPatch, *, run_reads: bool = False) -> 
     With `run_reads` they are the plans of those that only read, as they were carried out.
     """
     found: Plans = {}
-    send, send_each = session._send, session.rows_of_each
+    send, send_in_order, send_each = session._send, session._send_in_order, session.rows_of_each
 
     def note(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> None:
         if run_reads and _WRITES.search(text):
@@ -94,12 +118,18 @@ def watch_store(monkeypatch: pytest.MonkeyPatch, *, run_reads: bool = False) -> 
         note(wrapper, text, params)
         return send(wrapper, text, params)
 
+    def explained_in_order(wrapper: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> session.Rows:
+        with in_order(wrapper):
+            note(wrapper, text, params)
+        return send_in_order(wrapper, text, params)
+
     def each_explained(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[session.Rows]:
         for text, params in statements:
             note(connections[using], text, params)
         return send_each(using, statements)
 
     monkeypatch.setattr(session, "_send", explained)
+    monkeypatch.setattr(session, "_send_in_order", explained_in_order)
     monkeypatch.setattr(roomy, "rows_of_each", each_explained)
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -104,3 +106,35 @@ def test_a_scrape_reads_windows_of_live_items_and_no_finished_ones_but_the_newes
     assert found["roost_items_estimated"][("state", "queued"),] == 1
     assert found["roost_recent_estimated"][()] == 1
     check(plans, 2 * SHARE * WINDOW + 1000)
+
+
+@pytest.mark.usefixtures("mixed")
+@pytest.mark.parametrize("reached", [["small"], ["big", "small"], ["default"]], ids=repr)
+def test_who_reaches_some_namespaces_reads_no_more_than_who_reaches_all(
+    reached: list[str], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ROOST_NAMESPACES_OF = f"{__name__}.namespaces_of"
+    monkeypatch.setitem(REACH, "ann", reached)
+    client = Client()
+    client.force_login(User.objects.create_superuser("ann"))
+    # The default namespace has no item of that engine here, and no index says so.
+    engines = () if reached == ["default"] else ("engine:counter",)
+    with watched_reads() as plans:
+        for text in ("", "state:failed", "key:key-4000", "f7", *engines):
+            assert client.get(reverse("admin:roost_workitem_changelist"), {"q": text}).status_code == 200
+        assert client.get(reverse("admin:roost_workitem_dead")).status_code == 200
+        assert client.get(reverse("admin:roost_workitem_csv")).status_code == 200
+    check(plans, SHARE * COUNTED + 1000)
+    with watched_reads() as counted:
+        overview.standings(within=reached)
+        attention.dead_groups(within=reached), attention.failing(within=reached), attention.held(within=reached)
+        attention.contested(within=reached), attention.expired_leases(within=reached)
+        attention.open_asks(within=reached)
+    check(counted, 2 * SHARE * WINDOW + 1000)
+
+
+REACH: dict[str, Any] = {}
+
+
+def namespaces_of(user: Any) -> Any:
+    return REACH[user.username]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 
+pytestmark = pytest.mark.plain
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("runtime", "engines", "console", "roost_project")
 MOST_LINES_OF_A_FILE = 400
@@ -109,3 +111,14 @@ def test_nothing_in_the_database_is_named_after_a_folder() -> None:
     assert [model._meta.db_table for model in ours if not model._meta.db_table.startswith("roost")] == []
     names = [name.name for model in ours for name in (*model._meta.indexes, *model._meta.constraints)]
     assert [name for name in names if not name.startswith("roost")] == []
+
+
+def test_what_make_clean_removes_is_what_git_ignores() -> None:
+    told = (ROOT / "Makefile").read_text().partition("\nclean:")[2].partition("\n\n")[0]
+    [words, *_caches] = re.findall(r"rm -rf (.*)", told)
+    removed = [f"{word.replace('*', 'x')}/" for word in words.split() if "$" not in word]
+    assert {"artifacts/", "workspaces/"} <= set(removed)
+    removed += [".venv", ".venv-django6"]  # they may be links
+    command = ["git", "-c", "safe.directory=*", "check-ignore", "--no-index", *removed]
+    told = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True).stdout
+    assert [one for one in removed if one not in told.split()] == []

@@ -11,9 +11,10 @@ import pytest
 from django.db import DatabaseError, connection
 
 from runtime.choices import State
+from runtime.models import Limit, WorkItem
 from runtime.store.base import Store
-from runtime.store.postgres import arrays, session
-from tests.contracts.builders import Hand, item, new_item, put, versions
+from runtime.store.postgres import arrays, bounds, session
+from tests.contracts.builders import Hand, Together, after, item, new_item, put, versions
 
 
 def prepared() -> int:
@@ -60,6 +61,23 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return statements
 
 
+def test_claims_under_a_limit_look_for_suspects_only_while_one_has_its_turn(
+    worker: Hand, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "SUSPECTS", f"/* suspects */ {bounds.SUSPECTS}")
+    Limit.objects.create(name="limit", concurrency=5)
+    WorkItem.objects.filter(pk=put()).update(deaths=2)
+    for priority in (1, 2, 3):
+        put(priority=priority)
+    looks = {}
+    for seconds in (5, 20):
+        with after(seconds):
+            sent.clear()
+            assert len(worker.claim(1)) == 1
+            looks[seconds] = len([text for text in sent if "/* suspects */" in text])
+    assert (looks[5], looks[20] > 0) == (0, True)
+
+
 def test_a_busy_session_has_its_plans_made_anew(worker: Hand, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "PLANS_LAST_SECONDS", 0.0)
     for _ in range(3 * session.PLANS_LAST):
@@ -89,3 +107,26 @@ def test_a_batch_too_large_for_one_statement_is_written_in_parts_all_or_none(mon
     assert {tuple(versions(one.id)) for one in items} == {()}
     assert set(hand.store.commit(outcomes).values()) == {State.DONE}
     assert {tuple(versions(one.id)) for one in items} == {(0, 1)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_plans_that_the_table_has_outgrown_are_made_anew(
+    store: Store, worker: Hand, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "SIZED_SECONDS", 0.0)
+    store.insert([new_item(delay=60) for _ in range(1000)])
+    worker.claim()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE roost_workitem CASCADE")
+    worker.claim()
+    for more, made_anew in ((1, 0), (1000, 1), (1, 0)):
+        Together([lambda more=more: store.insert([new_item(delay=60) for _ in range(more)])]).results()
+        sent.clear()
+        worker.claim()
+        assert (more, sent.count("DISCARD PLANS")) == (more, made_anew)
+
+
+def test_a_busy_session_asks_seldom_whether_its_plans_are_outgrown(worker: Hand, sent: list[str]) -> None:
+    for _ in range(10):
+        worker.claim()
+    assert sent.count(session.SIZE) <= 2

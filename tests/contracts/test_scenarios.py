@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.plain
+
 TESTS = Path(__file__).resolve().parents[1]
-PAGE = TESTS.parent / "docs/explanation/faults.md"
+EXPLANATION = TESTS.parent / "docs/explanation"
 HOW_MANY = {"L": 51, "S": 15, "B": 23, "F": 12}
 NAMES = [f"{letter}{number}" for letter, most in HOW_MANY.items() for number in range(1, most + 1)]
 
@@ -43,4 +45,13 @@ def test_no_test_carries_the_name_of_a_scenario_that_is_none() -> None:
 
 
 def test_every_fault_is_documented_and_no_other() -> None:
-    assert re.findall(r"^\| (F\d+) \|", PAGE.read_text(), re.MULTILINE) == [name for name in NAMES if name[0] == "F"]
+    assert listed("faults.md") == [name for name in NAMES if name[0] == "F"]
+
+
+def test_every_scenario_is_documented_and_no_other() -> None:
+    assert listed("scenarios.md") == [name for name in NAMES if name[0] != "F"]
+
+
+def listed(page: str) -> list[str]:
+    """Return the names that a page has a row for."""
+    return re.findall(r"^\| ([LSBF]\d+) \|", (EXPLANATION / page).read_text(), re.MULTILINE)

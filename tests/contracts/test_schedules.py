@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from runtime import faults
 from runtime.faults import InjectedFault, Plan
 from runtime.models import Event, Schedule, WorkItem
 from runtime.operations import firing
 from runtime.operations.schedule_moves import pause_schedule, run_schedule
-from runtime.operations.schedules import set_schedule
+from runtime.operations.schedules import remove_schedule, set_schedule
 from runtime.queries import schedules
 from runtime.store import get_store
+from runtime.store.base import Store
+from runtime.store.values import NewItem
 from runtime.testing import advance
 from tests.contracts.builders import Together, until, waiting_for_locks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENGINES = ["counter"]
 PAYLOAD = {"count_to": 1}
+ENQUEUE, AROUND = firing._enqueue, faults.around
 
 
 def fire() -> int:
@@ -168,3 +175,86 @@ def test_a_schedule_that_was_mended_fires_at_once_what_it_had_put_off() -> None:
         assert (mended.failures, mended.error, mended.fire_at) == (0, "", due)
         assert fire() == 1
     assert keys() == expected(made, 1)
+
+
+MEANWHILE: dict[str, Callable[[], object]] = {
+    "another worker fires it": fire,
+    "an operator pauses it": lambda: pause_schedule("pulse"),
+    "an operator changes its times": lambda: pulse(start_at=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
+    "an operator mends it": lambda: set_schedule("pulse", payload={"count_to": 2}),
+    "an operator removes it": lambda: remove_schedule("pulse"),
+}
+
+
+@pytest.mark.scenario("S9")
+@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE.keys())
+def test_a_firing_that_the_database_refused_is_put_off_only_as_it_was(
+    act: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal undoes the transaction and with it the lock: others come before the firing is put off."""
+    pulse()
+    refused(monkeypatch, act)
+    with advance(61):
+        assert fire() == 0
+    left = list(Schedule.objects.values())
+    monkeypatch.undo()
+    assert [(row["failures"], row["error"], row["fire_at"]) for row in left] == [
+        (0, "", row["next_run"]) for row in left
+    ]
+
+
+@pytest.mark.scenario("S9")
+def test_a_firing_that_the_database_refused_is_put_off_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = pulse()
+    refused(monkeypatch, lambda: refused(monkeypatch, lambda: None) or fire())
+    with advance(61):
+        assert fire() == 0
+    found = Schedule.objects.get()
+    assert (found.failures, found.next_run) == (1, made.next_run)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+@pytest.mark.scenario("S9")
+def test_a_firing_that_the_database_refused_is_left_to_who_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    pulse()
+    editing, done = threading.Event(), threading.Event()
+
+    def edit() -> None:
+        with transaction.atomic():
+            set_schedule("pulse", note="edited")
+            editing.set()
+            assert done.wait(10)
+
+    beside: list[Together] = []
+
+    def begin_to_edit() -> None:
+        beside.append(Together([edit]))
+        assert editing.wait(10)
+
+    refused(monkeypatch, begin_to_edit)
+    with advance(61):
+        assert fire() == 0
+    done.set()
+    beside[0].results()
+    found = Schedule.objects.get()
+    assert (found.note, found.failures, found.fire_at) == ("edited", 0, found.next_run)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let the database refuse what fires next, and `act` happen before that is written down."""
+    passed: list[str] = []
+
+    def refusing(store: Store, items: Sequence[NewItem]) -> set[uuid.UUID]:
+        if not passed:
+            passed.append("refused")
+            raise DatabaseError("refused")
+        return ENQUEUE(store, items)
+
+    def noticing(place: str) -> AbstractContextManager[None]:
+        if passed == ["refused"]:
+            passed.append("acted")
+            act()
+        return AROUND(place)
+
+    monkeypatch.setattr(firing, "_enqueue", refusing)
+    monkeypatch.setattr(faults, "around", noticing)

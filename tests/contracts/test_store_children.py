@@ -6,10 +6,17 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from runtime.choices import SUSPECT_DEATHS, EventKind, Reason, State
+from runtime.models import Lease
 from runtime.models.workitem import new_id
+from runtime.operations.cancel import cancel
+from runtime.queries import verify
+from runtime.store import overdue_waits
 from runtime.store.base import Store
+from runtime.store.rounds import Round
 from runtime.store.values import Move
 from tests.contracts.asking import ends, park, signal, told, wait_for, with_children
 from tests.contracts.builders import Hand, cancelled, item, kinds, last_event, new_item, put
@@ -159,3 +166,62 @@ def test_cancelling_cancels_the_children_and_theirs_but_not_the_detached(worker:
     event = last_event(theirs.id)
     assert (event.kind, event.actor, event.reason, event.data) == ("cancelled", "ann", "enough", {"ancestor": str(pk)})
     assert worker.commit(grandchild, State.DONE, has_parent=True) is None
+
+
+def test_cancelling_many_children_takes_no_more_statements_than_cancelling_a_few(worker: Hand) -> None:
+    asked = {}
+    for count in (4, 40):
+        pk = put()
+        children = tuple(new_item(parent_id=pk, relation="child") for _ in range(count))
+        park(worker, worker.take(), wait_for("k", "children"), children=children)
+        running = worker.claim(count // 2)
+        with CaptureQueriesContext(connection) as sent:
+            cancel(pk, actor="ann", reason="enough")
+        asked[count] = len(sent)
+        for child in children:
+            found, event = item(child.id), last_event(child.id)
+            assert (found.state, found.reason, found.finished_at) == (State.CANCELLED, "", found.updated_at)
+            assert (event.kind, event.actor, event.reason, event.data) == (
+                *("cancelled", "ann", "enough"),
+                {"ancestor": str(pk)},
+            )
+            assert (event.seq, event.epoch) == (found.event_seq, found.epoch)
+        assert all(item(one.id).epoch == one.epoch + 1 for one in running)
+        assert Lease.objects.filter(work_item__in=[one.id for one in running], revoked_at=None).count() == 0
+        assert [worker.commit(one, State.DONE, has_parent=True) for one in running] == [None] * len(running)
+    assert asked[4] == asked[40]
+    assert list(verify.everything()) == []
+
+
+@pytest.mark.scenario("L33")
+@pytest.mark.parametrize("ended", [State.DONE, State.FAILED])
+def test_cancelling_reaches_those_whose_own_parent_has_ended(ended: State, worker: Hand, store: Store) -> None:
+    pk = put()
+    ends, free = new_item(parent_id=pk, relation="child"), new_item(parent_id=pk, relation="detached")
+    park(worker, worker.take(), wait_for("k", "children", terms={"need": 2}), children=(ends, free))
+    theirs = {one.id: new_item(parent_id=one.id, relation="child") for one in (ends, free)}
+    for running in worker.claim():
+        worker.commit(running, ended, children=(theirs[running.id],), has_parent=False)
+    cancel(pk)
+    assert [item(one.id).state for one in (ends, free)] == [ended, ended]
+    assert item(pk).state == item(theirs[ends.id].id).state == State.CANCELLED
+    assert item(theirs[free.id].id).state == State.QUEUED
+
+
+@pytest.mark.scenario("S13")
+def test_looking_for_parents_that_were_not_told_asks_once_however_many_children_have_ended(
+    worker: Hand, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents = []
+    for _ in range(3):
+        pk, (one, _two, three) = with_children(worker, 3)
+        ends(worker, one), ends(worker, three)
+        parents.append(pk)
+    with_children(worker, 1)
+    monkeypatch.setattr(overdue_waits, "_round", Round(overdue_waits.PARENTS))
+    with CaptureQueriesContext(connections[store.using]) as asked:
+        found = overdue_waits.unnoticed(store.using)
+    assert found == sorted(parents)
+    # The waits, the items, and what the one wait whose children all live asks for.
+    assert len(asked) == 3
+    assert "DISTINCT" not in "".join(query["sql"] for query in asked)

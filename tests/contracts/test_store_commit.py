@@ -62,6 +62,18 @@ def test_a_step_writes_a_version_and_keeps_the_lease(worker: Hand) -> None:
     assert (told.version, told.epoch, told.worker, told.attempt) == (1, 1, worker.id, 0)
 
 
+@pytest.mark.scenario("L1")
+def test_what_was_used_is_added_once_whatever_the_outcome(worker: Hand) -> None:
+    pk = put()
+    claimed = worker.take()
+    worker.commit(claimed, duration=0.25, tokens=7, cost=2**40)
+    worker.commit(claimed, version=1, duration=0.25)
+    assert worker.commit(claimed, version=1, tokens=100, cost=100) is None
+    worker.commit(claimed, State.QUEUED, version=2, advance=False, reason=Reason.RETRY, error=ERROR, tokens=1, cost=0)
+    found = item(pk)
+    assert (found.tokens_total, found.cost_total, found.duration_total) == (8, 2**40, 0.5)
+
+
 @pytest.mark.scenario("L1", "L23")
 def test_each_step_adds_one_version_and_a_wait_adds_none(worker: Hand) -> None:
     pk = put()

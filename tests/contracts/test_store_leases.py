@@ -54,6 +54,36 @@ def test_a_revoked_lease_is_not_prolonged(worker: Hand) -> None:
     assert Lease.objects.get(pk=pk).expires_at == before
 
 
+@pytest.mark.scenario("L4", "L29")
+def test_what_a_step_uses_whose_item_was_taken_away_stays_its_own_while_the_step_runs(
+    worker: Hand, other: Hand, store: Store
+) -> None:
+    pk, waiter = put(priority=1, resources=["deploy"]), put(resources=["deploy"])
+    claimed = worker.take()
+    cancelled(pk)
+    with after(10):
+        assert store.renew(worker.id, [], still=held(claimed)).strangers == frozenset()
+    with after(20):
+        assert other.claim() == []
+        assert store.sweep(batch=10).leases_dropped == 0
+        worker.acknowledge(claimed)
+        assert other.take().id == waiter
+
+
+def test_a_lease_that_another_worker_or_epoch_has_is_not_prolonged_as_revoked(worker: Hand, other: Hand) -> None:
+    pk = put(resources=["deploy"])
+    claimed = worker.take()
+    good = Lease.objects.get(pk=pk).expires_at
+    with after(5):
+        worker.store.renew(worker.id, [], still=held(claimed))
+    assert Lease.objects.get(pk=pk).expires_at == good, "it is not revoked"
+    cancelled(pk)
+    with after(5):
+        worker.store.renew(other.id, [], still=held(claimed))
+        worker.store.renew(worker.id, [], still=[Held(pk, claimed.epoch + 1)])
+    assert Lease.objects.get(pk=pk).expires_at == good
+
+
 @pytest.mark.scenario("L40")
 def test_a_worker_learns_of_leases_that_it_does_not_know_of(worker: Hand, other: Hand) -> None:
     known, unknown = put(), put()

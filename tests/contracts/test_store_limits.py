@@ -261,6 +261,7 @@ def test_keys_take_turns_from_claim_to_claim(worker: Hand) -> None:
     assert [worker.claim(limit=1)[0].fair_key for _ in range(8)] == ["", "a", "b", "c"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("limit", [1, 7, 50, 64])
 def test_fifty_keys_with_very_unequal_backlogs_get_equal_shares(worker: Hand, other: Hand, limit: int) -> None:

@@ -64,6 +64,7 @@ def test_of_a_commit_and_a_cancel_at_once_each_item_takes_one() -> None:
     played(concurrency.an_outcome_and_a_cancel_do_not_both_count)
 
 
+@pytest.mark.slow
 @pytest.mark.scenario("L46")
 def test_heartbeats_commits_moves_and_sweeps_at_once_never_fail() -> None:
     ids = [put(resources=["r"] if number % 4 == 0 else []) for number in range(24)]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
+from runtime import clock
 from runtime.choices import EventKind, Reason, State
 from runtime.models import Lease, Resource, ResourceClaim, WorkItem
+from runtime.operations.cancel import cancel
 from runtime.store.base import Store
 from runtime.store.values import Held
+from runtime.store.waking import WAITERS
 from tests.contracts.builders import Hand, after, cancelled, claims, item, kinds, last_event, moved, put
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L29")]
@@ -259,6 +264,61 @@ def test_blocked_waiters_never_hide_one_that_could_run(store: Store, worker: Han
     ResourceClaim.objects.filter(work_item=holder.id).delete()
     assert store.sweep(batch=2).woken == 1
     assert item(free).reason == Reason.CONTINUE
+
+
+@pytest.mark.scenario("B8")
+def test_any_number_of_blocked_waiters_for_one_resource_hide_none_that_could_run(store: Store, worker: Hand) -> None:
+    put(resources=["busy"], priority=9)
+    worker.take()
+    put(resources=["r"], priority=9)
+    holder = worker.take()
+    for _ in range(WAITERS + 1):
+        put(resources=["busy", "r"], priority=5)
+    free = put(resources=["r"])
+    assert worker.claim(WAITERS + 2) == []
+    worker.commit(holder, State.DONE)
+    store.sweep(batch=10)
+    assert item(free).reason == Reason.CONTINUE
+    assert worker.take().id == free
+
+
+@pytest.mark.scenario("L33", "B8")
+def test_a_child_that_its_parents_end_wakes_is_cancelled_with_it(store: Store, worker: Hand) -> None:
+    parent = put(resources=[kept("r")])
+    worker.commit(worker.take(), State.WAITING, reason=Reason.CHILDREN)
+    child = put(resources=["r"], parent_id=parent, relation="child")
+    assert (worker.claim(), item(child).reason) == ([], Reason.RESOURCE)
+    cancel(parent)
+    assert [item(pk).state for pk in (parent, child)] == [State.CANCELLED] * 2
+    assert kinds(child)[1:] == [EventKind.PARKED, EventKind.WOKEN, EventKind.CANCELLED]
+    assert (claims(parent), claims(child)) == ([], [])
+
+
+@pytest.mark.scenario("B8")
+def test_a_sweep_ends_an_item_and_who_waits_for_its_resource_in_one_go(store: Store, worker: Hand) -> None:
+    late = clock.now("default") + dt.timedelta(seconds=5)
+    holder = put(resources=[kept("r")], deadline_at=late)
+    worker.commit(worker.take(), State.WAITING, reason=Reason.SIGNAL)
+    waiter = put(resources=["r"], deadline_at=late + dt.timedelta(seconds=1))
+    assert worker.claim() == []
+    with after(60):
+        assert store.sweep(batch=10).overdue == 2
+    assert [kinds(pk)[-1] for pk in (holder, waiter)] == [EventKind.FAILED] * 2
+
+
+@pytest.mark.scenario("L9", "B16")
+def test_a_step_that_lingers_keeps_its_resources_until_its_worker_is_gone(worker: Hand, other: Hand) -> None:
+    lingering, ended = put(resources=["r"]), put(resources=["s"])
+    waiters = [put(resources=["r"]), put(resources=["s"])]
+    claimed = {one.id: one for one in worker.claim()}
+    failed = worker.outcome(claimed[lingering], State.QUEUED, reason=Reason.RETRY, advance=False, lingers=True)
+    done = worker.outcome(claimed[ended], State.DONE)
+    assert worker.store.commit([failed, done]) == {lingering: State.QUEUED, ended: State.DONE}
+    assert [claims(pk) for pk in (lingering, ended)] == [[("r", True)], []]
+    assert Lease.objects.get().revoked_at is not None
+    assert [one.id for one in other.claim()] == [waiters[1]]
+    assert worker.die().leases_dropped == 1
+    assert {one.id for one in other.claim()} & {lingering, waiters[0]}
 
 
 def test_resources_of_two_namespaces_are_two(worker: Hand) -> None:

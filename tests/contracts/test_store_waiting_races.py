@@ -240,6 +240,16 @@ def test_a_child_that_is_spawned_while_its_grandparent_is_cancelled_is_cancelled
     assert [item(one).state for one in (pk, child.id, late.id)] == [State.CANCELLED] * 3
 
 
+@pytest.mark.scenario("L33", "L46")
+def test_a_child_that_is_spawned_by_the_last_step_of_its_parent_is_cancelled_with_its_grandparent() -> None:
+    hand = Hand()
+    pk, (child,) = with_children(hand, 1, terms={"need": 2})
+    late = new_item(parent_id=child.id, relation="child")
+    last = lambda: hand.commit(child, State.DONE, children=(late,), has_parent=False)  # noqa: E731
+    behind(last, lambda: cancel(pk))
+    assert [item(one).state for one in (pk, child.id, late.id)] == [State.CANCELLED, State.DONE, State.CANCELLED]
+
+
 @pytest.mark.scenario("L33", "B11")
 def test_a_last_child_that_ends_while_its_parent_is_cancelled_ends_as_it_did() -> None:
     hand = Hand()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.wheel import PACKAGES, ROOT, build
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.plain
 
 
 @pytest.fixture(scope="module")

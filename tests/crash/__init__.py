@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.crash.scenarios", "tests.crash.moves")
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ("scenarios", "moves", "entrances", "upkeep")))

@@ -42,19 +42,19 @@ def quick(settings: Any) -> None:
 
 
 @pytest.fixture
-def make_world() -> Iterator[Any]:
+def make_world(tmp_path: Path) -> Iterator[Any]:
     """Return what makes a world in which nothing has happened yet."""
     with serving() as service, serving_pages() as site:
 
         def make() -> World:
             service.requests.clear()
             service.effects.clear()
-            return World(service=service.url, page=site.url())
+            return World(service=service.url, page=site.url(), folder=str(tmp_path))
 
         yield make
 
 
 @pytest.fixture
-def environment(transactional_db: None, tmp_path: Path) -> dict[str, str]:
+def environment(transactional_db: None, tmp_path: Path, settings: Any) -> dict[str, str]:
     """Return the environment of processes on this test's database."""
-    return Fleet(tmp_path, **QUICK).environment
+    return Fleet(tmp_path, **QUICK).environment | {"ROOST_WORKSPACES_ROOT": settings.ROOST_WORKSPACES_ROOT}

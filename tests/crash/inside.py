@@ -104,6 +104,7 @@ def drain_with(token: StopToken) -> None:
     except BaseException:
         crew = drain.crew
         if crew.housekeeping.is_alive():
+            crew.sweeper.stop()
             crew.housekeeping.stop()
             crew.async_lane.stop()
             crew.atomic_lane.stop()

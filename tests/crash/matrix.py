@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from django.core.management.color import no_style
 from django.db import connection, connections
 
 from runtime import artifacts, faults
@@ -19,16 +18,19 @@ from runtime.models import WorkItem
 from runtime.operations.requeue import requeue
 from runtime.queries import verify
 from runtime.testing import expire_leases
+from tests import emptying
 from tests.crash import inside, outside
 from tests.crash.faults import NOT_REACHED
 from tests.crash.recorder import Passed, Recorder
 from tests.crash.scenario import Scenario, World
 
 PASSES = int(os.environ.get("CRASH_PASSES", "2"))
-"""How many of a point's passes are tried, where threads fail; a process is killed at the first."""
+"""How many of a point's passes are tried; a process is killed at the first."""
 
 
 TRIES = 3
+LOST = ("requeue", "expire")
+"""The faults that nobody fails by: the item is lost meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +78,28 @@ def reached(run: Callable[..., Cell], scenario: Scenario, make_world: Callable[[
 def runs(passed: dict[str, Passed], fault: str) -> Iterator[tuple[str, int]]:
     """Go through the points, and passes of them, at which the fault can happen."""
     for point, seen in passed.items():
-        if _possible(point, seen, fault):
-            for nth in range(1, (1 if fault.startswith("kill") else min(seen.times, PASSES)) + 1):
+        for nth in range(1, (1 if fault.startswith("kill") else min(seen.times, PASSES)) + 1):
+            if _possible(point, seen, fault, nth):
                 yield point, nth
 
 
-def _possible(point: str, seen: Passed, fault: str) -> bool:
+def _possible(point: str, seen: Passed, fault: str, nth: int) -> bool:
     side = point.split(".")[1]
     if fault == "drop":
         # SQLite has no connection that could be lost: its COMMIT is answered by a call in this process.
         return side == "after" and seen.connected and connection.vendor == "postgresql"
-    if fault in ("requeue", "expire"):
-        return side == "before" and not seen.writing
+    if fault in LOST:
+        return side == "before" and not seen.writing[nth - 1]
     return fault.endswith(side)
+
+
+def try_one(
+    scenario: Scenario, world: World, fault: str, point: str, nth: int, folder: Path, environment: outside.Environment
+) -> Cell:
+    """Run one cell: with a thread that fails, or with a process where only its end frees what it has."""
+    if fault.startswith("kill") or (scenario.own_process and fault not in LOST):
+        return try_outside(scenario, world, fault, point, nth, folder, environment)
+    return try_inside(scenario, world, fault, point, nth)
 
 
 def try_inside(scenario: Scenario, world: World, fault: str, point: str, nth: int) -> Cell:
@@ -107,13 +118,14 @@ def try_inside(scenario: Scenario, world: World, fault: str, point: str, nth: in
 def try_outside(
     scenario: Scenario, world: World, fault: str, point: str, nth: int, folder: Path, environment: outside.Environment
 ) -> Cell:
-    """Run one cell with processes that are killed."""
+    """Run one cell with processes of which one is killed, or fails."""
     empty()
     once = folder / f"{scenario.name}-{point}-{nth}"
     once.unlink(missing_ok=True)
+    plan = f"{point}:{fault.split(maxsplit=1)[0]}:{nth}:{once}"
     try:
-        killed = outside.play(scenario, world, f"{point}:kill:{nth}:{once}", once, environment)
-        wrong = trouble(scenario, world) if killed else NOT_REACHED
+        failed = outside.play(scenario, world, plan, once, environment)
+        wrong = trouble(scenario, world) if failed else NOT_REACHED
     except Exception as error:  # noqa: BLE001 - a run that fails is what is looked for
         wrong = f"{type(error).__name__}: {error}"
     return Cell(scenario=scenario.name, point=point, fault=fault, nth=nth, trouble=wrong)
@@ -133,8 +145,7 @@ def trouble(scenario: Scenario, world: World) -> str:
 
 def empty() -> None:
     """Remove every row and every file."""
-    tables = [name for name in connection.introspection.table_names() if name.startswith(("roost_", "ledger_"))]
-    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables, allow_cascade=True))
+    emptying.empty("default")
     storage = artifacts.storage()
     for content in list(_files(storage, "")):
         storage.delete(content)

@@ -18,7 +18,7 @@ Environment = dict[str, str]
 
 
 def play(scenario: Scenario, world: World, plan: str, once: Path, environment: Environment) -> bool:
-    """Let a worker and an operator work until it is over; return whether one of them was killed as planned.
+    """Let a worker and an operator work until it is over; return whether one of them was killed, or failed, as planned.
 
     Whoever ends is replaced. Raises `AssertionError` when it is never over.
     """

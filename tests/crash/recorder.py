@@ -12,15 +12,19 @@ from runtime import faults
 
 @dataclass(slots=True)
 class Passed:
-    """How often a point was passed, and how its thread's connections were at the first time."""
+    """How a point was passed, and how its thread's connections were each time.
 
-    times: int = 0
+    `connected` says that there was a connection that could be lost; `writing` that the thread held SQLite's only write
+    lock, or the rows of others: what somebody else writes then has to wait for it.
+    """
+
     connected: bool = False
-    """There was a connection that could be lost."""
-    in_transaction: bool = False
-    """The thread was in the middle of a transaction: what somebody else writes now may have to wait for it."""
-    writing: bool = False
-    """It held SQLite's only write lock, or the rows of others."""
+    writing: list[bool] = field(default_factory=list)
+
+    @property
+    def times(self) -> int:
+        """How often it was passed."""
+        return len(self.writing)
 
 
 @dataclass(slots=True)
@@ -34,12 +38,10 @@ class Recorder:
         """Take note."""
         opened = [one for one in connections.all(initialized_only=True) if one.connection is not None]
         inside = [one for one in opened if one.in_atomic_block]
+        writing = bool(inside) and not (inside[0].vendor == "postgresql" and point == "commit.before")
         with self._guard:
-            seen = self.passed.setdefault(point, Passed())
-            seen.times += 1
-            if seen.times == 1:
-                seen.connected, seen.in_transaction = bool(opened), bool(inside)
-                seen.writing = bool(inside) and not (inside[0].vendor == "postgresql" and point == "commit.before")
+            seen = self.passed.setdefault(point, Passed(connected=bool(opened)))
+            seen.writing.append(writing)
 
     def in_order(self) -> list[str]:
         """Return the points that were passed, in the order in which the runtime names them."""

@@ -25,8 +25,8 @@ FAULTS_HEAD = "## What happens at a point\n\n| fault | what it is |\n|---|---|\n
 TABLE_HEAD = (
     "\n## Points and faults\n\n"
     "Runs that passed, of those made; nothing where the fault cannot happen. SQLite has no connection that could be "
-    "lost, and nobody can take an item from a step that holds the only write lock. Where a thread fails, the first two "
-    "passes of a point are tried; a process is killed at the first.\n\n"
+    "lost, and nobody can take an item from a step that holds the only write lock. The first two passes of a point are "
+    "tried, and the first one where a process is killed.\n\n"
 )
 
 

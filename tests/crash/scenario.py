@@ -6,16 +6,23 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import httpx
+
 from runtime.models import Event, WorkItem
 from runtime.operations.enqueue import enqueue
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What is outside of the database: addresses on loopback."""
+    """What is outside of the database: addresses on loopback, and a folder."""
 
     service: str
     page: str
+    folder: str
+
+    def effects(self, path: str) -> int:
+        """Return how many effects the service has seen: calls under the same key are one."""
+        return int(httpx.get(self.service + path).text)
 
 
 class Scenario(ABC):
@@ -26,6 +33,8 @@ class Scenario(ABC):
     """
 
     name: ClassVar[str]
+    own_process: ClassVar[bool] = False
+    """Whether a worker has things that only the end of its process frees, so that a thread cannot stand in for it."""
 
     def prepare(self, world: World) -> None:
         """Make what has to be there before anything can fail."""

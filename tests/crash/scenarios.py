@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 
-import httpx
-
-from runtime import artifacts, clock
-from runtime.models import Artifact, Blob, Event, JournalEntry, ResourceClaim, Schedule, Signal, Wait, Worker, WorkItem
+from runtime import clock
+from runtime.models import Artifact, Event, JournalEntry, ResourceClaim, Schedule, Signal, Wait, Worker, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations.approve import approve
 from runtime.operations.respond import respond
 from runtime.operations.schedules import set_schedule
 from runtime.operations.signal import send_signal
-from runtime.store import blobs, get_store
+from runtime.store import get_store
 from runtime.store.values import ClaimRequest
 from runtime.worker.liveness import own_identity
+from tests.crash.entrances import ENTRANCES
 from tests.crash.moves import Moves
 from tests.crash.scenario import Scenario, World, item, told
+from tests.crash.upkeep import UPKEEP
 from tests.ledger.models import Entry
 
 
@@ -69,20 +69,16 @@ class Refund(Scenario):
     def check(self, world: World) -> None:
         found = WorkItem.objects.get(engine="refund")
         assert found.result["refunded"] == 120
-        assert [_made(world, path) for path in ("/ratings", "/payments", "/letters")] == [1, 1, 1]
+        assert [world.effects(path) for path in ("/ratings", "/payments", "/letters")] == [1, 1, 1]
         assert Artifact.objects.get(work_item=found).name == "refund.json"
         assert WorkItem.objects.filter(engine="letter", state="done").count() == 1
         assert not JournalEntry.objects.exclude(state="succeeded").exists()
 
 
-def _made(world: World, path: str) -> int:
-    return int(httpx.get(world.service + path).text)
-
-
 def _happened(world: World, key: str) -> dict[str, object]:
     """Answer for a call in doubt as somebody would who looks it up at the service."""
     path = {"journal:pay": "payments", "journal:rating": "ratings", "journal:send": "letters"}[key]
-    if not _made(world, f"/{path}"):
+    if not world.effects(f"/{path}"):
         return {"happened": False}
     return {"happened": True, "result": {"id": f"{path}-1"}}
 
@@ -195,29 +191,12 @@ class Stop(Scenario):
         assert found.version == 1
 
 
-class Litter(Scenario):
-    """Content whose step never committed."""
-
-    name = "litter"
-
-    def prepare(self, world: World) -> None:
-        blobs.store("default", artifacts.prepare("litter.txt", b"nobody needs this"))
-
-    def play(self, world: World) -> bool:
-        # Days later: a removal that was cut off is taken over by a sweep of another day.
-        Blob.objects.update(touched_at=clock.now("default") - dt.timedelta(days=7))
-        blobs.sweep_orphans("default", limit=10)
-        return not Blob.objects.exists()
-
-    def check(self, world: World) -> None:
-        path = artifacts.prepare("litter.txt", b"nobody needs this").path
-        assert not artifacts.storage().exists(path)
-
-
 SCENARIOS: dict[str, Scenario] = {
     one.name: one
     for one in (
         *(Count(), Watch(), Refund(), Resources(), Ledger(), Launch()),
-        *(Family(), Moves(), Orphan(), Stop(), Litter()),
+        *(Family(), Moves(), Orphan(), Stop()),
+        *ENTRANCES,
+        *UPKEEP,
     )
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.faults import FAULTS, NOT_REACHED
-from tests.crash.matrix import Cell, reached, record, runs, try_inside, try_outside
+from tests.crash.matrix import Cell, reached, record, runs, try_one
 from tests.crash.outside import Environment
 from tests.crash.scenario import Scenario, World
 from tests.crash.scenarios import SCENARIOS
@@ -22,24 +22,13 @@ Tell = Callable[[str, object], None]
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.startswith("kill")])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_any_point_costs_nothing(
-    scenario: Scenario, fault: str, make_world: Make, record_property: Tell
-) -> None:
-    passed = record(scenario, make_world())
-    cells = [reached(try_inside, scenario, make_world, fault, point, nth) for point, nth in runs(passed, fault)]
-    tell(cells, record_property)
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.startswith("kill")])
-def test_a_process_that_is_killed_at_any_point_costs_nothing(
     scenario: Scenario, fault: str, make_world: Make, environment: Environment, tmp_path: Path, record_property: Tell
 ) -> None:
     passed = record(scenario, make_world())
     cells = [
-        reached(try_outside, scenario, make_world, fault, point, nth, tmp_path, environment)
+        reached(try_one, scenario, make_world, fault, point, nth, tmp_path, environment)
         for point, nth in runs(passed, fault)
     ]
     tell(cells, record_property)

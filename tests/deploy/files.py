@@ -16,6 +16,14 @@ from runtime.conf import Settings
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 PORT = 8000
+POOL = "8"
+"""Connections of a web process, for which the page on deployment gives numbers."""
+WORKER_CONNECTIONS = 5 + Settings.ATOMIC_CONCURRENCY
+"""Connections of a worker process: claims, heartbeat, sweeps, LISTEN, recorded calls, and its atomic steps."""
+WEB_CONNECTIONS = int(POOL) + 1
+"""Connections of a web process: its pool, and one that listens for changes while a live page is open."""
+MAX_CONNECTIONS = 100 - 3
+"""What PostgreSQL has for all, unless told otherwise: `max_connections` without those that it keeps for superusers."""
 SIZES = {"k": 1024, "m": 1024**2, "g": 1024**3}
 # What a worker may take from the order to stop: its steps' grace period, and a lease until others take over by time.
 WORKER_STOP_SECONDS = Settings.GRACE_SECONDS + Settings.LEASE_SECONDS

@@ -3,29 +3,78 @@
 from __future__ import annotations
 
 import json
+import re
+from copy import deepcopy
 from typing import Any
 
 import pytest
 from django.core.management import get_commands
 
 from runtime.conf import Settings
-from tests.deploy.files import DEPLOY, PORT, WORKER_STOP_SECONDS, compose, environment_names, option, seconds, told
+from tests.deploy.files import (
+    DEPLOY,
+    MAX_CONNECTIONS,
+    POOL,
+    PORT,
+    SIZES,
+    WEB_CONNECTIONS,
+    WORKER_CONNECTIONS,
+    WORKER_STOP_SECONDS,
+    compose,
+    environment_names,
+    example,
+    option,
+    seconds,
+    told,
+)
+from tests.deploy.schemas import faults
 
-# Of the compose specification, what is used here; a key that is not among them is most likely misspelt.
-KEYS = {
-    *("build", "cap_drop", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "init", "ports"),
-    *("profiles", "read_only", "restart", "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs"),
-    "volumes",
-}
-CHECK = {"disable", "test", "interval", "timeout", "retries", "start_period"}
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "roost"}
 
 
-def test_the_file_has_what_compose_knows() -> None:
-    assert compose().keys() == {"name", "x-roost", "services", "secrets", "volumes"}
-    assert {key for service in SERVICES.values() for key in service} <= KEYS
-    assert {key for service in SERVICES.values() for key in service.get("healthcheck", {})} <= CHECK
+MISTAKES: dict[str, tuple[list[str], Any]] = {
+    "a misspelt key": (["services", "web", "read-only"], True),
+    "a key that no file has": (["service"], {}),
+    "a misspelt key of a check": (["services", "postgres", "healthcheck", "retry"], 3),
+    "a word for a number": (["services", "postgres", "healthcheck", "retries"], "twelve"),
+    "a time without its unit": (["services", "web", "stop_grace_period"], 45),
+    "a program that is no list of words": (["services", "redis", "command"], ["redis-server", "--port", 6379]),
+    "a check that is neither run nor told to a shell": (
+        ["services", "postgres", "healthcheck", "test"],
+        ["pg_isready"],
+    ),
+    "a condition that there is not": (["services", "web", "depends_on", "migrate", "condition"], "service_completed"),
+    "a dependency without a condition": (["services", "web", "depends_on", "migrate"], {}),
+    "a restart that YAML reads as no": (["services", "migrate", "restart"], False),
+    "a switch that is a word": (["services", "web", "init"], "yes"),
+    "a port without its place": (["services", "web", "ports"], [8000]),
+    "a volume that is a list": (["volumes"], ["roost"]),
+    "a mount without a place": (["services", "web", "volumes"], ["roost"]),
+    "a secret from nowhere": (["secrets", "postgres"], {}),
+    "a limit in another's words": (["services", "worker", "deploy"], {"resources": {"limits": {"mem": "1g"}}}),
+    "a size of no unit": (["services", "postgres", "shm_size"], "256 megabytes"),
+    "a place in memory with an option of none": (["services", "web", "tmpfs"], ["/run:bytes=1g"]),
+    "a value that is a list": (["services", "web", "environment", "ROOST_DATABASE_POOL"], [8]),
+    "a capability that is none": (["services", "redis", "cap_drop"], ["all"]),
+}
+
+
+def test_the_file_is_one_after_the_specification() -> None:
+    assert faults("compose", compose()) == []
+    assert set(compose()) <= {"name", "x-roost", "services", "secrets", "volumes"}
+
+
+@pytest.mark.parametrize("mistake", sorted(MISTAKES))
+def test_a_mistake_is_seen(mistake: str) -> None:
+    (*way, last), value = MISTAKES[mistake]
+    document = deepcopy(compose())
+    place = document
+    for key in way:
+        place = place[key]
+    place[last] = value
+    [found, *_more] = faults("compose", document)
+    assert found.startswith(".".join(["$", *way[:2]]))
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -84,3 +133,30 @@ def test_the_files_that_it_reads_are_there_or_told_of() -> None:
     assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
     assert "cp roost.env.example roost.env" in head
     assert all(name in head for name in compose()["secrets"])
+
+
+def test_the_database_is_called_well_when_it_answers_other_machines() -> None:
+    # The server that the image makes the database with listens on its socket alone, and goes away again.
+    assert option(SERVICES["postgres"]["healthcheck"]["test"], "--host") == "127.0.0.1"
+
+
+def test_redis_need_not_become_somebody_else() -> None:
+    redis = SERVICES["redis"]
+    assert (redis["user"], redis["cap_drop"]) == ("redis", ["ALL"])
+
+
+def test_what_is_in_memory_is_bounded_and_has_room_for_uploads() -> None:
+    for name, service in SERVICES.items():
+        for place in service.get("tmpfs", ()):
+            [(number, unit)] = re.findall(r":.*\bsize=(\d+)([kmg])\b", place)
+            assert int(number) * SIZES[unit] > 8 * Settings.API_MAX_UPLOAD_BYTES, name
+
+
+def test_the_web_alone_has_a_pool_and_all_that_connect_have_room() -> None:
+    pools = {name: service["environment"].get("ROOST_DATABASE_POOL") for name, service in OURS.items()}
+    assert (pools.pop("web"), set(pools.values())) == (POOL, {None})
+    assert all("pool=" not in service["environment"]["ROOST_DATABASE_URL"] for service in OURS.values())
+    web = int(option(json.loads(told("CMD")[-1]), "--workers")) * WEB_CONNECTIONS
+    workers = int(example()["ROOST_WORKER_PROCESSES"]) * WORKER_CONNECTIONS
+    # Old and new may run side by side, and somebody wants to look.
+    assert 2 * (web + workers) < MAX_CONNECTIONS - 20

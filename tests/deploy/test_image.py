@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 from django.urls import resolve
 from uvicorn.main import main as uvicorn
 
 from deploy import healthcheck
 from roost_project.console import free_port
+from roost_project.environment import listed
 from tests.deploy.files import PORT, ROOT, environment_names, instructions, option, told
 
 COPIED = [line.split() for line in told("COPY") if "--from" not in line]
@@ -49,7 +51,7 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_no_secret() -> None:
     given = dict(word.split("=", 1) for line in told("ENV") for word in shlex.split(line))
     ours = {name for name in given if name.startswith("ROOST_")}
     assert ours <= environment_names()
-    assert ours.isdisjoint({"ROOST_SECRET_KEY", "ROOST_DATABASE_URL", "ROOST_METRICS_TOKEN"})
+    assert ours.isdisjoint({"ROOST_SECRET_KEY", "ROOST_DATABASE_URL", "ROOST_METRICS_TOKEN", "ROOST_API_LINK_KEY"})
     assert given["ROOST_DEPLOYED"] == "1"
 
 
@@ -60,6 +62,7 @@ def test_the_image_serves_the_product_on_the_port_that_it_names() -> None:
     assert callable(getattr(import_module(module), name))
     known = {word for one in uvicorn.params for word in (*one.opts, *one.secondary_opts)}
     assert {word for word in COMMAND[4:] if word.startswith("--")} <= known
+    assert "--no-access-log" in COMMAND, "links to files stand in addresses"
     assert told("EXPOSE") == [str(PORT)] == [option(COMMAND, "--port")]
 
 
@@ -69,6 +72,24 @@ def test_health_is_asked_where_it_is_told() -> None:
     assert resolve(url.path).view_name == "roost:ready"
     [check] = told("HEALTHCHECK")
     assert json.loads(check.partition(" CMD ")[2]) == ["python", "deploy/healthcheck.py"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "name"),
+    [
+        ("roost.example.com,other.example.com", "roost.example.com"),
+        (".example.com", "example.com"),
+        (" ,roost.example.com", "roost.example.com"),
+        ("*", "127.0.0.1:8000"),
+        ("*,roost.example.com", "roost.example.com"),
+        ("", "127.0.0.1:8000"),
+    ],
+)
+def test_health_is_asked_under_a_name_that_is_allowed(allowed: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOST_ALLOWED_HOSTS", allowed)
+    assert healthcheck.name_of("127.0.0.1:8000") == name
+    hosts = listed("ROOST_ALLOWED_HOSTS") if allowed else ["127.0.0.1"]
+    assert validate_host(split_domain_port(name)[0], hosts)
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -14,11 +14,18 @@ from django.urls import resolve
 
 from console.live.routing import websocket_urlpatterns
 from runtime.conf import Settings
-from tests.deploy.files import DEPLOY, PORT, SIZES, compose, seconds
+from tests.deploy.files import DEPLOY, PORT, SIZES, compose, option, seconds, told
+from tests.programs import program
 
 TEXT = re.sub(r"#.*", "", (DEPLOY / "nginx" / "roost.conf").read_text())
 LIVE, STREAM, HOOKS = "/roost/live/", "/roost/api/v1/events/stream", "/roost/hooks/"
 FILES = "^/roost/api/v1/work-items/[^/]+/artifacts$"
+
+KEPT = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+"""What nginx puts into folders, which need not be there where it was only unpacked."""
+
+DEBIANS = "server { listen 80 default_server; server_name _; return 404; }"
+"""What Debian's package serves, beside which the example has to load."""
 
 
 @cache
@@ -71,6 +78,17 @@ def test_what_waits_is_waited_for() -> None:
     assert seconds(patience) > max(Settings.API_WAIT_SECONDS, Settings.API_STREAM_SECONDS)
 
 
+def test_no_connection_is_kept_for_longer_than_the_server_keeps_it() -> None:
+    [upstream] = re.findall(r"upstream roost \{(.*?)\}", TEXT, re.DOTALL)
+    [idle] = re.findall(r"keepalive_timeout (\w+);", upstream)
+    assert seconds(idle) < seconds(option(json.loads(told("CMD")[-1]), "--timeout-keep-alive"))
+
+
+def test_what_asks_by_http_under_another_name_is_anothers() -> None:
+    [plain] = [one for one in TEXT.split("server {")[1:] if "listen 80" in one]
+    assert re.findall(r"(?:listen|server_name) ([^;]+);", plain) == ["80", "roost.example.com"]
+
+
 def test_live_pages_alone_become_sockets() -> None:
     assert re.search(rf"map \$uri \$roost_upgrade \{{\s*default\s+\"\";\s*{LIVE} \$http_upgrade;\s*\}}", TEXT)
     assert "proxy_set_header Upgrade $roost_upgrade;" in outside()
@@ -101,15 +119,25 @@ def test_no_answer_opens_a_file_of_the_proxy() -> None:
     assert not re.search(r"\broot\b", TEXT)
 
 
+def test_no_log_holds_what_an_address_asks() -> None:
+    [written] = re.findall(r"log_format roost ([^;]+);", TEXT)
+    assert "$uri" in written
+    assert not re.search(r"\$(request|request_uri|args|query_string|http_referer|arg_\w+)\b", written)
+    servers = TEXT.split("server {")[1:]
+    assert len(servers) == 3
+    assert [re.findall(r"access_log ([^;]+);", one) for one in servers] == [["/var/log/nginx/roost.log roost"]] * 3
+
+
 def test_nginx_finds_no_fault(tmp_path: Path) -> None:
-    nginx, openssl = shutil.which("nginx"), shutil.which("openssl")
-    if nginx is None or openssl is None:
-        pytest.skip("nginx or openssl is not installed here")
+    nginx, openssl = program("nginx"), program("openssl")
     key, certificate = tmp_path / "privkey.pem", tmp_path / "fullchain.pem"
     made = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     run([*made, "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=roost.example.com"])
-    (tmp_path / "roost.conf").write_text(TEXT.replace("/etc/ssl/roost", str(tmp_path)))
-    around = f"pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} http {{ include {tmp_path}/roost.conf; }}"
+    here = TEXT.replace("/etc/ssl/roost", str(tmp_path)).replace("/var/log/nginx", str(tmp_path))
+    (tmp_path / "roost.conf").write_text(here)
+    kept = "".join(f"{kind}_temp_path {tmp_path}/{kind}; " for kind in KEPT)
+    http = f"http {{ access_log {tmp_path}/all; {kept}include {tmp_path}/roost.conf; {DEBIANS} }}"
+    around = f"pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} {http}"
     (tmp_path / "nginx.conf").write_text(around)
     assert "test is successful" in run([nginx, "-t", "-c", str(tmp_path / "nginx.conf")])
 

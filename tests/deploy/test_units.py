@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,15 +14,18 @@ from django.core.management import get_commands
 from runtime.conf import Settings
 from tests.deploy.files import (
     DEPLOY,
+    POOL,
     PORT,
     WORKER_STOP_SECONDS,
     assigned,
     environment_names,
+    example,
     option,
     seconds,
     told,
     unit,
 )
+from tests.programs import program
 
 UNITS = ("roost-web.service", "roost-worker.service")
 HARDENED = {
@@ -74,6 +76,14 @@ def test_the_web_unit_serves_what_the_image_serves_on_this_machine_alone() -> No
     assert option(words, "--port") == str(PORT)
 
 
+def test_the_web_unit_alone_has_a_pool() -> None:
+    assert assigned(unit("roost-web.service")["Environment"])["ROOST_DATABASE_POOL"] == POOL
+    assert "ROOST_DATABASE_POOL" not in assigned(unit("roost-worker.service")["Environment"])
+    # Both read the example, after what they say themselves.
+    assert "ROOST_DATABASE_POOL" not in example()
+    assert "pool=" not in example()["ROOST_DATABASE_URL"]
+
+
 def test_the_worker_unit_starts_the_worker() -> None:
     assert command("roost-worker.service")[1:] == ["manage.py", "runworker"]
     assert "runworker" in get_commands()
@@ -94,9 +104,7 @@ def test_the_web_has_time_for_requests_that_are_under_way() -> None:
 
 
 def test_systemd_finds_no_fault(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed here")
+    analyze = program("systemd-analyze")
     for name in UNITS:
         # What they start is not installed here; everything else is as it is.
         text = (DEPLOY / "systemd" / name).read_text().replace("/opt/roost/venv/bin/python", sys.executable)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from engines.watchlist import Watchlist, fetch
 from engines.watchlist.engine import judge
@@ -18,7 +19,10 @@ from runtime.exceptions import InvalidInput
 from runtime.testing import RecordingContext, run_step
 from tests.engines.pages import Site, serving
 
+pytestmark = pytest.mark.plain
+
 ENGINE = Watchlist()
+SCHEMA = Draft202012Validator(Watchlist.payload_schema)
 
 
 @pytest.fixture
@@ -205,11 +209,13 @@ def test_a_page_of_the_own_network_is_not_looked_at_unless_it_is_allowed(site: S
             "delay_seconds": 0.5,
         },
         {"url": "http://[::1]:8000/"},
+        {"url": "HTTPS://example.com"},
         {"url": "https://münchen.example/straße"},
     ],
 )
 def test_good_payloads_pass(payload: dict[str, Any]) -> None:
     ENGINE.check_payload(payload)
+    assert SCHEMA.is_valid(payload)
 
 
 @pytest.mark.scenario("L15")
@@ -267,3 +273,31 @@ def test_a_payload_it_cannot_work_on_is_refused_with_the_field_that_is_wrong(mor
 def test_a_payload_without_a_url_is_refused(payload: Any) -> None:
     with pytest.raises(InvalidInput, match="url"):
         ENGINE.check_payload(payload)
+    assert not SCHEMA.is_valid(payload)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"url": 7},
+        {"url": "ftp://example.com"},
+        {"url": "https://example.com/" + "a" * 2000},
+        {"claim": 7},
+        {"claim": "x" * 2001},
+        {"checks_required": 0},
+        {"checks_required": 1001},
+        {"checks_required": 1.5},
+        {"delay_seconds": -1},
+        {"delay_seconds": 86_401},
+        {"interval": 5},
+    ],
+)
+def test_what_its_schema_refuses_it_refuses_too(more: dict[str, Any]) -> None:
+    payload = {"url": "https://example.com", **more}
+    assert not SCHEMA.is_valid(payload)
+    with pytest.raises(InvalidInput):
+        ENGINE.check_payload(payload)
+
+
+def test_its_schema_tells_of_each_field_what_it_is_for() -> None:
+    assert [name for name, field in Watchlist.payload_schema["properties"].items() if not field["description"]] == []

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from engines.webhook import WebhookDelivery
 from runtime.deliveries import ENGINE
 from runtime.exceptions import InvalidInput
 from runtime.models import Event, JournalEntry, WebhookTarget, WorkItem
@@ -242,3 +243,9 @@ def test_the_seal_tells_a_row_from_a_name_in_the_settings(receiver: Receiver, se
     settings.ROOST_WEBHOOK_TARGETS = {str(number): {"url": receiver.url, "events": ["done"], "secret": SECRET}}
     with pytest.raises(InvalidInput, match="nobody else"):
         enqueue(ENGINE, {**delivery.payload, "target": str(number)})
+
+
+def test_a_receiver_that_is_away_is_tried_for_about_two_and_a_half_hours() -> None:
+    retry = WebhookDelivery.retry
+    waited = sum(retry.delay(failures, chance=0.5) for failures in range(1, retry.max_attempts))
+    assert 2.25 <= waited / 3600 <= 2.75

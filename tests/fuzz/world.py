@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from console import links
+from console.callers import Caller
 from runtime import tokens
 from runtime.choices import WaitKind
 from runtime.models import Artifact, WorkItem
@@ -62,12 +64,16 @@ def furnish() -> Words:
     for name in NAMES:
         set_limit(name, namespace="other", concurrency=1)
         set_trigger(name, engine="refund", target="counter", payload={"count_to": 1})
+        set_target(name, url="https://ops.example/", events=["failed"], enabled=False, secret="s" * 30)
     set_target(NAME, url="https://127.0.0.1:9/", events=["failed"], secret="s" * 30)
     artifact = Artifact.objects.get()
+    giver = Caller.of_token(create_token("giver", scopes=["payload"], namespaces=[tokens.EVERYWHERE]).row)
     # The file's item is in front, so that some requests name both.
     items = [artifact.work_item_id, *WorkItem.objects.order_by("pk").values_list("pk", flat=True)]
     return {
         "path.item_id": [str(item) for item in items],
+        "path.other_id": [str(item) for item in items[:6]],
+        "query.other": [str(item) for item in items[:6]],
         "path.artifact_id": [str(artifact.pk)],
         "path.namespace": ["default", "other"],
         "path.name": [*NAMES, "counter"],
@@ -76,6 +82,7 @@ def furnish() -> Words:
         "query.namespace": ["default", "other"],
         "query.engine": ["counter", "refund"],
         "query.parent": [str(parent.pk)],
+        "query.link": [links.signed(links.make(artifact, giver))],
         # One of them takes any payload.
         "body.engine": ["hop", "counter"],
         "body.target": ["hop"],

@@ -51,7 +51,10 @@ def housekeeper(world: World, worker: int, rules: Rules) -> Moves:
 
 
 def _begin(world: World, worker: int, slot: int, rules: Rules) -> Moves:
-    mine = [(number, lease) for number, lease in _leases(world) if lease.worker == worker]
+    leases = list(_leases(world))
+    if not leases:
+        return
+    mine = [(number, lease) for number, lease in leases if lease.worker == worker]
     known = {(grip.item, grip.epoch) for grip in world.hands[worker].grips}
     for number, lease in mine:
         one = ((number, lease.epoch, worker),)
@@ -64,7 +67,7 @@ def _begin(world: World, worker: int, slot: int, rules: Rules) -> Moves:
             yield from _lock(world, slot, Session("drop", "lock", given=one))
         elif rules.strangers_given_back:
             yield from _lock(world, slot, Session("release", "lock", given=one))
-    found = tuple((number, lease.epoch, lease.revoked) for number, lease in _leases(world) if _is_gone(world, lease))
+    found = tuple((number, lease.epoch, lease.revoked) for number, lease in leases if _is_gone(world, lease))
     if found and worker in rules.sweepers:
         yield "sweep looks", session_at(world, slot, Session("sweep", "lock", given=found))
 

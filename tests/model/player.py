@@ -33,6 +33,10 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "pause now": lambda item, *, using: pause(item, now=True, using=using),
     "resume": resume,
 }
+OF_AN_ITEM = ("state", "epoch", "version", "pause_requested")
+"""The columns that the model knows of an item."""
+OF_ITS_LEASE = ("lease__worker", "lease__epoch", "lease__expires_at", "lease__revoked_at")
+"""What it knows of the item's lease; the first is null where there is none."""
 
 
 class Player:
@@ -145,25 +149,26 @@ class Player:
 
     def rows(self) -> tuple[Any, ...]:
         """Return the committed rows as the model has them."""
-        found = {item.pk: item for item in WorkItem.objects.filter(pk__in=self.items)}
-        leases = {lease.pk: lease for lease in Lease.objects.filter(pk__in=self.items)}
-        items = [found[pk] for pk in self.items]
+        read = WorkItem.objects.filter(pk__in=self.items).values_list("pk", *OF_AN_ITEM, *OF_ITS_LEASE)
+        items = {pk: values for pk, *values in read}
+        known = len(OF_AN_ITEM)
+        now = clock.now("default") if any(values[known] for values in items.values()) else None
+        histories: dict[uuid.UUID, list[int]] = {pk: [0] for pk in self.items}
+        kept = Snapshot.objects.filter(work_item__in=self.items, version__gt=0).order_by("version")
+        for pk, data in kept.values_list("work_item", "data"):
+            histories[pk].append(data["count"])
         return (
-            *((item.state, item.epoch, item.version, item.pause_requested) for item in items),
-            *(self._lease(leases.get(pk)) for pk in self.items),
-            *(self._history(pk) for pk in self.items),
+            *(tuple(items[pk][:known]) for pk in self.items),
+            *(self._lease(*items[pk][known:], now) for pk in self.items),
+            *(tuple(histories[pk]) for pk in self.items),
         )
 
-    def _lease(self, lease: Lease | None) -> tuple[int, int, bool, bool] | None:
-        if lease is None:
+    def _lease(
+        self, owner: uuid.UUID | None, epoch: int, expires: Any, revoked: Any, now: Any
+    ) -> tuple[int, int, bool, bool] | None:
+        if owner is None:
             return None
-        worker = [hand.id for hand in self.hands].index(lease.worker_id)
-        fresh = lease.expires_at > clock.now("default")
-        return worker, lease.epoch, fresh, lease.revoked_at is not None
-
-    def _history(self, pk: uuid.UUID) -> tuple[int, ...]:
-        kept = Snapshot.objects.filter(work_item=pk, version__gt=0).order_by("version")
-        return (0, *(snapshot.data["count"] for snapshot in kept))
+        return [hand.id for hand in self.hands].index(owner), epoch, expires > now, revoked is not None
 
 
 def rows_of(world: World) -> tuple[Any, ...]:

@@ -116,7 +116,8 @@ def commits(world: World) -> Moves:
 
 def _committed(world: World, slot: int, session: Session) -> World:
     broken = world.broken or is_sound(world, session)
-    after = session_at(world._replace(rows=written(world, session), broken=broken), slot, None)
+    sessions = put(world.sessions, slot, None)
+    after = World(written(world, session), world.hands, sessions, world.alive, world.left, broken)
     if slot < WORKERS:
         return after_commit(after, slot, session)
     return session_at(after, slot, then_drop(session)) if session.program == "sweep" else after
@@ -154,10 +155,10 @@ def _crash(world: World, worker: int) -> Moves:
 
     It is always the first one: until then nothing tells them apart.
     """
-    dead = hand_at(world, worker, Hand())._replace(
-        alive=put(world.alive, worker, False), left=world.left._replace(crashes=world.left.crashes - 1)
-    )
-    gone = session_at(session_at(dead, worker, None), WORKERS + worker, None)
+    sessions = put(put(world.sessions, worker, None), WORKERS + worker, None)
+    left = world.left._replace(crashes=world.left.crashes - 1)
+    alive = put(world.alive, worker, False)
+    gone = World(world.rows, put(world.hands, worker, Hand()), sessions, alive, left, world.broken)
     yield f"worker {worker}: is killed", gone
     session = world.sessions[worker]
     if session is not None and session.step == "COMMIT" and world.sessions[ORPHAN] is None:

@@ -14,7 +14,7 @@ from tests.model.protocol import moves
 from tests.model.world import Rules, World
 from tests.model.worlds import BROKEN, EVERY_MOVE, WORLDS
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.plain
 
 MODELLED = frozenset({"queued", "running", "paused", "done", "cancelled"})
 NOT_MODELLED = {

@@ -147,19 +147,22 @@ def put(values: tuple[Any, ...], place: int, value: Any) -> tuple[Any, ...]:
 
 def is_free(world: World, slot: int, row: int) -> bool:
     """Say whether no other session has the row locked."""
-    return not any(
-        session is not None and row in session.locks for other, session in enumerate(world.sessions) if other != slot
-    )
+    for other, session in enumerate(world.sessions):
+        if session is not None and other != slot and row in session.locks:
+            return False
+    return True
 
 
 def session_at(world: World, slot: int, session: Session | None) -> World:
     """Return the world with another session in this slot."""
-    return world._replace(sessions=put(world.sessions, slot, session))
+    rows, hands, sessions, alive, left, broken = world
+    return World(rows, hands, (*sessions[:slot], session, *sessions[slot + 1 :]), alive, left, broken)
 
 
 def hand_at(world: World, worker: int, hand: Hand) -> World:
     """Return the world with another memory of this worker."""
-    return world._replace(hands=put(world.hands, worker, hand))
+    rows, hands, sessions, alive, left, broken = world
+    return World(rows, (*hands[:worker], hand, *hands[worker + 1 :]), sessions, alive, left, broken)
 
 
 def own(world: World, session: Session, row: int) -> Any:

@@ -10,6 +10,8 @@ JOURNAL = "tests/contracts/test_store_journal.py"
 WAITS = "tests/contracts/test_store_waits.py"
 TAKEOVER = "tests/runtime/worker/test_takeover.py"
 INTERLEAVINGS = "tests/contracts/test_store_interleavings.py"
+LONG = "tests/contracts/test_store_long_transactions.py"
+CLAIMING = "tests/contracts/test_store_claim_interleavings.py"
 
 
 GUARANTEES = {
@@ -52,6 +54,22 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="who sent a signal does not look for a wait after the commit",
+        guarantee="Nothing accepted is lost",
+        file="runtime/store/delivery.py",
+        old="            hearing.signal_later(using, name)\n",
+        new="",
+        tests=(f"{LONG}::test_a_signal_that_is_sent_for_minutes_costs_who_begins_to_wait_nothing",),
+    ),
+    Mutant(
+        name="a sweep does not look for signals that passed a wait",
+        guarantee="Nothing accepted is lost",
+        file="runtime/store/postgres/sweep.py",
+        old="for missed in unheard(using))])",
+        new="for missed in unheard(using)[:0])])",
+        tests=(f"{LONG}::test_a_signal_that_was_there_is_found_by_a_sweep_where_its_mailbox_was_locked",),
+    ),
+    Mutant(
         name="a suspect is looked for only by who has nothing else to do",
         guarantee="Nothing accepted is lost",
         file="runtime/worker/pace.py",
@@ -70,10 +88,35 @@ MUTANTS = (
         database=SQLITE,
     ),
     Mutant(
+        name="a step that loses its database session has failed",
+        guarantee="Failures are kept",
+        file="runtime/worker/drain.py",
+        old="                if run.losses <= MOST_LOSSES:",
+        new="                if run.losses < 0:",
+        tests=("tests/runtime/worker/test_lost_sessions.py",),
+        database=SQLITE,
+    ),
+    Mutant(
+        name="a takeover ends sessions that a pooler shares out",
+        guarantee="One owner",
+        file="runtime/worker/registration.py",
+        old="        if pid != direct.told_pid(connection):",
+        new="        if pid is None:",
+        tests=("tests/runtime/worker/test_pooled_sessions.py",),
+    ),
+    Mutant(
+        name="a takeover ends the sessions of a worker that beats",
+        guarantee="One owner",
+        file="runtime/worker/takeover.py",
+        old="NOT %(only_dead)s AND w.heartbeat_at < statement_timestamp() - make_interval(secs => %(silence)s)\n",
+        new="NOT %(only_dead)s\n",
+        tests=(f"{TAKEOVER}::test_a_worker_that_beats_keeps_its_sessions_where_somebody_keeps_a_lease_of_it_locked",),
+    ),
+    Mutant(
         name="a release wakes nobody who waits for the resource",
         guarantee="Nothing accepted is lost",
         file="runtime/store/waking.py",
-        old="    return wake(using, (*parked, *freeing.waiters), clock.now(using))",
+        old="    return _wake(using, (*parked, *freeing.waiters), clock.now(using), freeing.items)",
         new="    return 0",
         tests=("tests/contracts/test_store_resources.py::test_releasing_frees_and_wakes",),
         database=SQLITE,
@@ -82,8 +125,8 @@ MUTANTS = (
         name="a parent is not told that its last child has ended",
         guarantee="Nothing accepted is lost",
         file="runtime/store/following.py",
-        old="    if parents := _parked(using, following.parents):",
-        new="    if parents := _parked(using, ()):",
+        old="    elif parents := _parked(using, following.parents):",
+        new="    elif parents := _parked(using, ()):",
         tests=(
             "tests/contracts/test_store_children.py::test_children_that_end_in_one_commit_are_all_heard_of",
             "tests/contracts/test_store_children.py::test_the_last_child_that_ends_lets_its_parent_go_on",
@@ -121,7 +164,7 @@ MUTANTS = (
         file="runtime/store/postgres/unruled.py",
         old="(_CLAIM_BEHIND if behind else _CLAIM).format(about=1 << (limit - 1).bit_length())",
         new='_CLAIM.replace("FOR NO KEY UPDATE SKIP LOCKED", "").format(about=1 << (limit - 1).bit_length())',
-        tests=(f"{INTERLEAVINGS}::test_a_claim_passes_over_a_row_that_another_has_locked",),
+        tests=(f"{CLAIMING}::test_a_claim_passes_over_a_row_that_another_has_locked",),
     ),
     Mutant(
         name="a sweep does not look at the lease again",
@@ -130,6 +173,14 @@ MUTANTS = (
         old="        AND (l.expires_at <= statement_timestamp() OR l.worker_id = ANY (%s::uuid[]))\n    RETURNING",
         new="        AND (true OR l.worker_id = ANY (%s::uuid[]))\n    RETURNING",
         tests=(f"{INTERLEAVINGS}::test_a_sweep_behind_a_heartbeat_leaves_the_lease_that_was_renewed",),
+    ),
+    Mutant(
+        name="a heartbeat waits for the worker's row",
+        guarantee="One owner",
+        file="runtime/store/postgres/renew.py",
+        old="WHERE id = %s::uuid FOR NO KEY UPDATE SKIP LOCKED\n), beat",
+        new="WHERE id = %s::uuid FOR NO KEY UPDATE\n), beat",
+        tests=(f"{LONG}::test_a_worker_whose_row_somebody_keeps_locked_keeps_its_leases",),
     ),
     Mutant(
         name="a batch is not sorted before its rows are locked",
@@ -214,7 +265,7 @@ MUTANTS = (
     Mutant(
         name="why does not look at limits",
         guarantee="Nothing waits unseen",
-        file="runtime/queries/why.py",
+        file="runtime/queries/why_queued.py",
         old="        yield from _limits(item, using)\n",
         new="",
         tests=("tests/runtime/queries/test_why.py", "tests/properties/test_why_and_claim.py"),
@@ -235,8 +286,8 @@ MUTANTS = (
         old="    FOR NO KEY UPDATE {{passing}}\n",
         new="",
         tests=(
-            f"{INTERLEAVINGS}::test_a_claimer_leaves_a_limit_that_another_has_and_counts_what_that_one_started",
-            f"{INTERLEAVINGS}::test_claimers_at_once_never_go_over_a_cap",
+            f"{CLAIMING}::test_a_claimer_leaves_a_limit_that_another_has_and_counts_what_that_one_started",
+            f"{CLAIMING}::test_claimers_at_once_never_go_over_a_cap",
         ),
     ),
     Mutant(

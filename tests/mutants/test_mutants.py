@@ -10,7 +10,7 @@ import pytest
 from tests.mutants.__main__ import table
 from tests.mutants.mutants import GUARANTEES, MUTANTS, Mutant
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.plain
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMISES = ROOT / "docs/explanation/guarantees.md"

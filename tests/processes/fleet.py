@@ -125,8 +125,8 @@ def holder(item: uuid.UUID) -> Worker | None:
     return lease.worker if lease is not None else None
 
 
-def kill_holder(item: uuid.UUID, how: signal.Signals = signal.SIGKILL) -> Worker:
-    """Signal the process that holds the item; wait until there is one."""
+def held_by(item: uuid.UUID) -> Worker:
+    """Wait until a worker holds the item, and return that."""
     found: list[Worker] = []
 
     def look() -> bool:
@@ -136,8 +136,14 @@ def kill_holder(item: uuid.UUID, how: signal.Signals = signal.SIGKILL) -> Worker
         return worker is not None
 
     eventually(20, look, f"a holder of {item}")
-    os.kill(found[-1].pid, how)
     return found[-1]
+
+
+def kill_holder(item: uuid.UUID, how: signal.Signals = signal.SIGKILL) -> Worker:
+    """Signal the process that holds the item; wait until there is one."""
+    worker = held_by(item)
+    os.kill(worker.pid, how)
+    return worker
 
 
 def states(**filters: Any) -> dict[str, int]:

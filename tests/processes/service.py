@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from runtime.deliveries import DELIVERY
+
 
 class Service(ThreadingHTTPServer):
     """Answers every POST with an id, after `seconds`; counts requests by path, and keeps their idempotency keys.
+
+    The key of a delivery is its id.
 
     A path in `refused` is answered with that status.
     """
@@ -48,7 +52,7 @@ class _Effect(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        key = self.headers["Idempotency-Key"]
+        key = self.headers["Idempotency-Key"] or self.headers[DELIVERY]
         with self.server.guard:
             self.server.requests[self.path] += 1
             self.server.effects.setdefault(self.path, set()).add(key)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from tests.settings import *  # noqa: F403 - settings are names
-from tests.settings import BASE_DIR, STORAGES, database_from_url
+from tests.settings import STORAGES, database
 
-DATABASES = {"default": database_from_url(os.environ["ROOST_PROCESS_DATABASE_URL"], BASE_DIR)}
+DATABASES = {"default": database(os.environ["ROOST_PROCESS_DATABASE_URL"])}
 STORAGES = {
     **STORAGES,
     "roost_artifacts": {
@@ -18,7 +18,7 @@ STORAGES = {
 if _direct := os.environ.get("ROOST_PROCESS_DIRECT_URL"):
     # The other address is that of a pooler.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
-    DATABASES["direct"] = database_from_url(_direct, BASE_DIR)
+    DATABASES["direct"] = database(_direct)
     ROOST_DIRECT_DATABASE = "direct"
 for _name, _value in os.environ.items():
     if _name.startswith("ROOST_PROCESS_SET_"):

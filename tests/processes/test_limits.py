@@ -11,10 +11,11 @@ from django.db import connection
 
 from runtime.models import Event, Worker, WorkItem
 from runtime.operations.cancel import cancel
+from runtime.operations.drain_worker import drain_worker, resume_worker
 from runtime.operations.enqueue import enqueue
 from runtime.operations.enqueue_many import enqueue_many
 from tests.processes.conftest import StartFleet
-from tests.processes.fleet import all_in, holder, pause
+from tests.processes.fleet import all_in, held_by, holder, pause
 from tests.processes.tree import eventually
 
 pytestmark = pytest.mark.slow
@@ -88,6 +89,27 @@ def test_an_operator_can_end_a_worker_through_its_row(fleet: StartFleet) -> None
     Worker.objects.filter(pk=worker.pk).update(desired_state="offline")
     workers.wait(10, lambda: Worker.objects.get(pk=worker.pk).state == "offline", "its end")
     workers.wait(20, all_in("done", pk=item), "the item's end on the worker that followed")
+
+
+def test_a_drained_worker_hands_an_item_without_end_to_another_and_takes_nothing_until_it_is_resumed(
+    fleet: StartFleet,
+) -> None:
+    workers = fleet()
+    workers.start("--processes", "2")
+    item = enqueue("hop", {"steps": 100_000, "sleep": 0.1}).pk
+    first = held_by(item)
+    drain_worker(first.pk)
+    workers.wait(15, lambda: holder(item) not in (None, first), "another worker to take it")
+    more = enqueue_many([{"engine": "hop", "payload": {"steps": 3}}] * 20)
+    workers.wait(15, all_in("done", pk__in=more), "the end of those that came later")
+    assert set(Event.objects.filter(work_item__in=more, kind="claimed").values_list("worker", flat=True)) == {
+        held_by(item).pk
+    }
+    resume_worker(first.pk)
+    drain_worker(held_by(item).pk)
+    workers.wait(15, lambda: holder(item) == first, "the first worker to take it again")
+    assert WorkItem.objects.get(pk=item).deaths == 0
+    assert Worker.objects.filter(state="online").count() == 2
 
 
 @pytest.mark.scenario("B15")

@@ -18,6 +18,7 @@ from runtime.operations.enqueue import enqueue
 from runtime.queries import verify
 from runtime.store import blobs
 from tests.ledger.models import Entry
+from tests.orphans import sweep_orphans
 from tests.processes.assertions import assert_each_step_once, assert_nothing_left_over
 from tests.processes.conftest import StartFleet
 from tests.processes.fleet import all_in, kill_holder
@@ -62,7 +63,7 @@ def swept_clean() -> None:
     with clock.shifted(DAY):
         blobs.adopt_strays("default", limit=1000)
     with clock.shifted(3 * DAY):
-        blobs.sweep_orphans("default", limit=1000)
+        sweep_orphans("default", limit=1000)
     needed = set(Offloaded.objects.values_list("blob", flat=True))
     assert {Path(name).name for name in contents(storages["roost_artifacts"])} == needed
     assert set(Blob.objects.values_list("pk", flat=True)) == needed

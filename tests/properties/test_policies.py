@@ -29,8 +29,8 @@ from runtime.operations.fork import fork
 from runtime.operations.redrive import redrive
 from runtime.operations.resume import resume
 from runtime.queries import verify
-from runtime.store import blobs
 from runtime.testing import drain
+from tests.orphans import sweep_orphans
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1, seconds=1)
@@ -166,7 +166,7 @@ class World:
 def sweep() -> None:
     """Sweep, a day later."""
     with clock.shifted(DAY):
-        blobs.sweep_orphans("default", limit=1000)
+        sweep_orphans("default", limit=1000)
 
 
 @pytest.fixture(scope="module")

@@ -22,38 +22,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from runtime.choices import LIVE, PARKED, TERMINAL, EventKind, Reason, State
+from runtime.choices import LIVE, PARKED, TERMINAL, Reason, State
 from runtime.conformance.hand import held
 from runtime.exceptions import Conflict
 from runtime.models import Event, Lease, ResourceClaim, Snapshot, WorkItem
 from runtime.store import get_store
-from runtime.store.values import Claimed, Held, Move, NewEvent
+from runtime.store.values import Held
 from runtime.testing import Clock
 from tests.contracts.builders import Hand, new_item, traces
 from tests.properties.calls import Calls
-
-KEYS = ["a", "b", "c"]
-RESOURCES = st.lists(
-    st.builds(
-        lambda key, mode, scope: {"key": key, "mode": mode, "scope": scope},
-        st.sampled_from(KEYS),
-        st.sampled_from(["exclusive", "shared", "counted"]),
-        st.sampled_from(["step", "item"]),
-    ),
-    max_size=2,
-    unique_by=lambda entry: entry["key"],
-)
-
-
-class Grip:
-    """What a worker remembers of an item that it has claimed, rightly or not."""
-
-    def __init__(self, hand: Hand, claimed: Claimed) -> None:
-        self.hand = hand
-        self.claimed = claimed
-        self.version = claimed.version
-        self.data = claimed.data
-        self.over = False
+from tests.properties.grips import RESOURCES, Grip, decide, is_blocked, outcome
+from tests.properties.writes import Writes, after_writes
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -66,6 +45,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.run = transaction.atomic()
         self.run.__enter__()
+        self.writes = Writes()
         self.store = get_store()
         self.clock = Clock()
         self.hands = [Hand() for _ in range(3)]
@@ -75,6 +55,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Put the clock back and leave nothing for the next run."""
+        self.writes.close()
         self.clock.close()
         transaction.set_rollback(True)
         self.run.__exit__(None, None, None)
@@ -100,7 +81,7 @@ class StoreMachine(RuleBasedStateMachine):
     def move(self, pk: uuid.UUID, verb: str) -> None:
         before = traces(pk)
         try:
-            _, changed = self.store.move(pk, lambda found: _decide(verb, found), actor="ann", reason=verb)
+            _, changed = self.store.move(pk, lambda found: decide(verb, found), actor="ann", reason=verb)
         except Conflict:
             changed = False
         if not changed:
@@ -131,7 +112,7 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def commit(self, grip: Grip, end: str, children: int) -> None:
         pk, good = grip.claimed.id, self._good(grip)
-        before, values = traces(pk), _outcome(grip, end, children)
+        before, values = traces(pk), outcome(grip, end, children)
         state = grip.hand.commit(grip.claimed, **values)
         assert (state is not None) == good
         if state is None:
@@ -229,20 +210,23 @@ class StoreMachine(RuleBasedStateMachine):
         assert (again.recovered, again.quarantined, again.timed_out, again.overdue) == (0, 0, 0, 0)
         parked = WorkItem.objects.filter(state=State.QUEUED, reason=Reason.RESOURCE)
         for item in parked:
-            assert _is_blocked(item), f"{item} is parked although nothing holds what it wants"
+            assert is_blocked(item), f"{item} is parked although nothing holds what it wants"
 
     # Guarantees -------------------------------------------------------------------------------------------------------
 
     @invariant()
+    @after_writes
     def what_is_recorded_of_calls_is_kept(self) -> None:
         self.calls.are_kept()
 
     @invariant()
+    @after_writes
     def ownership_is_sound(self) -> None:
         running = {one.pk: one.epoch for one in WorkItem.objects.filter(state=State.RUNNING)}
         assert running == dict(Lease.objects.filter(revoked_at=None).values_list("pk", "epoch"))
 
     @invariant()
+    @after_writes
     def histories_have_no_gap(self) -> None:
         numbers: dict[uuid.UUID, list[int]] = defaultdict(list)
         for pk, seq in Event.objects.order_by("work_item", "seq").values_list("work_item_id", "seq"):
@@ -256,6 +240,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert item.version == 0 or versions[item.pk]
 
     @invariant()
+    @after_writes
     def numbers_only_rise(self) -> None:
         for item in WorkItem.objects.all():
             assert item.epoch >= self.epochs[item.pk]
@@ -267,6 +252,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert not item.pause_requested or item.state == State.RUNNING
 
     @invariant()
+    @after_writes
     def claims_have_an_owner_and_fit_together(self) -> None:
         leased = set(Lease.objects.values_list("pk", flat=True))
         together: dict[int, list[ResourceClaim]] = defaultdict(list)
@@ -284,64 +270,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert sum(claim.units for claim in held_ if claim.mode == "counted") <= held_[0].resource.capacity
 
 
-def _decide(verb: str, found: WorkItem) -> Move | None:
-    running = found.state == State.RUNNING
-    match verb:
-        case "cancel":
-            return Move(kind=EventKind.CANCELLED, state=State.CANCELLED, reason="", fence=running)
-        case "requeue" if found.state in {State.RUNNING, State.QUEUED}:
-            return Move(kind=EventKind.REQUEUED, state=State.QUEUED, reason=Reason.REQUEUED, fence=running)
-        case "pause" if running:
-            return Move(kind=EventKind.PAUSED, changes={"pause_requested": True})
-        case "pause" | "pause now":
-            return Move(kind=EventKind.PAUSED, state=State.PAUSED, reason=Reason.OPERATOR, fence=running)
-        case "resume" if found.state == State.PAUSED:
-            return Move(kind=EventKind.RESUMED, state=found.paused_from, reason=Reason.CONTINUE, delay=None)
-        case "redrive" if found.state in TERMINAL:
-            restore = found.version if found.version else None
-            return Move(
-                kind=EventKind.REDRIVEN, state=State.QUEUED, reason="redriven", restore=restore, clear_errors=True
-            )
-        case "priority":
-            return Move(kind=EventKind.PRIORITY, changes={"priority": found.priority + 1})
-    return None
-
-
-def _outcome(grip: Grip, end: str, children: int) -> dict[str, Any]:
-    advances = end in {"go on", "delay", "done", "signal"}
-    states = {"go on": State.RUNNING, "done": State.DONE, "fail": State.FAILED, "signal": State.WAITING}
-    reasons = {"delay": Reason.DELAY, "wait": Reason.DELAY, "retry": Reason.RETRY, "signal": Reason.SIGNAL}
-    values: dict[str, Any] = {
-        "state": states.get(end, State.QUEUED),
-        "reason": reasons.get(end, Reason.PERMANENT_ERROR if end == "fail" else ""),
-        "version": grip.version,
-        "advance": advances,
-        "initial": '{"count": 0}' if grip.data is None else None,
-        "delay": 3.0 if end == "delay" else 0.0,
-        "events": (NewEvent(kind=EventKind.STEP if advances else EventKind.WAITED), NewEvent(kind=EventKind.LOG)),
-        "children": tuple(new_item(parent_id=grip.claimed.id) for _ in range(children)),
-    }
-    if end in {"retry", "fail"}:
-        values |= {"error": '{"message": "no"}', "fingerprint": "f", "attempt": grip.claimed.attempt + 1}
-    return values
-
-
 def _held(lease: Lease) -> Held:
     return Held(lease.pk, lease.epoch)
-
-
-def _is_blocked(item: WorkItem) -> bool:
-    if Lease.objects.filter(pk=item.pk).exists():
-        return True
-    for wanted in item.claims.filter(held=False).select_related("resource"):
-        others = wanted.resource.claims.filter(held=True).exclude(work_item=item.pk)
-        modes = list(others.values_list("mode", flat=True))
-        if modes and ("exclusive" in modes or wanted.mode == "exclusive"):
-            return True
-        used = sum(other.units for other in others if other.mode == "counted")
-        if wanted.mode == "counted" and used + wanted.units > wanted.resource.capacity:
-            return True
-    return False
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ from runtime.testing import Clock
 from tests.contracts.asking import signal, wait_for
 from tests.contracts.builders import Hand, new_item
 from tests.properties.answers import Answers
+from tests.properties.writes import Writes, after_writes
 
 TERMS = st.builds(
     lambda need, on_failure: {"need": need, "on_failure": on_failure},
@@ -96,6 +97,7 @@ class WaitsMachine(RuleBasedStateMachine):
         super().__init__()
         self.run = transaction.atomic()
         self.run.__enter__()
+        self.writes = Writes()
         self.store = get_store()
         self.clock = Clock()
         self.hand = Hand()
@@ -108,6 +110,7 @@ class WaitsMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Put the clock back and leave nothing for the next run."""
+        self.writes.close()
         self.clock.close()
         transaction.set_rollback(True)
         self.run.__exit__(None, None, None)
@@ -256,15 +259,18 @@ class WaitsMachine(RuleBasedStateMachine):
             assert children.answer("default", wait.work_item, wait) is None
 
     @invariant()
+    @after_writes
     def what_must_hold_holds(self) -> None:
         assert list(verify.everything()) == []
 
     @invariant()
+    @after_writes
     def every_answer_is_kept(self) -> None:
         for pk, version in WorkItem.objects.filter(asked=True, state__in=LIVE).values_list("pk", "version"):
             self.answers.kept(pk, version)
 
     @invariant()
+    @after_writes
     def no_signal_is_left_for_whoever_waits(self) -> None:
         free = list(Signal.objects.filter(taken_by=None))
         waiting = Wait.objects.filter(state=WaitState.OPEN, kind="signal", work_item__state__in=["waiting", "paused"])
@@ -272,11 +278,13 @@ class WaitsMachine(RuleBasedStateMachine):
             assert not [one for one in free if one.target_id in (None, wait.work_item_id)]
 
     @invariant()
+    @after_writes
     def a_signal_is_taken_once(self) -> None:
         taken = [one.taken_by_id for one in Signal.objects.exclude(taken_by=None)]
         assert len(taken) == len(set(taken))
 
     @invariant()
+    @after_writes
     def only_what_goes_on_has_no_time_away(self) -> None:
         for item in WorkItem.objects.all():
             assert (item.state in {State.WAITING, State.PAUSED}) == (item.away_since is not None)

@@ -43,6 +43,18 @@ def test_a_process_may_keep_its_connections_in_a_pool() -> None:
             database_from_url(f"postgresql://ada@db/roost?pool={wrong}&x=1", BASE)
 
 
+def test_a_pool_may_be_said_beside_an_address_that_several_kinds_of_processes_read() -> None:
+    def pool(url: str, beside: str) -> Any:
+        return database_from_url(url, BASE, pool=beside)["OPTIONS"].get("pool", {}).get("max_size")
+
+    assert pool("postgresql://ada@db/roost", "8") == 8
+    assert pool("postgresql://ada@db/roost?pool=20", "8") == 20
+    assert pool("postgresql://ada@db/roost", "") is None
+    assert pool("sqlite:///db.sqlite3", "8") is None
+    with pytest.raises(ImproperlyConfigured, match="pool=20"):
+        database_from_url("postgresql://ada@db/roost", BASE, pool="many")
+
+
 def test_what_is_left_of_the_query_goes_to_libpq() -> None:
     url = "postgresql://db/roost?sslmode=require&application_name=roost&host=other"
     found = database_from_url(url, BASE)

@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from roost_project.environment import checkout_key, flag, listed, number, overrides, secret
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(("word", "meaning"), [("1", True), ("Yes", True), ("off", False), ("", False)])
 def test_a_flag_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch, word: str, meaning: bool) -> None:

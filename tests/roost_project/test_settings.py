@@ -62,14 +62,16 @@ def test_secrets_may_be_files(tmp_path: Path) -> None:
         "SECRET_KEY": "k" * 60,
         "DATABASE_PASSWORD": "p@ss",
         "METRICS_TOKEN": "1234567890123456",
+        "API_LINK_KEY": "7" * 40,
     }.items():
         (tmp_path / name).write_text(f"{value}\n")
         given[f"ROOST_{name}_FILE"] = str(tmp_path / name)
-    names = ("SECRET_KEY", "DATABASES", "ROOST_METRICS_TOKEN", "SESSION_COOKIE_SECURE")
+    names = ("SECRET_KEY", "DATABASES", "ROOST_METRICS_TOKEN", "ROOST_API_LINK_KEY", "SESSION_COOKIE_SECURE")
     found = settings(*names, ROOST_DATABASE_URL="postgresql://roost@postgres/roost", **given)
     assert found["SECRET_KEY"] == "k" * 60
     assert found["DATABASES"]["default"]["PASSWORD"] == "p@ss"
     assert found["ROOST_METRICS_TOKEN"] == "1234567890123456"
+    assert found["ROOST_API_LINK_KEY"] == "7" * 40
     assert found["SESSION_COOKIE_SECURE"] is True
 
 
@@ -137,3 +139,16 @@ def test_live_updates_go_through_redis_when_there_is_one() -> None:
 def test_roosts_runworker_stands_before_that_of_channels() -> None:
     apps = settings("INSTALLED_APPS")["INSTALLED_APPS"]
     assert apps.index("runtime") < apps.index("channels")
+
+
+def test_log_lines_are_text_unless_the_environment_says_json() -> None:
+    code = (
+        "import django, logging; django.setup();"
+        "logging.getLogger('roost.items').warning('moved', extra={'work_item': 'a b'})"
+    )
+    text = python(code, DJANGO_SETTINGS_MODULE="roost_project.settings")
+    assert text.stderr.endswith('WARNING roost.items moved work_item="a b"\n'), text.stderr
+    line = json.loads(python(code, DJANGO_SETTINGS_MODULE="roost_project.settings", ROOST_LOG_FORMAT="json").stderr)
+    assert (line["message"], line["work_item"]) == ("moved", "a b")
+    refused = python(code, DJANGO_SETTINGS_MODULE="roost_project.settings", ROOST_LOG_FORMAT="xml")
+    assert "ROOST_LOG_FORMAT is 'xml'; write text or json." in refused.stderr

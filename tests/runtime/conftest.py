@@ -13,7 +13,12 @@ from runtime import artifacts, pytest_plugin
 from tests.runtime.places import LOCAL
 
 # As pytest itself does where Roost is installed.
-roost_clock, roost_drain = pytest_plugin.roost_clock, pytest_plugin.roost_drain
+pytest_configure, _roost_marked = pytest_plugin.pytest_configure, pytest_plugin._roost_marked
+roost_clock, roost_drain, roost_inline = (
+    pytest_plugin.roost_clock,
+    pytest_plugin.roost_drain,
+    pytest_plugin.roost_inline,
+)
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +66,9 @@ def folder(settings: Any, tmp_path: Path) -> Path:
     """Let artifacts live in an empty folder."""
     settings.STORAGES = {**settings.STORAGES, "roost_artifacts": {**LOCAL, "OPTIONS": {"location": str(tmp_path)}}}
     return tmp_path
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """Say which of Django's cases the test runs as."""
+    return str(request.param)

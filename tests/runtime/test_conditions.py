@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from runtime import conditions
 from runtime.exceptions import InvalidInput
 
+pytestmark = pytest.mark.plain
+
 SCOPE: dict[str, Any] = {
     "result": {"status": "down", "count": 3, "items": [{"name": "a"}, {"name": "b"}], "odd key": 1, "none": None},
     "payload": {"quiet": False, "tags": ["x", "y"], "ratio": 0.5},

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from runtime import cron
 from runtime.exceptions import InvalidInput
 
+pytestmark = pytest.mark.plain
+
 BERLIN = cron.zone("Europe/Berlin")
 UTC = cron.zone("UTC")
 

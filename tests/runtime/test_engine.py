@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from runtime.engine import Complete, Continue, Engine, FunctionEngine, Item, Snapshot, Wait, engine, takes
-from runtime.exceptions import Cancelled, RoostError
+from runtime.exceptions import Cancelled, InvalidInput, RoostError
 from runtime.retry import RetryPolicy
 from runtime.step import StepContext, current_context
-from runtime.testing import RecordingContext, run_step
+from runtime.testing import RecordingContext, make_item, run_step
 
 POLICY = RetryPolicy(max_attempts=2, base=1, cap=1, jitter=0)
 
@@ -82,7 +82,10 @@ def test_decisions_cannot_be_changed(value: Any, name: str) -> None:
 # Engines made of functions ------------------------------------------------------------------------------------------
 
 
-@engine(version="7", retry=POLICY, step_timeout=3.5, init=lambda item: {"n": item.payload["n"]})
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+@engine(version="7", retry=POLICY, step_timeout=3.5, payload_schema=SCHEMA, init=lambda item: {"n": item.payload["n"]})
 def with_terms(state: dict[str, int]) -> Continue:
     return Continue({"n": state["n"] + 1})
 
@@ -94,9 +97,43 @@ async def asking(state: Any, ctx: StepContext) -> Complete:
 
 def test_a_function_becomes_an_engine_with_its_terms() -> None:
     assert isinstance(with_terms, FunctionEngine)
+    assert isinstance(asking, FunctionEngine)
     assert (with_terms.version, with_terms.retry, with_terms.step_timeout) == ("7", POLICY, 3.5)
+    assert (with_terms.payload_schema, asking.payload_schema) == (SCHEMA, None)
     assert not with_terms.is_async
     assert run_step(with_terms, {"n": 1}) == Continue({"n": 2})
+
+
+def refuses_zero(payload: Any) -> None:
+    if payload == 0:
+        raise InvalidInput("0 is nothing to begin with.")
+
+
+@engine(config={"model": "small"}, check_payload=refuses_zero)
+def configured(state: Any, ctx: StepContext) -> Complete:
+    return Complete([state, ctx.item.payload, ctx.item.config, ctx.item.engine])
+
+
+def test_a_function_has_a_configuration_and_checks_payloads() -> None:
+    assert (configured.config(), asking.config()) == ({"model": "small"}, None)
+    sizes = iter(["small", "large"])
+    asked = engine(config=lambda: {"model": next(sizes)})(lambda state: Complete())
+    assert [asked.config(), asked.config()] == [{"model": "small"}, {"model": "large"}]
+    with pytest.raises(InvalidInput, match="nothing"):
+        configured.check_payload(0)
+    configured.check_payload(1)
+    asking.check_payload(object())
+
+
+def test_a_function_reads_its_item_of_the_context() -> None:
+    item = make_item(7, config={"model": "large"}, engine="configured")
+    assert run_step(configured, item=item) == Complete([7, 7, {"model": "large"}, "configured"])
+    assert run_step(configured, 8) == Complete([8, 8, None, "test"])
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="versoin"):
+        engine(versoin="7")(lambda state: Complete())  # type: ignore[call-arg]
 
 
 def test_a_function_that_takes_two_arguments_gets_the_context_and_starts_from_the_payload() -> None:

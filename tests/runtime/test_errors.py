@@ -26,6 +26,8 @@ from runtime import exceptions
 from runtime.errors import classify
 from runtime.responses import LONGEST_RETRY_AFTER
 
+pytestmark = pytest.mark.once
+
 REQUEST = httpx.Request("GET", "https://example.com")
 
 

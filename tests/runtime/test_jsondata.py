@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from runtime.exceptions import InvalidInput, NotJSON
 from runtime.jsondata import check, dumps, loads
 
+pytestmark = pytest.mark.plain
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,

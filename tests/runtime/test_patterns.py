@@ -8,6 +8,8 @@ import pytest
 
 from runtime.patterns import longest, trouble
 
+pytestmark = pytest.mark.plain
+
 
 @pytest.mark.parametrize(
     "pattern",

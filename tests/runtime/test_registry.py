@@ -35,6 +35,14 @@ class Failing(Good):
         raise RuntimeError("no credentials")
 
 
+class Hasty(Good):
+    step_timeout = "10"  # type: ignore[assignment]
+
+
+class Eager(Good):
+    retry = {"max_attempts": 3}  # type: ignore[assignment]
+
+
 @engine()
 def function(state: Any) -> Complete:
     return Complete(state)
@@ -114,6 +122,8 @@ def test_where_there_is_no_engine_the_setting_is_named(only: Any) -> None:
         (f"{HERE}.Unfinished", "cannot be made"),
         (f"{HERE}.Failing", "cannot be made: no credentials"),
         (f"{HERE}.not_an_engine", "is a dict; it must be an Engine class"),
+        (f"{HERE}.Hasty", "step_timeout of engine 'bad' is '10'; it must be seconds above 0"),
+        (f"{HERE}.Eager", "retry of engine 'bad' is {'max_attempts': 3}; it must be a RetryPolicy"),
         ("pathlib.Path", "is a type; it must be"),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.errors import classify
 from runtime.exceptions import Declined, InvalidInput, RetryableError
+from runtime.journal import CallPolicy, Quota
 from runtime.retry import RetryPolicy
 
 PLAIN = RetryPolicy(max_attempts=5, base=1.0, cap=300.0, jitter=0.0)
@@ -96,3 +97,50 @@ def test_no_policy_overrules_what_an_error_says_of_itself() -> None:
 def test_a_category_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(InvalidInput, match=r"'temporary'.*transient, validation"):
         RetryPolicy.fixed(1, 3, categories={"temporary"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_attempts", value) for value in (0, -1, 1.5, True, "3")),
+        *(("base", value) for value in (-1, math.nan, "1", None)),
+        *(("cap", value) for value in (-1, math.nan, None)),
+        *(("jitter", value) for value in (-0.1, 1.1, math.nan)),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_refused_by_name(name: str, value: Any) -> None:
+    usual: dict[str, Any] = {"max_attempts": 3, "base": 1, "cap": 9, "jitter": 0.1}
+    with pytest.raises(InvalidInput, match=f"{name} is ") as caught:
+        RetryPolicy(**{**usual, name: value})
+    assert caught.value.field == name
+    with pytest.raises(InvalidInput):
+        CallPolicy(**{name: value})
+
+
+def test_settings_that_make_no_sense_never_keep_a_failure_from_being_told(settings: Any) -> None:
+    settings.ROOST_MAX_ATTEMPTS, settings.ROOST_BACKOFF_BASE, settings.ROOST_BACKOFF_JITTER = 0, -1.0, 7.0
+    assert RetryPolicy.default() == RetryPolicy(max_attempts=1, base=0, cap=300, jitter=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("in_doubt", "Ask"),
+        ("in_doubt", None),
+        ("sticky", "all"),
+        *(("timeout", value) for value in (0, -1, math.nan, "5")),
+        ("quotas", (3,)),
+    ],
+)
+def test_a_policy_of_calls_that_cannot_be_meant_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInput, match=name) as caught:
+        CallPolicy(**{name: value})
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    "values", [{"most": -1}, {"most": 1.5}, {"most": 1, "seconds": 0}, {"most": 1, "seconds": "1"}]
+)
+def test_a_quota_that_cannot_be_meant_is_refused(values: Any) -> None:
+    with pytest.raises(InvalidInput):
+        Quota(**values)

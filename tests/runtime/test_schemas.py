@@ -10,6 +10,8 @@ from runtime import schemas
 from runtime.exceptions import InvalidInput
 from runtime.schemas import check_schema, check_value
 
+pytestmark = pytest.mark.plain
+
 DOUBLED = {
     "$ref": "#/$defs/a0",
     "$defs": {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)} | {"a40": {"type": "string"}},

@@ -162,3 +162,8 @@ def test_a_secret_that_is_none_is_refused_without_being_shown(secret: Any) -> No
     with pytest.raises(InvalidInput) as caught:
         secret_to_keep(secret, "github")
     assert not secret or str(secret) not in str(caught.value)
+
+
+def test_an_hmac_without_a_header_is_told_what_to_give() -> None:
+    with pytest.raises(InvalidInput, match="needs header, the name of a header, as in"):
+        scheme_of("hmac", {})

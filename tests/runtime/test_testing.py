@@ -161,6 +161,15 @@ def test_the_calls_of_a_step_under_test_are_made_once_and_counted() -> None:
     assert context.calls == {"refuse": 1, "charge": 1, "look": 1}
 
 
+def test_a_step_asks_for_asks_and_for_nothing_else() -> None:
+    @engine()
+    def careless(state: Any, ctx: StepContext) -> Any:
+        return ctx.ask("one")  # type: ignore[call-overload]
+
+    with pytest.raises(InvalidInput, match="cannot ask for a str"):
+        run_step(careless)
+
+
 def test_a_step_under_test_gets_the_answers_that_the_test_gives() -> None:
     @engine()
     def careful(state: Any, ctx: StepContext) -> Any:

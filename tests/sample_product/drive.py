@@ -87,6 +87,8 @@ def use_roost() -> None:
     from django.test import Client
     from django_q.models import OrmQ
 
+    from runtime.models import WorkItem
+
     waiting, buyer = OrmQ.objects.count(), get_user_model().objects.get()
     orders = [Order(customer=buyer, amount=amount) for amount in range(1, ORDERS + 1)]
     for order in orders:
@@ -95,7 +97,8 @@ def use_roost() -> None:
     assert Invoice.objects.count() < ORDERS, "it was killed too late to tell anything"
     call_command("runworker", until_idle=True)
     invoiced = Invoice.objects.order_by("amount").values_list("order_id", "amount")
-    assert list(invoiced) == [(order.pk, order.amount) for order in orders]
+    left = list(WorkItem.objects.exclude(state="done").values("state", "reason", "run_at", "attempt", "last_error"))
+    assert list(invoiced) == [(order.pk, order.amount) for order in orders], left
     assert OrmQ.objects.count() == waiting > 0
     assert Client().get("/roost/health/ready").status_code == 200
 

@@ -19,6 +19,7 @@ from tests.sample_product.lines import ROOT, block, under
 
 HERE = Path(__file__).resolve().parent
 PAGE = "docs/how-to/add-to-your-product.md"
+API_PAGE = "docs/how-to/api.md"
 DRIVE = str(HERE / "drive.py")
 OURS = ["runtime", "engines", "console"]
 
@@ -54,6 +55,8 @@ def add_roost(shop: Path) -> None:
     append(shop / "shop_site/urls.py", under(PAGE, "URLs and ASGI", "python")[0])
     file, route = shop / "shop_site/asgi.py", under(PAGE, "URLs and ASGI", "python")[1]
     file.write_text(file.read_text().replace("\napplication = ", f"\n{route}\napplication = "))
+    mounted, api = under(API_PAGE, "In an API of your own", "python")[0], shop / "shop_site/api.py"
+    api.write_text(api.read_text().replace("\nroutes = api.urls", f"\n{mounted}\nroutes = api.urls"))
     (shop / "billing/orders.py").write_text(under(PAGE, "Enqueue", "python")[0])
     (shop / "billing/engines.py").write_text(under(PAGE, "Write steps that write rows", "python")[0])
     shutil.copytree(HERE / "with_roost", shop, dirs_exist_ok=True)

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from tests.postgres import end_with_parent
+from tests.programs import find
 
 PROGRAM = "pgbouncer"
 MISSING = "The nightly soak needs pgbouncer, which is not here. Install it: apt-get install pgbouncer\n"
@@ -33,7 +34,7 @@ auth_type = any
 admin_users = {user}
 pool_mode = transaction
 max_client_conn = 500
-default_pool_size = 20
+default_pool_size = {sessions}
 server_login_retry = 1
 ignore_startup_parameters = extra_float_digits,options
 logfile = {folder}/log
@@ -41,18 +42,22 @@ logfile = {folder}/log
 
 
 def program() -> str | None:
-    """Return where pgbouncer is, None where it is not."""
-    return shutil.which(PROGRAM, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+    """Return where the pooler's program is, None where it is not."""
+    return find(PROGRAM)
 
 
 class Pooler:
-    """One pgbouncer before the database at `url`; it ends with whoever started it. It refuses to run as root."""
+    """One pgbouncer before the database at `url`; it ends with whoever started it. It refuses to run as root.
 
-    def __init__(self, url: str) -> None:
+    It keeps up to so many sessions, which its clients share.
+    """
+
+    def __init__(self, url: str, sessions: int = 20) -> None:
         parts = urlsplit(url)
         self.name, self.user = parts.path.lstrip("/"), parts.username or "postgres"
         self.folder = Path(tempfile.mkdtemp(prefix="roost-pooler-"))
         self.direct = url
+        self._sessions = sessions
         self._host = parse_qs(parts.query)["host"][0]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,9 +69,9 @@ class Pooler:
     def __enter__(self) -> Self:
         found = program()
         assert found is not None, MISSING
-        values = {"name": self.name, "host": self._host, "user": self.user, "folder": self.folder}
+        server = {"name": self.name, "host": self._host, "user": self.user}
         file = self.folder / "pgbouncer.ini"
-        file.write_text(CONFIGURATION.format(**values))
+        file.write_text(CONFIGURATION.format(**server, folder=self.folder, sessions=self._sessions))
         self._process = subprocess.Popen(
             [found, "--quiet", str(file)],
             stdout=subprocess.DEVNULL,

@@ -20,7 +20,8 @@ from tests.soak.meters import times
 from tests.soak.run import PATIENCE, WAVE
 from tests.soak.storage import AWAY, FULL, FailingStorage, mark_of
 
-SHORT = ["--minutes", "0.1", "--seed", "11", "--restart", "5", "--stop", "4", "--cut", "3"]
+SHORT = ["--minutes", "0.1", "--restart", "5", "--stop", "4", "--cut", "3"]
+SEEDS = ("11", "12", "13")
 
 
 @pytest.mark.slow
@@ -29,8 +30,13 @@ SHORT = ["--minutes", "0.1", "--seed", "11", "--restart", "5", "--stop", "4", "-
 def test_a_short_soak_loses_doubles_and_strands_nothing(tmp_path: Path) -> None:
     if os.environ.get("ROOST_TEST_DATABASE_URL", "") == "":
         pytest.skip("SQLite has no server to restart")
-    file = tmp_path / "soak.json"
-    command = [sys.executable, "-m", "tests.soak", *SHORT, "--json", str(file)]
+    # On a busy machine the few that are killed in these seconds may all have been about to begin.
+    assert any(_items_were_held(tmp_path / f"{seed}.json", seed) for seed in SEEDS), "nobody held anything"
+
+
+def _items_were_held(file: Path, seed: str) -> bool:
+    """Play a short soak, assert that nothing is wrong with it, and say whether a process died that held something."""
+    command = [sys.executable, "-m", "tests.soak", *SHORT, "--seed", seed, "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert file.exists(), done.stdout + done.stderr
     came = json.loads(file.read_text())
@@ -41,11 +47,11 @@ def test_a_short_soak_loses_doubles_and_strands_nothing(tmp_path: Path) -> None:
     assert sum(met.values()) + came["missed"] == planned.total(), "a fault of the plan was left out"
     assert all(met[kind] <= planned[kind] for kind in planned)
     assert (came["outages"], came["kills"] > 0) == (planned["restart"], True)
-    assert came["recovery"]["killed"]["count"] + came["recovery"]["restart"]["count"] > 0, "nobody held anything"
     assert came["accepted"] >= WAVE
     assert came["items"] > came["accepted"], "the schedule has fired, and parents have had children"
     assert came["steps"] > came["items"]
     assert came["drained"] < PATIENCE
+    return bool(came["recovery"]["killed"]["count"] + came["recovery"]["restart"]["count"])
 
 
 def test_the_same_seed_makes_the_same_faults_and_the_same_load() -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from ninja import Query
 from ninja.params import functions as param
 from ninja.responses import Status
 
 from console.api import shapes
-from console.api.callers import Caller, caller_of
 from console.api.conditions import asked_of, located, once
+from console.api.pagination import Pages, after_pair, after_words, cursor_of, rest_of
 from console.api.reach import item_of, require_named
 from console.api.routes import new_router, route
 from console.api.schemas.items import ItemHead
@@ -27,6 +28,7 @@ from console.api.schemas.rows import (
     TriggerOut,
     Triggers,
 )
+from console.callers import Caller, caller_of
 from runtime import clock
 from runtime.models import Schedule, WorkItem
 from runtime.operations.limits import remove_limit, set_limit
@@ -42,15 +44,17 @@ A_SCHEDULE = "/schedules/{namespace}/{name}"
 
 
 @route(router, "GET", "/limits", "listLimits", gives={200: Limits}, permission="view_limit", everywhere=True)
-def list_limits(request: HttpRequest) -> dict[str, Any]:
+def list_limits(request: HttpRequest, paging: Query[Pages]) -> dict[str, Any]:
     """List limits by name, with what runs under them."""
     names = [name for name in LimitOut.model_fields if name not in ("running", "steps_allowed_now")]
+    start = after_words(paging.cursor, 1)
+    page = limits.page(after=start[0] if start else "", limit=paging.limit)
     told = [
         {name: getattr(view.limit, name) for name in names}
         | {"running": view.running, "steps_allowed_now": view.tokens}
-        for view in limits.views()
+        for view in page.rows
     ]
-    return {"limits": told}
+    return {"limits": told, "next": cursor_of(page.rows[-1].limit.name, more=True) if page.more else None}
 
 
 @route(router, "PUT", "/limits/{name}", "setLimit", gives={200: LimitOut}, permission="change_limit", everywhere=True)
@@ -76,11 +80,17 @@ def delete_limit(request: HttpRequest, name: str) -> Status[None]:
 
 
 @route(router, "GET", "/schedules", "listSchedules", gives={200: Schedules}, permission="view_schedule")
-def list_schedules(request: HttpRequest, namespace: str = param.Query("", max_length=100)) -> dict[str, Any]:
+def list_schedules(
+    request: HttpRequest, paging: Query[Pages], namespace: str = param.Query("", max_length=100)
+) -> dict[str, Any]:
     """List schedules, with their next runs."""
     caller = caller_of(request)
-    views = schedules.views(namespaces=caller.within(namespace))
-    return {"schedules": [_schedule(view, caller) for view in views]}
+    page = schedules.page(namespaces=caller.within(namespace), after=after_pair(paging.cursor), limit=paging.limit)
+    told: dict[str, Any] = {"schedules": [_schedule(view, caller) for view in page.rows], "next": None}
+    if page.more:
+        last = page.rows[-1].schedule
+        told["next"] = cursor_of(last.namespace, last.name, more=True)
+    return told
 
 
 def _schedule(view: schedules.ScheduleView, caller: Caller) -> dict[str, Any]:
@@ -188,10 +198,11 @@ def fire_schedule(request: HttpRequest, response: HttpResponse, namespace: str, 
 
 
 @route(router, "GET", "/triggers", "listTriggers", gives={200: Triggers}, permission="view_trigger", everywhere=True)
-def list_triggers(request: HttpRequest) -> dict[str, Any]:
+def list_triggers(request: HttpRequest, paging: Query[Pages]) -> dict[str, Any]:
     """List triggers, rows and those of the settings."""
     caller = caller_of(request)
-    return {"triggers": [_trigger(view.values, view.source, caller) for view in triggers.views()]}
+    rows, following = rest_of(triggers.views(), lambda view: (str(view.values["name"]), view.source, ""), paging)
+    return {"triggers": [_trigger(view.values, view.source, caller) for view in rows], "next": following}
 
 
 def _trigger(values: Mapping[str, Any], source: str, caller: Caller) -> dict[str, Any]:

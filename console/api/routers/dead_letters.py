@@ -11,16 +11,17 @@ from django.http import HttpRequest
 from ninja import Query
 from ninja.params import functions as param
 
-from console.api.callers import Caller, caller_of
+from console.api import shapes
 from console.api.conditions import asked_of, once
 from console.api.masking import masked_text
 from console.api.pagination import Paging, after_id, cursor
 from console.api.reach import item_of
 from console.api.reading import bounded
 from console.api.routes import new_router, route
-from console.api.schemas.items import ItemPage
+from console.api.schemas.items import LetterPage
 from console.api.schemas.rows import LetterFilters, LetterGroups
 from console.api.schemas.verbs import ExplainedLetters, Letters, Treated
+from console.callers import Caller, caller_of
 from runtime.exceptions import InvalidInput, RoostError
 from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.base import OnItem
@@ -49,12 +50,13 @@ def _wanted(caller: Caller, filters: LetterFilters) -> DeadFilter:
     )
 
 
-@route(router, "GET", "/dead-letters", "listDeadLetters", gives={200: ItemPage}, permission=VIEW)
+@route(router, "GET", "/dead-letters", "listDeadLetters", gives={200: LetterPage}, permission=VIEW)
 def list_letters(request: HttpRequest, filters: Query[LetterFilters], paging: Query[Paging]) -> dict[str, Any]:
     """List dead letters, newest first; those that nobody acknowledged, unless said otherwise."""
-    wanted = _wanted(caller_of(request), filters)
-    page = dead.page(wanted, before=after_id(paging.cursor), limit=paging.limit)
-    return {"items": page.rows, "next": cursor(page.rows[-1].pk if page.rows else None, more=page.more)}
+    caller = caller_of(request)
+    page = dead.page(_wanted(caller, filters), before=after_id(paging.cursor), limit=paging.limit)
+    told = [shapes.letter(one, caller) for one in dead.letters(page.rows)]
+    return {"items": told, "next": cursor(page.rows[-1].pk if page.rows else None, more=page.more)}
 
 
 @route(router, "GET", "/dead-letters/groups", "groupDeadLetters", gives={200: LetterGroups}, permission=VIEW)

@@ -12,7 +12,6 @@ from ninja.responses import Status
 from pydantic import Field
 
 from console.api import shapes, sniffing
-from console.api.callers import Caller, caller_of
 from console.api.conditions import asked_of, expected, once, space_of
 from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
@@ -20,6 +19,7 @@ from console.api.reach import item_of
 from console.api.reading import bounded
 from console.api.routes import IF_MATCH, new_router, route
 from console.api.schemas.history import ArtifactOut, ArtifactPage
+from console.callers import Caller, caller_of
 from runtime import artifacts as content
 from runtime.artifacts import Prepared
 from runtime.choices import ArtifactKind
@@ -67,7 +67,7 @@ def list_artifacts(request: HttpRequest, item_id: uuid.UUID, paging: Query[Pagin
     "uploadArtifact",
     gives={201: ArtifactOut, 200: ArtifactOut},
     permission=Attach.permission,
-    refuses=(404, 412),
+    refuses=(404, 411, 412),
     headers=(IF_MATCH,),
 )
 def upload(

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.http import HttpRequest
 from ninja import Query
 from ninja.params import functions as param
 
 from console.api import shapes
-from console.api.callers import caller_of
-from console.api.pagination import Paging, after_id, after_number, cursor
+from console.api.conditions import asked_of, once
+from console.api.pagination import Pages, Paging, after_id, after_pair, after_start, cursor, cursor_of
 from console.api.routes import new_router, route
 from console.api.schemas.history import WaitPage
 from console.api.schemas.kinds import Switch
-from console.api.schemas.rows import CapacityIn, CapacityOut, EngineOut, Engines, ResourcePage, Stats, Workers
+from console.api.schemas.rows import (
+    CapacityIn,
+    CapacityOut,
+    EngineOut,
+    Engines,
+    ResourcePage,
+    Stats,
+    WorkerOut,
+    Workers,
+)
+from console.callers import caller_of
 from runtime import registry
 from runtime.choices import State
 from runtime.exceptions import EngineLoadError, InvalidInput, NotFound
+from runtime.models import Worker
+from runtime.operations.drain_worker import drain_worker, resume_worker
 from runtime.operations.resource_capacity import set_capacity
 from runtime.queries import items, overview, resources, waits, windows, workers
 from runtime.queries.items import ItemFilter
 from runtime.queries.waits import FOR_PEOPLE
+from runtime.queries.workers import WorkerView
 
 router = new_router("fleet")
+
+V = TypeVar("V", bound=Callable[..., Any])
 
 VIEW = "view_workitem"
 
@@ -80,15 +97,56 @@ def _engine(name: str) -> dict[str, Any]:
 
 
 @route(router, "GET", "/workers", "listWorkers", gives={200: Workers}, permission="view_worker", everywhere=True)
-def list_workers(request: HttpRequest, offline: Switch = False) -> dict[str, Any]:
+def list_workers(request: HttpRequest, paging: Query[Pages], offline: Switch = False) -> dict[str, Any]:
     """List worker processes, newest first; with `offline` those that have stopped too."""
-    names = ("id", "host", "pid", "state", "desired_state", "engines", "pools", "capacity", "started_at")
-    told = [
-        {name: getattr(view.worker, name) for name in names}
-        | {"running": view.running, "alive": view.alive, "beat_age": view.beat_age}
-        for view in workers.views(offline=offline)
-    ]
-    return {"workers": told}
+    page = workers.page(offline=offline, after=after_start(paging.cursor), limit=paging.limit)
+    told: dict[str, Any] = {"workers": [_worker(view) for view in page.rows], "next": None}
+    if page.more:
+        last = page.rows[-1].worker
+        told["next"] = cursor_of(last.started_at.isoformat(), str(last.pk), more=True)
+    return told
+
+
+def _worker(view: WorkerView) -> dict[str, Any]:
+    names = ("id", "host", "pid", "state", "desired_state", "engines", "pools", "versions", "capacity", "started_at")
+    told = {name: getattr(view.worker, name) for name in names}
+    return told | {"running": view.running, "alive": view.alive, "beat_age": view.beat_age}
+
+
+def worker_verb(path: str, name: str) -> Callable[[V], V]:
+    """Make a view the route of a verb for a worker."""
+    return route(
+        router,
+        "POST",
+        f"/workers/{{uuid:worker_id}}/{path}",
+        name,
+        gives={200: WorkerOut},
+        permission="change_worker",
+        everywhere=True,
+        refuses=(404, 409),
+    )
+
+
+@worker_verb("drain", "drainWorker")
+def drain(request: HttpRequest, worker_id: uuid.UUID) -> dict[str, Any]:
+    """Have a worker finish its steps, give its items back and take no others."""
+    return _turn(request, worker_id, drain_worker)
+
+
+@worker_verb("resume", "resumeWorker")
+def resume(request: HttpRequest, worker_id: uuid.UUID) -> dict[str, Any]:
+    """Let a worker that drains take work again."""
+    return _turn(request, worker_id, resume_worker)
+
+
+def _turn(request: HttpRequest, worker_id: uuid.UUID, turn: Callable[..., Worker]) -> dict[str, Any]:
+    by = caller_of(request).by
+
+    def work() -> tuple[WorkerView, None]:
+        turn(worker_id, by=by)
+        return workers.find(worker_id), None
+
+    return _worker(once(asked_of(request), work, lambda _about: workers.find(worker_id)))
 
 
 @route(router, "GET", "/resources", "listResources", gives={200: ResourcePage}, permission="view_resource")
@@ -100,13 +158,17 @@ def list_resources(
     idle: Switch = False,
 ) -> dict[str, Any]:
     """List resources of a namespace with who holds and wants them; with `idle` those that nobody does too."""
-    start = after_number(paging.cursor, 0)
-    if start < 0:
-        raise InvalidInput("The cursor is none that was given out here.", field="cursor")
     page = resources.page(
-        namespace=caller_of(request).namespace(namespace), key=key, after=start, limit=paging.limit, busy=not idle
+        namespace=caller_of(request).namespace(namespace),
+        key=key,
+        after=after_pair(paging.cursor),
+        limit=paging.limit,
+        busy=not idle,
     )
-    return {"resources": page.rows, "next": cursor(start + paging.limit, more=page.more)}
+    told: dict[str, Any] = {"resources": page.rows, "next": None}
+    if page.more:
+        told["next"] = cursor_of(page.rows[-1].namespace, page.rows[-1].key, more=True)
+    return told
 
 
 @route(

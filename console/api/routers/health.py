@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.db import DatabaseError
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Schema
 
+from console.api.mounted import RoostRouter
 from console.api.problems import Problem, Refusal
 from console.api.reading import bounded
 from runtime import clock
 from runtime.store import work_database
 
-router = Router(tags=["health"])
+router = RoostRouter(tags=["health"])
 
 
 class Health(Schema):
@@ -20,14 +21,26 @@ class Health(Schema):
     status: str
 
 
-@router.get("/health/live", operation_id="isLive", url_name="isLive", auth=None, response={200: Health})
+@router.get(
+    "/health/live",
+    operation_id="isLive",
+    url_name="isLive",
+    summary="Say that this process answers",
+    auth=None,
+    response={200: Health},
+)
 def is_live(request: HttpRequest) -> dict[str, str]:
-    """Answer, which is all there is to it."""
+    """Say that this process answers."""
     return {"status": "live"}
 
 
 @router.get(
-    "/health/ready", operation_id="isReady", url_name="isReady", auth=None, response={200: Health, 503: Problem}
+    "/health/ready",
+    operation_id="isReady",
+    url_name="isReady",
+    summary="Say whether the work database answers",
+    auth=None,
+    response={200: Health, 503: Problem},
 )
 def is_ready(request: HttpRequest) -> dict[str, str]:
     """Say whether the work database answers."""

@@ -10,8 +10,6 @@ from ninja import Query
 from ninja.params import functions as param
 
 from console.api import shapes
-from console.api.callers import caller_of
-from console.api.masking import masked_text
 from console.api.pagination import Paging, after_id, after_number, cursor
 from console.api.reach import item_of
 from console.api.routes import new_router, route
@@ -26,7 +24,9 @@ from console.api.schemas.history import (
     WhyOut,
 )
 from console.api.schemas.items import ItemPage
-from runtime.queries import attempts, explain, items, journal, telling, timeline, verify, waits, why
+from console.api.stories import story
+from console.callers import caller_of
+from runtime.queries import attempts, explain, items, journal, timeline, verify, waits, why
 from runtime.queries.items import ItemFilter
 
 router = new_router("work items")
@@ -117,13 +117,12 @@ def explain_why(request: HttpRequest, item_id: uuid.UUID) -> dict[str, Any]:
 
 @route(router, "GET", f"{OF}/explain", "explainRun", gives={200: StoryOut}, permission="view_payload", refuses=(404,))
 def explain_run(request: HttpRequest, item_id: uuid.UUID, paging: Query[Paging]) -> dict[str, Any]:
-    """Tell a run from its beginning, in sentences."""
+    """Tell a run from its beginning, in sentences and step by step."""
     item, caller = item_of(request, item_id), caller_of(request)
     for name in shapes.SECRET:
         setattr(item, name, shapes.contents(getattr(item, name), caller))
     run = explain.explain(item, after=after_number(paging.cursor, 0), limit=paging.limit)
-    lines = [f"{'  ' * depth}{masked_text(line)}" for depth, line in telling.sentences(run)]
-    return {"item": run.item.pk, "now": run.now, "text": lines, "next": cursor(run.next, more=run.next is not None)}
+    return {**story(run, caller), "next": cursor(run.next, more=run.next is not None)}
 
 
 @route(router, "GET", f"{OF}/verify", "verifyItem", gives={200: Verified}, permission=VIEW, refuses=(404,))

@@ -9,11 +9,11 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from ninja.params import functions as param
 
-from console.api.callers import caller_of
 from console.api.problems import Refusal
 from console.api.routes import LAST_EVENT_ID, new_router, route
 from console.api.streaming import Follower, Stream, Wanted, later_pieces, pieces
 from console.api.waiting import place
+from console.callers import caller_of
 
 router = new_router("work items")
 

@@ -11,28 +11,29 @@ from ninja.params import functions as param
 from ninja.responses import Status
 
 from console.api import shapes
-from console.api.callers import caller_of
 from console.api.conditions import asked_of, expected, key_of, located, once, tagged
 from console.api.reach import item_of
 from console.api.reading import bounded
-from console.api.routes import IF_MATCH, new_router, route
+from console.api.routers.signals import sent
+from console.api.routes import IF_MATCH, KEY_OF_A_FORK, KEY_OF_A_SIGNAL, new_router, route
 from console.api.schemas.items import Item
 from console.api.schemas.verbs import (
     AnswerIn,
     Explained,
     FollowUpIn,
     ForkIn,
-    NamedSignalIn,
     PauseIn,
     PriorityIn,
     Reasoned,
     RedriveIn,
     ReleaseIn,
+    ResetIn,
     ResumeIn,
     SignalIn,
     SignalSent,
     VoteIn,
 )
+from console.callers import caller_of
 from runtime.models import WorkItem
 from runtime.operations.acknowledge import Acknowledge
 from runtime.operations.approve import Approve
@@ -41,24 +42,21 @@ from runtime.operations.cancel import Cancel
 from runtime.operations.follow_up import FollowUp
 from runtime.operations.fork import Fork
 from runtime.operations.hold import Hold, Unhold
-from runtime.operations.once import Asked
 from runtime.operations.pause import Pause
 from runtime.operations.prioritise import Prioritise
 from runtime.operations.redrive import Redrive
 from runtime.operations.reject import Reject
 from runtime.operations.release import Release
 from runtime.operations.requeue import Requeue
+from runtime.operations.reset_call import ResetCall
 from runtime.operations.respond import Respond
 from runtime.operations.resume import Resume
-from runtime.operations.signal import send_signal
-from runtime.queries import items
-from runtime.queries.items import ItemFilter
+from runtime.operations.signal import SendSignal
 
 router = new_router("verbs")
 
 V = TypeVar("V", bound=Callable[..., Any])
 OF = "/work-items/{uuid:item_id}"
-SIGNAL = "send_signal"
 
 
 def verb(path: str, name: str, operation: type[OnItem]) -> Callable[[V], V]:
@@ -84,18 +82,6 @@ def done(
     **said: Any,
 ) -> Item:
     """Do it once to an item that the caller reaches, if it is as they saw it; return it as it is then."""
-    return _done(request, response, operation, item_id, body, asked_of(request), said)
-
-
-def _done(
-    request: HttpRequest,
-    response: HttpResponse,
-    operation: type[Any],
-    item_id: uuid.UUID,
-    body: Reasoned,
-    asked: Asked | None,
-    said: dict[str, Any],
-) -> Item:
     caller, seen = caller_of(request), expected(request)
     with bounded():
         item_of(request, item_id)
@@ -103,7 +89,7 @@ def _done(
     def work() -> tuple[WorkItem, None]:
         return operation(item_id, by=caller.by, reason=body.reason, row_version=seen, **said).execute(), None
 
-    moved = once(asked, work, lambda _about: item_of(request, item_id))
+    moved = once(asked_of(request), work, lambda _about: item_of(request, item_id))
     tagged(response, moved)
     return shapes.item(moved, caller)
 
@@ -171,6 +157,12 @@ def release(
     return done(request, response, Release, item_id, body, resource=body.resource)
 
 
+@verb("journal/reset", "resetCall", ResetCall)
+def reset_call(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: ResetIn) -> Item:
+    """Have a recorded call forgotten that failed or is in doubt; the step that runs next makes it again."""
+    return done(request, response, ResetCall, item_id, body, key=body.key)
+
+
 @verb("acknowledge", "acknowledgeWorkItem", Acknowledge)
 def acknowledge(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: Explained) -> Item:
     """Note that a dead letter was seen, and why it stays; nothing runs again."""
@@ -222,6 +214,7 @@ def respond(
     permission=Fork.permission,
     refuses=(404, 409, 412),
     headers=(IF_MATCH,),
+    key=KEY_OF_A_FORK,
 )
 def fork(
     request: HttpRequest, response: HttpResponse, item_id: uuid.UUID, body: ForkIn = param.Body(ForkIn())
@@ -229,13 +222,15 @@ def fork(
     """Begin a new item from a state of this one, which stays as it is: 201, or 200 for a fork made before."""
     said = {name: value for name, value in body.given.items() if name not in ("reason", "idempotency_key")}
     key = body.idempotency_key if body.idempotency_key is not None else key_of(request)
+    caller, seen = caller_of(request), expected(request)
     with bounded():
-        namespace = item_of(request, item_id).namespace
-        before = key is not None and bool(items.page(ItemFilter(namespace=namespace, key=key), limit=1).rows)
+        item_of(request, item_id)
     # The fork's own key, which lives as long as the fork, sees to it that there is one.
-    made = _done(request, response, Fork, item_id, body, None, {"idempotency_key": key, **said})
-    located(request, response, made.id)
-    return Status(200 if before else 201, made)
+    forking = Fork(item_id, by=caller.by, reason=body.reason, row_version=seen, idempotency_key=key, **said)
+    made = forking.execute()
+    tagged(response, made)
+    located(request, response, made.pk)
+    return Status(201 if forking.made else 200, shapes.item(made, caller))
 
 
 @route(
@@ -243,33 +238,13 @@ def fork(
     "POST",
     f"{OF}/signals",
     "signalWorkItem",
-    gives={201: SignalSent},
-    permission=SIGNAL,
+    gives={201: SignalSent, 200: SignalSent},
+    permission=SendSignal.permission,
     refuses=(404, 409),
+    key=KEY_OF_A_SIGNAL,
 )
 def signal_item(request: HttpRequest, item_id: uuid.UUID, body: SignalIn) -> Status[dict[str, Any]]:
-    """Send a signal to an item; it is kept until the item takes it."""
+    """Send a signal to an item; it is kept until the item takes it: 201, or 200 for one sent before."""
     with bounded():
         item_of(request, item_id)
-    delivery = body.delivery_id if body.delivery_id is not None else key_of(request)
-    by = caller_of(request).by
-    sent = send_signal(body.name, body.payload, item=item_id, delivery_id=delivery, by=by)
-    return Status(201, {"id": sent})
-
-
-@route(
-    router,
-    "POST",
-    "/signals",
-    "sendSignal",
-    gives={201: SignalSent},
-    permission=SIGNAL,
-    refuses=(404, 409),
-)
-def signal_name(request: HttpRequest, body: NamedSignalIn) -> Status[dict[str, Any]]:
-    """Send a signal to whoever waits for its name in a namespace, now or later."""
-    caller = caller_of(request)
-    delivery = body.delivery_id if body.delivery_id is not None else key_of(request)
-    namespace = caller.namespace(body.namespace or "")
-    sent = send_signal(body.name, body.payload, namespace=namespace, delivery_id=delivery, by=caller.by)
-    return Status(201, {"id": sent})
+    return sent(request, body, item=item_id)

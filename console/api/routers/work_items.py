@@ -11,14 +11,13 @@ from ninja.params import functions as param
 from ninja.responses import Status
 
 from console.api import shapes
-from console.api.callers import VIEW_PAYLOAD, Caller, caller_of
 from console.api.conditions import key_of, located, tagged, unchanged
 from console.api.masking import masked
 from console.api.pagination import Paging, after_id, cursor
 from console.api.problems import Refusal
-from console.api.reach import item_of
+from console.api.reach import ended_of, item_of, outcome_of
 from console.api.reading import bounded
-from console.api.routes import new_router, route
+from console.api.routes import KEY_OF_AN_ITEM, new_router, route
 from console.api.schemas.items import (
     EnqueuedItems,
     Item,
@@ -30,7 +29,9 @@ from console.api.schemas.items import (
     ValueOut,
 )
 from console.api.waiting import until_ended
-from runtime.choices import TERMINAL
+from console.callers import VIEW_PAYLOAD, Caller, caller_of
+from console.departures import departure_of
+from runtime.choices import TERMINAL, State
 from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.models.workitem import new_id
@@ -52,6 +53,7 @@ VIEW = "view_workitem"
     gives={201: Item, 200: Item},
     permission=PERMISSION,
     refuses=(404, 409),
+    key=KEY_OF_AN_ITEM,
 )
 def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) -> Status[Item]:
     """Enqueue a work item: 201, or 200 with the item that the same request made before."""
@@ -72,6 +74,7 @@ def enqueue_item(request: HttpRequest, response: HttpResponse, body: NewItem) ->
     gives={200: EnqueuedItems},
     permission=PERMISSION,
     refuses=(404, 409),
+    key=KEY_OF_AN_ITEM,
 )
 def enqueue_items(request: HttpRequest, body: NewItems) -> dict[str, Any]:
     """Enqueue many work items, all or none. With Idempotency-Key, an item without a key has `<key>:<place>`."""
@@ -121,12 +124,12 @@ def _namespace_of(request: HttpRequest, parent: uuid.UUID, owners: dict[uuid.UUI
 @route(router, "GET", "/work-items", "listWorkItems", gives={200: ItemPage}, permission=VIEW)
 def list_items(request: HttpRequest, filters: Query[ItemFilters], paging: Query[Paging]) -> dict[str, Any]:
     """List work items, newest first."""
-    page = items.page(_filter(caller_of(request), filters), before=after_id(paging.cursor), limit=paging.limit)
+    page = items.page(wanted_of(caller_of(request), filters), before=after_id(paging.cursor), limit=paging.limit)
     last = page.rows[-1].pk if page.rows else None
     return {"items": page.rows, "next": cursor(last, more=page.more)}
 
 
-def _filter(caller: Caller, filters: ItemFilters) -> ItemFilter:
+def wanted_of(caller: Caller, filters: ItemFilters) -> ItemFilter:
     """Return what is meant, within what the caller reaches; a key is looked up in one namespace."""
     return ItemFilter(
         states=tuple(filters.state),
@@ -149,12 +152,14 @@ def _filter(caller: Caller, filters: ItemFilters) -> ItemFilter:
     refuses=(404,),
 )
 def get_item(request: HttpRequest, response: HttpResponse, item_id: uuid.UUID) -> Status[Item | None]:
-    """Read a work item; its ETag is the number of its last write."""
+    """Read a work item; its ETag is the number of its last write, which progress is not."""
     found = item_of(request, item_id)
     tagged(response, found)
-    if unchanged(request, found):
+    same = unchanged(request, found)
+    if same and found.state != State.RUNNING:
         return Status(304, None)
-    return Status(200, shapes.item(found, caller_of(request)))
+    shown = shapes.item(found, caller_of(request))
+    return Status(304, None) if same and shown.progress is None else Status(200, shown)
 
 
 @route(
@@ -172,11 +177,11 @@ def get_result(
 ) -> Status[dict[str, Any]]:
     """Read what came of an item: 200 when it has ended, 202 when it has not, after `wait` seconds at the most."""
     with bounded():
-        found = item_of(request, item_id)
+        found = outcome_of(request, item_id)
     if wait and found.state not in TERMINAL:
-        until_ended(item_id, wait)
+        came_of_it = until_ended(item_id, wait, departure_of(request))
         with bounded():
-            found = item_of(request, item_id)
+            found = ended_of(request, item_id, came_of_it)
     ended = found.state in TERMINAL
     told = {"id": found.pk, "state": found.state, "reason": found.reason, "ended": ended, "version": found.version}
     told |= {"finished_at": found.finished_at, "error": masked(found.last_error) if ended else None}
@@ -184,7 +189,7 @@ def get_result(
     if not ended:
         response.headers["Retry-After"] = "1"
         return Status(202, told)
-    return Status(200, told | {"result": masked(values.read(item_id, "result").value)})
+    return Status(200, told | {"result": masked(values.result_of(found))})
 
 
 @route(

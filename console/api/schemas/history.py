@@ -96,6 +96,13 @@ class ArtifactPage(Schema):
     next: str | None
 
 
+class LinkOut(Schema):
+    """An address that opens one file to whoever has it, until it expires."""
+
+    url: str
+    expires_at: dt.datetime
+
+
 class AttemptOut(Schema):
     """One try of one step."""
 
@@ -108,6 +115,8 @@ class AttemptOut(Schema):
     worker_name: str
     ended_at: dt.datetime
     duration: float | None
+    tokens: int
+    cost: int
     error: Any = None
 
 
@@ -136,12 +145,89 @@ class WhyOut(Schema):
     causes: list[CauseOut]
 
 
+class HappeningOut(Schema):
+    """Something that came from outside a step, or a failure; `data` is the event's."""
+
+    seq: int
+    at: dt.datetime
+    kind: str
+    actor: str
+    reason: str
+    data: Any = None
+
+
+class ToldCall(Schema):
+    """A recorded call of a step, in short."""
+
+    id: int
+    key: str
+    name: str
+    state: str
+    attempts: int
+    in_doubt: bool
+
+
+class ToldAsk(Schema):
+    """What a step waited for, and what came of it."""
+
+    id: uuid.UUID
+    key: str
+    kind: str
+    state: str
+    prompt: str
+    by: str
+
+
+class ToldFile(Schema):
+    """A file of a step, in short."""
+
+    id: uuid.UUID
+    name: str
+    kind: str
+    size: int
+
+
+class ToldStep(Schema):
+    """What happened until a step was committed, and what belongs to it; `committed_at` null: not yet, or never.
+
+    Lists hold the first 20: `untold` happenings follow, and `more` counts the rest of calls, asks and files. `counts`
+    tells how many there were of what a step makes, `taken_over_from` names the worker that had the item before.
+    """
+
+    step: int
+    label: str
+    began_at: dt.datetime | None
+    committed_at: dt.datetime | None
+    duration: float | None
+    attempts: int
+    failures: int
+    workers: list[str]
+    taken_over_from: str
+    happenings: list[HappeningOut]
+    untold: int
+    counts: dict[str, int]
+    calls: list[ToldCall]
+    asks: list[ToldAsk]
+    files: list[ToldFile]
+    more: dict[str, int]
+    first_seq: int
+    last_seq: int
+
+
 class StoryOut(Schema):
-    """A run in sentences, one page of its steps."""
+    """A run in sentences and step by step, one page of its steps.
+
+    `children` by state, and `whole_run_calls`, recorded once for the whole run, are on the first page.
+    """
 
     item: uuid.UUID
     now: str
     text: list[str]
+    enqueued_by: str
+    enqueued_because: str
+    children: dict[str, int]
+    whole_run_calls: list[ToldCall]
+    steps: list[ToldStep]
     next: str | None
 
 
@@ -182,6 +268,31 @@ class WaitOut(Schema):
     data: Any = None
     default: Any = None
     resolution: Any = None
+
+
+class SignalOut(Schema):
+    """A signal; `item` is whom it is for, null for whoever waits for its name.
+
+    `payload` is null without the permission roost.view_payload.
+    """
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    item: uuid.UUID | None
+    payload: Any = None
+    delivery_id: str | None
+    actor: str
+    created_at: dt.datetime
+    taken_by: uuid.UUID | None
+    consumed_version: int | None
+
+
+class SignalPage(Schema):
+    """Signals, newest first."""
+
+    signals: list[SignalOut]
+    next: str | None
 
 
 class WaitPage(Schema):

@@ -117,17 +117,26 @@ class ItemHead(Schema):
     updated_at: dt.datetime
 
 
+class Progress(Schema):
+    """How far a step is, from 0 to 1 where it knows, and what it says of it."""
+
+    fraction: float | None
+    note: str
+
+
 class Item(ItemHead):
     """A work item.
 
-    Without the permission roost.view_payload, `payload`, `config`, `result` and `last_error` are null and `readable`
-    is false. A large value is a reference; `/value/…` gives it whole.
+    Without the permission roost.view_payload, `payload`, `config`, `result`, `last_error` and `progress` are null and
+    `readable` is false. A large value is a reference; `/value/…` gives it whole. `progress` is what the step that runs
+    now has said, null where none runs or it has said nothing.
     """
 
     payload: Any = None
     config: Any = None
     result: Any = None
     last_error: Any = None
+    progress: Progress | None = None
     readable: bool = True
 
 
@@ -135,6 +144,33 @@ class ItemPage(Schema):
     """A page of items, newest first; `next` is null on the last one."""
 
     items: list[ItemHead]
+    next: str | None
+
+
+class LetterError(Schema):
+    """What a dead letter failed of, in short; its item has the traceback."""
+
+    type: str
+    code: str
+    category: str
+    message: str
+
+
+class LetterOut(ItemHead):
+    """A dead letter with its error and the worker of its last attempt.
+
+    `error` is null without the permission roost.view_payload, the worker without roost.view_event.
+    """
+
+    error: LetterError | None
+    worker: uuid.UUID | None
+    worker_name: str
+
+
+class LetterPage(Schema):
+    """A page of dead letters, newest first; `next` is null on the last one."""
+
+    items: list[LetterOut]
     next: str | None
 
 

@@ -70,6 +70,7 @@ class WorkerOut(Schema):
     desired_state: str
     engines: list[str]
     pools: list[str]
+    versions: dict[str, str]
     capacity: int
     running: int
     alive: bool
@@ -81,6 +82,7 @@ class Workers(Schema):
     """Workers, newest first."""
 
     workers: list[WorkerOut]
+    next: str | None
 
 
 class ClaimOut(Schema):
@@ -167,6 +169,7 @@ class Limits(Schema):
     """Limits by name."""
 
     limits: list[LimitOut]
+    next: str | None
 
 
 class ScheduleIn(Asked):
@@ -216,6 +219,7 @@ class Schedules(Schema):
     """Schedules by namespace and name."""
 
     schedules: list[ScheduleOut]
+    next: str | None
 
 
 class TriggerIn(Asked):
@@ -256,61 +260,46 @@ class Triggers(Schema):
     """Triggers by name."""
 
     triggers: list[TriggerOut]
+    next: str | None
 
 
-class WebhookOut(Schema):
-    """A webhook and what it got; never its secret."""
+class FindingOut(Schema):
+    """What one check found: ok, warning or problem, and what to do about it."""
 
-    namespace: str
-    name: str
-    path: str
+    check: str
+    level: str
+    text: str
+    hint: str
+
+
+class Examined(Schema):
+    """What was looked at, in order; `level` is the worst that was found."""
+
+    level: str
+    findings: list[FindingOut]
+
+
+class FleetOut(Schema):
+    """Items in flight that need the same code; `objection` is empty when the code of this process goes on with them.
+
+    `held` of the `items` are held already, and `example` is one that is or would be.
+    """
+
     engine: str
-    verifier: str
-    enabled: bool
-    source: str
-    trouble: str
-    accepted_total: int = 0
-    repeated_total: int = 0
-    refused_total: int = 0
+    engine_version: str
+    state_schema: int | None
+    items: int
+    held: int
+    objection: str
+    text: str
+    example: uuid.UUID | None
 
 
-class Webhooks(Schema):
-    """Webhooks by namespace and name."""
+class Preflight(Schema):
+    """How many items the code of this process would hold, and all that are in flight by the code they need."""
 
-    webhooks: list[WebhookOut]
-
-
-class RotateIn(Asked):
-    """Seconds for which the old secret stays good."""
-
-    keep: Seconds = 24 * 3600.0
-
-
-class SecretOut(Schema):
-    """A new secret, shown this once."""
-
-    name: str
-    secret: str
-
-
-class TargetOut(Schema):
-    """Who is called when items end or wait, and what became of it; never the address's path, nor the secret."""
-
-    name: str
-    server: str
-    events: list[str]
-    namespace: str
-    engine: str
-    enabled: bool
-    delivered_total: int
-    failed_total: int
-    trouble: str
-
-
-class Targets(Schema):
-    """Webhook targets by name."""
-
-    targets: list[TargetOut]
+    stranded: int
+    groups: list[FleetOut]
 
 
 class Count(Schema):

@@ -76,6 +76,12 @@ class ReleaseIn(Reasoned):
     resource: str | None = None
 
 
+class ResetIn(Reasoned):
+    """The key of the recorded call that is forgotten."""
+
+    key: str
+
+
 class VoteIn(Reasoned):
     """Which approval is meant, where several are open."""
 

@@ -14,6 +14,8 @@ const LONGEST_PAUSE = 30000;
 // The server says something every 20 seconds; a line that is still for longer is dead.
 const LONGEST_SILENCE = 50000;
 const BETWEEN_REFRESHES = 1000;
+// How far a step is, no event tells: the page of an item that runs is fetched again so often.
+const BETWEEN_LOOKS = 5000;
 
 class Line {
   constructor(root, show) {
@@ -182,6 +184,10 @@ function showOnItem(root) {
       if (stale) refresh();
     }, pause);
   }
+
+  setInterval(() => {
+    if (!document.hidden && document.querySelector("[data-roost-runs]")) refresh();
+  }, BETWEEN_LOOKS);
 
   return (changed, told) => {
     const news = changed.some(([id, seq]) => id !== root.dataset.roostItem || seq > shown());

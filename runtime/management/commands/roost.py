@@ -30,6 +30,7 @@ from runtime.management.roost import (
     resources,
     retention,
     schedules,
+    signals,
     stories,
     tokens,
     triggers,
@@ -37,6 +38,7 @@ from runtime.management.roost import (
     values,
     webhook_targets,
     webhooks,
+    workers,
     workspaces,
 )
 from runtime.management.roost.call import (
@@ -50,8 +52,8 @@ from runtime.management.roost.call import (
 from runtime.management.roost.printer import Printer
 
 GROUPS: tuple[ModuleType, ...] = (
-    *(engines, enqueue, looks, lists, stories, files, values, journal),
-    *(moves, going_back, replays, carry, answers, letters),
+    *(engines, enqueue, looks, lists, stories, files, values, journal, workers),
+    *(moves, going_back, replays, carry, answers, signals, letters),
     *(limits, resources, schedules, triggers, webhooks, webhook_targets, tokens),
     *(upkeep, retention, workspaces, deploys, conformance, demo),
 )

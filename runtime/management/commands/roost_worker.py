@@ -23,8 +23,8 @@ from runtime.worker.options import WorkerOptions
 class Command(BaseCommand):
     """Start a pool of worker processes, or work in this one.
 
-    Exit codes: 0 stopped gracefully or nothing left to do; 1 a wrong option, or workers that had to be killed;
-    128 + n ended at once by the second signal n.
+    Exit codes: 0 stopped gracefully or nothing left to do; 1 a value that cannot be meant, or workers that had to be
+    killed; 2 a wrong command line; 128 + n ended at once by the second signal n.
     """
 
     help = "Run the steps of work items, in a pool of worker processes, until SIGTERM or Ctrl-C."

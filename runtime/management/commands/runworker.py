@@ -33,6 +33,7 @@ class Command(roost_worker.Command):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Give the whole command line to the other command if it names channels: it may know options we do not."""
+        self._called_from_command_line = True  # a value that cannot be read is told with the usage, not as a traceback
         known, _ = self.create_parser(argv[0], argv[1]).parse_known_args(argv[2:])
         if not known.channels:
             super().run_from_argv(argv)

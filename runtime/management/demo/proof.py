@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runtime import artifacts as content
 from runtime.choices import EventKind, State
 from runtime.exceptions import RoostError
 from runtime.models import Artifact, Event, Snapshot, WorkItem
 from runtime.queries import verify
+from runtime.store.blobs import read_artifact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ def handed_over(events: Sequence[Event], killed: uuid.UUID) -> Iterator[Claim]:
 def stored(artifact: Artifact) -> Iterator[Claim]:
     """Claim that the artifact's bytes are what its sha256 says."""
     try:
-        size = len(content.read_verified(artifact.blob.path, artifact.sha256))
+        size = len(read_artifact(artifact))
     except RoostError as error:
         yield Claim(holds=False, text=str(error))
     else:

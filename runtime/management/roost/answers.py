@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from runtime.choices import WaitKind, WaitState
 from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
+from runtime.management.roost.inputs import as_json
 from runtime.models import WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.reject import reject
@@ -49,7 +49,7 @@ def _list_options(parser: CommandParser) -> None:
 def _declare(commands: Commands, verb: str, operation: Callable[..., WorkItem], about: str) -> CommandParser:
     def run(call: Call) -> None:
         given = call.options
-        more = {"value": read_json(given["value"], "value")} if "value" in given else {}
+        more = {"value": as_json(given["value"], "value")} if "value" in given else {}
         item = call.item()
         done = operation(item.pk, given["key"], actor=call.actor, reason=given["reason"], using=call.using, **more)
         call.printer.document({"verb": verb, "id": str(done.pk), "state": done.state, "reason": done.reason})
@@ -75,7 +75,7 @@ def signal(call: Call) -> None:
     given = call.options
     sent = send_signal(
         given["name"],
-        read_json(given["payload"], "payload"),
+        as_json(given["payload"], "payload"),
         item=items.get(given["item"], using=call.using).pk if given["item"] else None,
         namespace=given["namespace"],
         delivery_id=given["delivery_id"],
@@ -84,16 +84,6 @@ def signal(call: Call) -> None:
     )
     call.printer.document({"id": str(sent)})
     call.printer.line(str(sent))
-
-
-def read_json(text: str, field: str) -> Any:
-    """Return what JSON text holds. Raises `InvalidInput`."""
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(f"{field} is no JSON: {error}. Put texts into quotes: '\"yes\"'.", field=field) from None
-    except RecursionError:
-        raise InvalidInput(f"{field} is nested too deeply.", field=field) from None
 
 
 def list_waits(call: Call) -> None:
@@ -145,5 +135,4 @@ def _list(call: Call, kinds: Sequence[str], states: Sequence[str], **more: Any) 
     )
     headers = ("item", "kind", "key", "state", "votes", "since", "until", "question")
     call.printer.table(headers, rows, empty="Nothing is asked for.")
-    if last is not None:
-        call.printer.line(f"more: --before {last}")
+    call.printer.more("--before", last)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, connections
 
@@ -20,6 +21,7 @@ from runtime.management.roost.printer import Printer
 from runtime.models import WorkItem
 from runtime.queries import items
 from runtime.store import work_database
+from runtime.store.transactions import not_migrated
 
 CONFLICT, INVALID, MISSING = 1, 2, 3
 FILES = frozenset({"file", "output", "to"})
@@ -27,7 +29,7 @@ FILES = frozenset({"file", "output", "to"})
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a conflict, a problem found, or a failure; "
-    "2 a wrong command line or invalid input, nothing was stored; 3 no such item, artifact or version."
+    "2 a wrong command line or invalid input, nothing was stored; 3 no such item, artifact or version to look at."
 )
 
 
@@ -111,14 +113,15 @@ def check_texts(options: Mapping[str, Any]) -> None:
 
 @contextmanager
 def errors_as_exit_codes() -> Iterator[None]:
-    """Turn Roost's and the database's errors into `CommandError`s, one line each."""
+    """Turn Roost's errors, the database's and those of the settings into `CommandError`s, one line each."""
     try:
         yield
     except RoostError as error:
         raise CommandError(str(error), returncode=exit_code(error)) from error
-    except DatabaseError as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CommandError(f"The database failed: {first} `roost doctor` tells more.", returncode=CONFLICT) from error
+    except (DatabaseError, ImproperlyConfigured) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        hint = "Run `manage.py migrate`." if not_migrated(error) else "`roost doctor` tells more."
+        raise CommandError(f"The database failed: {first}. {hint}", returncode=CONFLICT) from error
 
 
 def exit_code(error: RoostError) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from runtime.conf import settings as roost
 from runtime.exceptions import Conflict, InvalidInput
 from runtime.management.roost.call import Call, Commands, item_argument
-from runtime.management.roost.enqueue import read_option
+from runtime.management.roost.inputs import read_option
 from runtime.operations.import_run import import_run
 from runtime.queries.export import export as export_run
 from runtime.queries.export import text_of

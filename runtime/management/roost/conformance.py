@@ -7,9 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from runtime.exceptions import InvalidInput
-from runtime.management.roost.answers import read_json
 from runtime.management.roost.call import CONFLICT, Call, Commands
-from runtime.management.roost.enqueue import payload
+from runtime.management.roost.inputs import as_json, payload
 
 
 def register(commands: Commands) -> None:
@@ -47,4 +46,4 @@ def _answer(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise InvalidInput(f"The answer {text!r} is not KEY=JSON.", field="answer")
-    return key, read_json(value, "answer")
+    return key, as_json(value, "answer")

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
-
-from runtime.conf import settings as roost
-from runtime.exceptions import InvalidInput
 from runtime.management.roost.call import Call, Commands
+from runtime.management.roost.inputs import as_json, as_moment, payload
 from runtime.operations.enqueue import enqueue as enqueue_item
 from runtime.operations.spec import ItemOptions
 from runtime.queries import items
@@ -59,66 +53,14 @@ def enqueue(call: Call) -> None:
     call.printer.line(str(item.pk))
 
 
-def payload(text: str | None) -> Any:
-    """Return the payload that the option means. Raises `InvalidInput`."""
-    return None if text is None else json_option(text, "payload", roost.MAX_PAYLOAD_BYTES)
-
-
-def json_option(text: str, what: str, most: int) -> Any:
-    """Return the JSON that an option means: itself, `@` and a file's name, or `-` for stdin. Raises `InvalidInput`.
-
-    Reads about as much as `most` bytes of JSON may take when every character is escaped, and no more.
-    """
-    source = read_option(text, what, most * 8 + 1)
-    try:
-        return json.loads(source)
-    except ValueError as error:
-        raise InvalidInput(f"The {what} is no JSON: {error}.", field=what) from None
-    except RecursionError:
-        raise InvalidInput(f"The {what} is nested too deeply.", field=what) from None
-
-
-def read_option(text: str, what: str, most: int) -> str:
-    """Return the text that an option means, at most so many bytes of a file or of stdin. Raises `InvalidInput`."""
-    if text != "-" and not text.startswith("@"):
-        return text
-    try:
-        if text == "-":
-            source = sys.stdin.buffer.read(most)
-        else:
-            with Path(text[1:]).open("rb") as file:
-                source = file.read(most)
-        return source.decode()
-    except OSError as error:
-        raise InvalidInput(f"The {what} cannot be read from {text[1:]!r}: {error.strerror}.", field=what) from None
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"The {what} is no UTF-8 text: {error}.", field=what) from None
-
-
 def deadline(text: str) -> dt.datetime | dt.timedelta:
     """Return the deadline that the option means: seconds from now, or a time with its zone. Raises `InvalidInput`."""
     try:
         return dt.timedelta(seconds=float(text))
     except (ValueError, OverflowError):
-        pass
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidInput(
-            f"The deadline {text!r} is neither seconds from now nor a time like 2030-01-31T12:00:00Z.", field="deadline"
-        )
-    return found
+        return as_moment(text, "deadline", nor="seconds from now")
 
 
 def resource(text: str) -> Any:
     """Return the resource that the option means: a key, or an object with key, mode, units, scope."""
-    if not text.startswith("{"):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(f"The resource {text!r:.200} is no JSON: {error}.", field="resources") from None
-    except RecursionError:
-        raise InvalidInput("The resource is nested too deeply.", field="resources") from None
+    return as_json(text, "resource") if text.startswith("{") else text

@@ -12,6 +12,7 @@ from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.models import Artifact
 from runtime.queries import artifacts as queries
+from runtime.store.blobs import open_artifact
 
 SHOWN_BYTES = 64 * 1024
 
@@ -46,7 +47,7 @@ def list_files(call: Call) -> None:
 def show(call: Call) -> None:
     """Print the beginning of a file, with everything that a terminal would obey made visible."""
     file = _file(call)
-    with content.storage_errors(f"reading {file.name}"), content.open_content(file.blob.path) as source:
+    with content.storage_errors(f"reading {file.name}"), open_artifact(file) as source:
         data = source.read(SHOWN_BYTES + 1)
     text = data[:SHOWN_BYTES].decode("utf-8", "replace")
     call.printer.document({**shapes.row(file, shapes.ARTIFACT), "text": text, "cut": len(data) > SHOWN_BYTES})

@@ -10,7 +10,7 @@ from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
-from runtime.management.roost.enqueue import json_option
+from runtime.management.roost.inputs import json_option
 from runtime.operations.fork import fork as fork_item
 from runtime.queries import diff as diffs
 from runtime.queries import items
@@ -68,7 +68,8 @@ def diff(call: Call) -> None:
     if len(rest) == 1:
         other = items.get(rest[0], using=call.using)
         if call.options["versions"] is None:
-            _two_runs(call, diffs.runs(item, other, **_part(call), using=call.using))
+            after, limit = call.options["after"], call.options["limit"]
+            _two_runs(call, diffs.runs(item, other, after=after, limit=limit, using=call.using))
             return
         before, after = _pair(call.options["versions"].split(":"))
         found = diffs.snapshots(item.pk, before, after, other=other.pk, most=call.options["limit"], using=call.using)
@@ -76,10 +77,6 @@ def diff(call: Call) -> None:
         before, after = _pair(rest or [str(item.version - 1), str(item.version)])
         found = diffs.snapshots(item.pk, before, after, most=call.options["limit"], using=call.using)
     _two_snapshots(call, found)
-
-
-def _part(call: Call) -> dict[str, int]:
-    return {"after": call.options["after"], "limit": call.options["limit"]}
 
 
 def _pair(texts: list[str]) -> tuple[int, int]:
@@ -126,7 +123,8 @@ def _two_runs(call: Call, found: RunDiff) -> None:
             "right": str(found.right.pk),
             "shift": found.shift,
             "diverged": found.diverged,
-            "more": found.more,
+            "more": found.next is not None,
+            "next": found.next,
             "versions": [{**shapes.plain(one), "same": one.same} for one in found.versions],
         }
     )
@@ -135,11 +133,10 @@ def _two_runs(call: Call, found: RunDiff) -> None:
         if one.difference is not None:
             _changes(call, one.difference, indent="    ")
     if found.diverged is None:
-        call.printer.line("The runs are the same" + (" so far." if found.more else "."))
+        call.printer.line("The runs are the same" + ("." if found.next is None else " so far."))
     else:
         call.printer.line(f"They differ from version {found.diverged} on.")
-    if found.more:
-        call.printer.line("more: --after VERSION")
+    call.printer.more("--after", found.next)
 
 
 def _row(one: VersionDiff) -> Iterable[str]:

@@ -36,8 +36,7 @@ def list_calls(call: Call) -> None:
     call.printer.document({"calls": document, "next": last})
     headers = ("from version", "key", "what", "state", "calls", "began", "ended", "error")
     call.printer.table(headers, map(_cells, page.rows), empty="No recorded call here.")
-    if last is not None:
-        call.printer.line(f"more: --after {last}")
+    call.printer.more("--after", last)
 
 
 def _cells(one: RecordedCall) -> tuple[object, ...]:

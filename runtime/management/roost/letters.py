@@ -1,4 +1,4 @@
-"""`roost dead`: list, group, redrive and acknowledge dead letters."""
+"""`roost dead`: list, group, redrive and acknowledge dead letters, and make one in development."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
-from runtime.exceptions import InvalidInput
+from runtime.exceptions import Conflict, InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
 from runtime.management.roost.moves import Operation, each
 from runtime.operations.acknowledge import acknowledge
+from runtime.operations.force_failure import force_failure
 from runtime.operations.redrive import redrive
 from runtime.queries import dead, items
 from runtime.queries.words import moment
@@ -32,6 +34,10 @@ def register(commands: Commands) -> None:
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="At most N rows (default 50).")
     _treatment(group, "redrive", redrive, "Bring dead letters back to the queue with their snapshots.")
     _treatment(group, "ack", acknowledge, "Acknowledge dead letters: they stay as they are, out of sight.")
+    parser = group.add("force", force, about="Make items dead letters, to see what follows; in development only.")
+    parser.add_argument("items", nargs="+", metavar="ID", help="Ids of work items, or their first digits.")
+    parser.add_argument("--reason", required=True, help="The error's message.")
+    parser.add_argument("--code", default="", help="The error's code (forced).")
 
 
 def _filters(parser: CommandParser) -> None:
@@ -58,6 +64,13 @@ def _treatment(group: Commands, verb: str, operation: Operation, about: str) -> 
     parser.add_argument("--reason", default="", required=verb == "ack", help="Kept in the items' history.")
 
 
+def force(call: Call) -> None:
+    """Make items dead letters. Raises `Conflict` where the settings do not say that this is development."""
+    if not settings.DEBUG:
+        raise Conflict("This is for development, and DEBUG is off here. `roost cancel` ends an item.")
+    each(call, "force", force_failure, call.options["items"], code=call.options["code"])
+
+
 def list_letters(call: Call) -> None:
     """List dead letters, or groups of them."""
     wanted = _wanted(call, acknowledged=None if call.options["acknowledged"] else False)
@@ -67,22 +80,23 @@ def list_letters(call: Call) -> None:
     before = items.get(call.options["before"], using=call.using).pk if call.options["before"] else None
     page = dead.page(wanted, before=before, limit=call.options["limit"], using=call.using)
     last = str(page.rows[-1].pk) if page.more else None
-    call.printer.document({"items": [shapes.row(item, SHAPE) for item in page.rows], "next": last})
+    found = dead.letters(page.rows, using=call.using)
+    call.printer.document({"items": [_document(one) for one in found], "next": last})
     rows = (
         (
-            item.pk,
-            item.engine,
-            item.reason,
-            item.fingerprint,
-            moment(item.finished_at),
-            (item.last_error or {}).get("message"),
+            *(one.item.pk, one.item.engine, one.item.reason, one.code, one.item.fingerprint),
+            *(moment(one.item.finished_at), one.worker_name, one.message),
         )
-        for item in page.rows
+        for one in found
     )
-    headers = ("id", "engine", "reason", "fingerprint", "failed at", "error")
+    headers = ("id", "engine", "reason", "code", "fingerprint", "failed at", "worker", "error")
     call.printer.table(headers, rows, empty="No dead letter.")
-    if last:
-        call.printer.line(f"more: --before {last}")
+    call.printer.more("--before", last)
+
+
+def _document(letter: dead.DeadLetter) -> shapes.Plain:
+    worker = {"worker": shapes.plain(letter.worker), "worker_name": letter.worker_name}
+    return {**shapes.row(letter.item, SHAPE), "code": letter.code, "message": letter.message, **worker}
 
 
 def _list_groups(call: Call, wanted: dead.DeadFilter) -> None:

@@ -1,18 +1,15 @@
-"""`roost list`, `events`, `history`, `workers`: look at many rows."""
+"""`roost list`, `events`, `history`: look at many rows."""
 
 from __future__ import annotations
 
 from django.core.management.base import CommandParser
 
-from runtime.choices import WorkerState
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.management.roost.looks import EVENT_HEADERS, event_cells
 from runtime.management.roost.printer import pretty
 from runtime.queries import items, timeline
-from runtime.queries import workers as worker_queries
-from runtime.queries.words import moment, span
-from runtime.queries.workers import WorkerView
+from runtime.queries.words import moment
 
 
 def register(commands: Commands) -> None:
@@ -24,8 +21,6 @@ def register(commands: Commands) -> None:
     parser = commands.add("history", history, about="Show an item's state after each step.")
     item_argument(parser)
     paging(parser, "--after", "VERSION", -1, 20)
-    parser = commands.add("workers", workers, about="List worker processes.")
-    parser.add_argument("--all", action="store_true", help="Those that have stopped too.")
 
 
 def paging(parser: CommandParser, option: str, metavar: str, default: int, limit: int) -> None:
@@ -74,7 +69,7 @@ def list_items(call: Call) -> None:
     )
     headers = ("id", "state", "reason", "engine", "version", "step", "priority", "due")
     call.printer.table(headers, rows, empty="No item matches.")
-    more(call, last, "--before")
+    call.printer.more("--before", last)
 
 
 def events(call: Call) -> None:
@@ -84,7 +79,7 @@ def events(call: Call) -> None:
     last = page.rows[-1].seq if page.more else None
     call.printer.document({"events": [shapes.row(event, shapes.EVENT) for event in page.rows], "next": last})
     call.printer.table(EVENT_HEADERS, (event_cells(event) for event in page.rows), empty="No events here.")
-    more(call, last, "--after")
+    call.printer.more("--after", last)
 
 
 def history(call: Call) -> None:
@@ -99,35 +94,4 @@ def history(call: Call) -> None:
         call.printer.line(pretty(one.data))
     if not page.rows:
         call.printer.line("No snapshots here.")
-    more(call, last, "--after")
-
-
-def workers(call: Call) -> None:
-    """List workers, with the age of their last heartbeat and what they run."""
-    views = worker_queries.views(offline=call.options["all"], using=call.using)
-    call.printer.document({"workers": [shapes.worker(view) for view in views]})
-    rows = (
-        (
-            view.worker.pk,
-            view.worker,
-            _worker_state(view),
-            f"{view.running}/{view.worker.capacity}",
-            span(view.beat_age),
-            ",".join(view.worker.engines) or "all",
-            ",".join(view.worker.pools) or "all",
-        )
-        for view in views
-    )
-    headers = ("id", "process", "state", "running", "last beat", "engines", "pools")
-    call.printer.table(headers, rows, empty="No worker: start one with `manage.py runworker`.")
-
-
-def _worker_state(view: WorkerView) -> str:
-    quiet = not view.alive and view.worker.state != WorkerState.OFFLINE
-    return f"{view.worker.state}, silent" if quiet else view.worker.state
-
-
-def more(call: Call, last: object, option: str) -> None:
-    """Say how to see what follows."""
-    if last is not None:
-        call.printer.line(f"more: {option} {last}")
+    call.printer.more("--after", last)

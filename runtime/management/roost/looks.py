@@ -10,9 +10,10 @@ from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.management.roost.printer import pretty
 from runtime.models import Artifact, Event, Lease, ResourceClaim, Snapshot, WorkItem
 from runtime.queries import timeline, waits
+from runtime.queries.progress import told_by
 from runtime.queries.why import Explanation
 from runtime.queries.why import why as explain
-from runtime.queries.words import for_people, moment, span
+from runtime.queries.words import for_people, moment, span, totals
 
 LAST_EVENTS = 10
 
@@ -108,6 +109,8 @@ def _facts(item: WorkItem, explained: Explanation, lease: Lease | None) -> Itera
     if lease is not None:
         until = "revoked" if lease.revoked_at else f"until {moment(lease.expires_at)}"
         yield "owner", f"{getattr(lease, 'worker', None) or lease.worker_id}, epoch {lease.epoch}, {until}"
+    told = told_by(lease, item)
+    yield "progress", told.text if told else ""
     yield "resources", ", ".join(resource["key"] for resource in item.resources)
     yield "created", moment(item.created_at)
     yield "finished", moment(item.finished_at) if item.finished_at else ""
@@ -124,7 +127,7 @@ def _rest(item: WorkItem) -> Iterable[tuple[str, Any]]:
     yield "deadline", moment(item.deadline_at) if item.deadline_at else ""
     yield "epoch", item.epoch
     yield "row version", item.row_version
-    yield "totals", f"{item.steps_total} steps, {span(item.duration_total)} in steps, {span(item.away_total)} away"
+    yield "totals", totals(item)
     yield "acknowledged", f"{moment(item.acknowledged_at)} by {item.acknowledged_by}" if item.acknowledged_at else ""
 
 

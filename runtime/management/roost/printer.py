@@ -34,6 +34,11 @@ class Printer:
             self._out.write("\n".join(printable(part) for part in text.split("\n")))
             self._out.flush()
 
+    def more(self, option: str, last: object) -> None:
+        """Say by which option the page after this one is shown, if there is one: `last` is None otherwise."""
+        if last is not None:
+            self.line(f"more: {option} {last}")
+
     def facts(self, facts: Iterable[tuple[str, Any]]) -> None:
         """Write names and values below each other, leaving out what is empty."""
         kept = [(name, str(value)) for name, value in facts if value not in (None, "", [])]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
-from runtime.management.roost.lists import more, paging
 from runtime.models import Resource
 from runtime.operations.resource_capacity import set_capacity
 from runtime.queries import resources
@@ -19,7 +19,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--namespace", default="")
     parser.add_argument("--key", default="", help="Only this one.")
     parser.add_argument("--all", action="store_true", help="Those that nobody holds or wants too.")
-    paging(parser, "--after", "ROW", 0, 50)
+    parser.add_argument("--after", metavar="NAMESPACE/KEY", help="Page on from the last row of the page before.")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="At most N rows (default 50).")
     group = Commands(parser.add_subparsers(metavar="COMMAND", dest="resources command"))
     parser = group.add("set", change, about="Set how many units of a resource there are; waiters that fit are woken.")
     parser.add_argument("key", metavar="KEY", help="The resource's key.")
@@ -33,17 +34,26 @@ def list_resources(call: Call) -> None:
     page = resources.page(
         namespace=given["namespace"],
         key=given["key"],
-        after=given["after"],
+        after=_place(given["after"]),
         limit=given["limit"],
         busy=not given["all"],
         using=call.using,
     )
-    last = given["after"] + given["limit"] if page.more else None
+    last = f"{page.rows[-1].namespace}/{page.rows[-1].key}" if page.more else None
     call.printer.document({"resources": shapes.plain(page.rows), "next": last})
     rows = ((one.namespace, one.key, one.capacity, _claims(one.holders), _claims(one.waiters)) for one in page.rows)
     headers = ("namespace", "resource", "capacity", "held by", "wanted by")
     call.printer.table(headers, rows, empty="No resource is held or wanted.")
-    more(call, last, "--after")
+    call.printer.more("--after", last)
+
+
+def _place(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    namespace, slash, key = text.partition("/")
+    if not slash:
+        raise InvalidInput(f"{text!r} is no NAMESPACE/KEY: page on from the last row of a list.", field="after")
+    return namespace, key
 
 
 def change(call: Call) -> None:

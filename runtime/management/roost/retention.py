@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from runtime.exceptions import InvalidInput
 from runtime.management.roost.call import Call, Commands
-from runtime.operations.prune import Pruned, prune
+from runtime.models import Resource
+from runtime.operations.prune import Pruned, prune, prune_resources
 from runtime.operations.prune_history import prune_history
 from runtime.operations.prune_signals import prune_signals
 from runtime.queries import growth
@@ -39,7 +40,8 @@ def prune_(call: Call) -> None:
     if options["forecast"]:
         _forecast(call)
         return
-    if options["history"] and any(options[name] is not None for name in FILTERS) | options["dry_run"]:
+    whole = not (options["dry_run"] or any(options[name] is not None for name in FILTERS))
+    if options["history"] and not whole:
         raise InvalidInput("--history concerns all items: leave filters and --dry-run out.", field="history")
     done = prune(
         namespace=options["namespace"],
@@ -51,6 +53,8 @@ def prune_(call: Call) -> None:
         reason=options["reason"],
         using=call.using,
     )
+    if whole and (resources := prune_resources(using=call.using)):
+        done = replace(done, rows={**done.rows, Resource._meta.label: resources})
     _tell(call, done, dry_run=options["dry_run"], history=_history(call))
 
 
@@ -84,7 +88,7 @@ def _tell(call: Call, done: Pruned, *, dry_run: bool, history: dict[str, int] | 
     cut = {} if history is None else {"history": history}
     shown = [str(one) for one in done.shown]
     call.printer.document(told | cut | ({"would_go": shown} if dry_run else {"rows": dict(done.rows)}))
-    if not done.items:
+    if not (done.items or done.rows):
         call.printer.line("There is nothing to remove.")
     elif dry_run:
         call.printer.line(f"{done.items}{' or more' if done.more else ''} items would be removed.")

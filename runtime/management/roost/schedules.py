@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import json
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.dateparse import parse_datetime
 
 from runtime import clock
 from runtime.choices import CatchUp
-from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
-from runtime.management.roost.enqueue import payload
+from runtime.management.roost.inputs import as_json, as_moment, payload
 from runtime.models import Schedule
 from runtime.operations.schedule_moves import pause_schedule, resume_schedule, run_schedule
 from runtime.operations.schedules import find_schedule, remove_schedule, set_schedule
@@ -95,7 +91,7 @@ def show(call: Call) -> None:
 def change(call: Call) -> None:
     """Make or change a schedule; options that are left out stay as they are."""
     given: dict[str, Any] = {name: call.options[name] for name in SIMPLE if call.options[name] is not None}
-    given |= {name: time(call.options[name], name) for name in TIMES if call.options[name] is not None}
+    given |= {name: as_moment(call.options[name], name) for name in TIMES if call.options[name] is not None}
     if call.options["payload"] is not None:
         given["payload"] = payload(call.options["payload"])
     if call.options["options"] is not None:
@@ -143,22 +139,3 @@ def document(view: ScheduleView) -> dict[str, Any]:
     """Return a schedule as plain data."""
     more = {"times": view.times, "next_runs": shapes.plain(view.next_runs), "trouble": view.trouble}
     return {**shapes.row(view.schedule, SHAPE), **more}
-
-
-def time(text: str, name: str) -> dt.datetime:
-    """Return the time that an option means, with its zone. Raises `InvalidInput`."""
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidInput(f"{name} {text!r} is no time like 2030-01-31T12:00:00Z.", field=name)
-    return found
-
-
-def as_json(text: str, name: str) -> Any:
-    """Return what the option's JSON means. Raises `InvalidInput`."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{name} is no JSON: {error}.", field=name) from None

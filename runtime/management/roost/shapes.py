@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from runtime.models import Artifact, Event, Lease, ResourceClaim, Snapshot, Wait, Worker, WorkItem
+from runtime.models import Artifact, Event, Lease, ResourceClaim, Signal, Snapshot, Wait, Worker, WorkItem
 from runtime.queries.workers import WorkerView
 
 Plain = Any
@@ -30,6 +30,7 @@ SNAPSHOT = columns(Snapshot, "id", "work_item_id")
 LEASE = columns(Lease, "work_item_id", "row_version")
 CLAIM = columns(ResourceClaim, "id", "work_item_id", "resource_id", "row_version")
 ARTIFACT = [*columns(Artifact, "work_item_id", "blob_id", "row_version"), "sha256"]
+SIGNAL = columns(Signal)
 WAIT = columns(Wait, "row_version", "spawned")
 WORKER = columns(Worker, "row_version")
 

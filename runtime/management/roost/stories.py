@@ -8,7 +8,7 @@ from runtime.queries.attempts import attempts as find_attempts
 from runtime.queries.explain import ToldStep
 from runtime.queries.explain import explain as tell
 from runtime.queries.telling import sentences
-from runtime.queries.words import moment, span
+from runtime.queries.words import moment, span, spent
 
 
 def register(commands: Commands) -> None:
@@ -36,16 +36,16 @@ def attempts(call: Call) -> None:
             one.outcome,
             moment(one.ended_at),
             "" if one.duration is None else span(one.duration),
+            spent(one.tokens, one.cost),
             one.worker_name or one.worker,
             (one.error or {}).get("category"),
             (one.error or {}).get("message"),
         )
         for one in page.rows
     )
-    headers = ("step", "attempt", "outcome", "ended", "took", "worker", "category", "error")
+    headers = ("step", "attempt", "outcome", "ended", "took", "used", "worker", "category", "error")
     call.printer.table(headers, rows, empty="No attempt has ended.")
-    if last is not None:
-        call.printer.line(f"more: --after {last}")
+    call.printer.more("--after", last)
 
 
 def explain(call: Call) -> None:
@@ -57,6 +57,7 @@ def explain(call: Call) -> None:
         {
             "item": shapes.row(item, [*shapes.HEAD, "payload", "result", "last_error"]),
             "enqueued_by": run.enqueued_by,
+            "enqueued_because": run.enqueued_because,
             "steps": [_step(step) for step in run.steps],
             "whole_run_calls": shapes.plain(run.whole_run_calls),
             "children": run.children,
@@ -67,8 +68,7 @@ def explain(call: Call) -> None:
     )
     for depth, line in lines:
         call.printer.line(f"{'  ' * depth}{line}")
-    if run.next is not None:
-        call.printer.line(f"more: --after {run.next}")
+    call.printer.more("--after", run.next)
 
 
 def _step(step: ToldStep) -> shapes.Plain:

@@ -8,8 +8,7 @@ from typing import Any
 from runtime.choices import TriggerEvent
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
-from runtime.management.roost.enqueue import payload
-from runtime.management.roost.schedules import as_json
+from runtime.management.roost.inputs import as_json, payload
 from runtime.models import Trigger
 from runtime.operations.triggers import remove_trigger, set_trigger
 from runtime.queries import triggers
@@ -29,7 +28,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--on", choices=TriggerEvent.values, help="… is done, which is the default, or failed …")
     parser.add_argument("--if", dest="condition", metavar="CONDITION", help="… and this holds, …")
     parser.add_argument("--target", metavar="NAME", help="… an item of this engine is enqueued.")
-    parser.add_argument("--payload", metavar="JSON|@FILE|-", help='Its payload: {"url": "$result.url"} and so on.')
+    parser.add_argument("--payload", metavar="JSON|@FILE|-", help='Its payload: {"url": "$payload.url"} and so on.')
     parser.add_argument("--options", metavar="JSON", help='Of the item: {"priority": 5, "pool": "slow"} and so on.')
     parser.add_argument("--namespace", metavar="NAME", help="Only in this namespace; '' for any.")
     parser.add_argument("--note", metavar="TEXT", help="For people.")

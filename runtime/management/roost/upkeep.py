@@ -6,7 +6,6 @@ import uuid
 from dataclasses import asdict, replace
 from itertools import islice
 
-from django.core.checks import ERROR, run_checks
 from django.core.management.base import CommandError
 
 from runtime import faults, wake
@@ -14,10 +13,8 @@ from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput
 from runtime.management.roost import shapes
 from runtime.management.roost.call import CONFLICT, Call, Commands
-from runtime.queries import doctor as doctor_queries
-from runtime.queries import items
+from runtime.queries import installation, items
 from runtime.queries import verify as verify_queries
-from runtime.queries.finding import Finding
 from runtime.store import get_store
 from runtime.store.values import SweepReport
 from runtime.worker import takeover
@@ -78,7 +75,7 @@ def doctor(call: Call) -> None:
     if call.options["fault_points"]:
         _fault_points(call)
         return
-    found = [*_system_checks(), *doctor_queries.findings(using=call.using)]
+    found = installation.examine(using=call.using)
     call.printer.document({"findings": shapes.plain(found)})
     for finding in found:
         call.printer.line(f"{finding.level:<7}  {finding.check:<10}  {finding.text}")
@@ -103,18 +100,3 @@ def _fault_points(call: Call) -> None:
 
 def _found(count: int, more: str = "") -> str:
     return f"{count}{more} problem{'' if count == 1 and not more else 's'} found."
-
-
-def _system_checks() -> list[Finding]:
-    """Return what Django's checks say about Roost."""
-    found = [
-        Finding(
-            check=message.id or "check",
-            level="problem" if message.level >= ERROR else "warning",
-            text=message.msg,
-            hint=message.hint or "",
-        )
-        for message in run_checks()
-        if (message.id or "").startswith("roost.") and not message.is_silenced()
-    ]
-    return found or [Finding(check="checks", level="ok", text="Django's system checks find nothing about Roost.")]

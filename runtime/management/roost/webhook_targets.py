@@ -8,7 +8,7 @@ from typing import Any
 from runtime.choices import TargetEvent
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
-from runtime.management.roost.schedules import as_json
+from runtime.management.roost.inputs import as_json
 from runtime.models import WebhookTarget
 from runtime.operations.notices import CONTENTS
 from runtime.operations.targets import SetTarget, remove_target

@@ -10,8 +10,7 @@ from django.core.management.base import CommandParser
 from runtime.choices import Verifier
 from runtime.management.roost import shapes
 from runtime.management.roost.call import Call, Commands
-from runtime.management.roost.enqueue import payload
-from runtime.management.roost.schedules import as_json
+from runtime.management.roost.inputs import as_json, payload
 from runtime.models import Webhook
 from runtime.operations.spec import DEFAULT_NAMESPACE
 from runtime.operations.webhooks import (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from runtime.management.roost.call import Call, Commands, item_argument
 from runtime.queries import workspaces
 from runtime.queries.workspaces import Kept
 from runtime.worker import workspace_care
-
-PAGE = 1_000
 
 
 def register(commands: Commands) -> None:
@@ -34,24 +33,26 @@ def workspace_path(call: Call) -> None:
 
 def list_(call: Call) -> None:
     """List workspaces."""
-    found = workspaces.kept(after=call.options["after"], limit=call.options["limit"], using=call.using)
-    call.printer.document({"workspaces": [_plain(one) for one in found]})
-    _table(call, found, empty="There are no workspaces on this host.")
+    page = workspaces.kept(after=call.options["after"], limit=call.options["limit"], using=call.using)
+    last = page.rows[-1].name if page.more else None
+    call.printer.document({"workspaces": [_plain(one) for one in page.rows], "next": last})
+    _table(call, page.rows, empty="There are no workspaces on this host.")
+    call.printer.more("--after", last)
 
 
 def clean(call: Call) -> None:
     """Remove what may go; those that are in use, and those of live items, stay."""
-    dry, gone, after = call.options["dry_run"], [], ""
-    while found := workspaces.kept(after=after, limit=PAGE, using=call.using):
-        after = found[-1].name
-        over = [one for one in found if one.over]
+    dry, gone, page = call.options["dry_run"], [], workspaces.kept(using=call.using)
+    while page.rows:
+        over = [one for one in page.rows if one.over]
         gone += over if dry else workspace_care.clean(over, call.using)
+        page = workspaces.kept(after=page.rows[-1].name, using=call.using)
     leftovers = 0 if dry else workspace_care.clean_leftovers()
     call.printer.document({"dry_run": dry, "removed": [_plain(one) for one in gone], "leftovers": leftovers})
     _table(call, gone, empty="There is nothing to remove.")
 
 
-def _table(call: Call, found: list[Kept], *, empty: str) -> None:
+def _table(call: Call, found: Sequence[Kept], *, empty: str) -> None:
     rows = ((one.record.item, one.state, one.record.keep, "yes" if one.over else "", one.place.path) for one in found)
     call.printer.table(("item", "state", "keep", "may go", "path"), rows, empty=empty)
 

@@ -24,7 +24,7 @@ from runtime.store.portable.journal import journal
 from runtime.store.portable.read_back import read_back
 from runtime.store.portable.release import release
 from runtime.store.portable.renew import renew
-from runtime.store.portable.ruled import forecast
+from runtime.store.portable.ruled import forecast, suspect_due
 from runtime.store.portable.sweep import sweep
 from runtime.store.turns import Turns
 from runtime.store.values import (
@@ -61,8 +61,15 @@ class PortableStore(Store):
     def journal(self, writes: Sequence[Write]) -> list[Found]:
         return journal(self.using, writes)
 
-    def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: dict[uuid.UUID, str] | None = None) -> Beat:
-        return renew(self.using, worker, held, progress or {})
+    def renew(
+        self,
+        worker: uuid.UUID,
+        held: Sequence[Held],
+        progress: dict[uuid.UUID, str] | None = None,
+        *,
+        still: Sequence[Held] = (),
+    ) -> Beat:
+        return renew(self.using, worker, held, progress or {}, still)
 
     def release(self, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:
         return release(self.using, worker, held, reason)
@@ -101,7 +108,8 @@ class PortableStore(Store):
         return forecast(self.using, request, self.turns)
 
     def due(self, request: ClaimRequest) -> int | None:
-        return highest_priority(self.using, request)
+        found = highest_priority(self.using, request)
+        return suspect_due(self.using, request) if request.alone and found is not None else found
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         return seconds_until_due(self.using, request)

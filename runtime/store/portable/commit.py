@@ -41,11 +41,16 @@ UPDATE roost_workitem SET
     last_error = CASE WHEN %s THEN %s ELSE last_error END, fingerprint = CASE WHEN %s THEN %s ELSE fingerprint END,
     attempt = %s, deaths = CASE WHEN %s THEN 0 ELSE deaths END,
     version = version + %s, steps_total = steps_total + %s, duration_total = duration_total + %s,
+    tokens_total = tokens_total + %s, cost_total = cost_total + %s,
     event_seq = %s, row_version = row_version + 1, updated_at = %s
 WHERE id = %s
 """
 
 END_LEASE = "DELETE FROM roost_lease WHERE work_item_id = %s AND epoch = %s"
+
+REVOKE_LEASE = """
+UPDATE roost_lease SET revoked_at = %s, row_version = row_version + 1 WHERE work_item_id = %s AND epoch = %s
+"""
 
 EVENT = """
 INSERT INTO roost_event (
@@ -121,7 +126,11 @@ def _write(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     accepted = _accepted(using, outcomes)
     special = any(following.concerns(one.outcome) for one in accepted)
     locked = following.lock(using, [one.outcome for one in accepted]) if special else None
-    ended = [one.outcome.item for one in accepted if one.outcome.limited and one.state != State.RUNNING]
+    ended = [
+        one.outcome.item
+        for one in accepted
+        if one.outcome.limited and one.state != State.RUNNING and not one.outcome.lingers
+    ]
     freeing = waking.prepare(using, ended) if ended else None
     now = clock.now(using)
     _write_items(using, accepted, now)
@@ -160,8 +169,10 @@ def _stop(outcome: Outcome, *, requested: bool, used_up: bool) -> str:
 def _write_items(using: str, accepted: Sequence[Accepted], now: dt.datetime) -> None:
     moment = stored(using, now)
     write_many(using, ITEM, [_item(using, one, now, moment) for one in accepted])
-    gone = [(one.outcome.item.hex, one.outcome.epoch) for one in accepted if one.state != State.RUNNING]
-    write_many(using, END_LEASE, gone)
+    gone = [one.outcome for one in accepted if one.state != State.RUNNING]
+    kept = {outcome.item for outcome in gone if outcome.limited and outcome.lingers}
+    write_many(using, REVOKE_LEASE, [(moment, one.item.hex, one.epoch) for one in gone if one.item in kept])
+    write_many(using, END_LEASE, [(one.item.hex, one.epoch) for one in gone if one.item not in kept])
 
 
 def _item(using: str, one: Accepted, now: dt.datetime, moment: str | None) -> tuple[Any, ...]:
@@ -188,6 +199,8 @@ def _item(using: str, one: Accepted, now: dt.datetime, moment: str | None) -> tu
         outcome.advance,
         outcome.advance,
         outcome.duration,
+        outcome.tokens,
+        outcome.cost,
         one.seq + len(one.events),
         moment,
         outcome.item.hex,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -33,8 +34,8 @@ ON CONFLICT (namespace, idempotency_key) WHERE idempotency_key IS NOT NULL DO NO
 """
 
 TELL = """
-INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, created_at)
-VALUES (%s, 1, 'enqueued', 0, 0, 0, %s, '', %s)
+INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, data, created_at)
+VALUES (%s, 1, 'enqueued', 0, 0, 0, %s, %s, %s, %s)
 """
 
 
@@ -64,8 +65,12 @@ def _insert(using: str, items: Sequence[NewItem], now: dt.datetime) -> set[uuid.
         there = {row[0] for row in rows(using, f"SELECT id FROM roost_workitem WHERE id IN ({places(keyed)})", keyed)}
     inserted = [item for item in items if item.idempotency_key is None or item.id.hex in there]
     moment = stored(using, now)
-    write_many(using, TELL, [(item.id.hex, item.actor, moment) for item in inserted])
+    write_many(using, TELL, [(item.id.hex, item.actor, item.reason, _data(item), moment) for item in inserted])
     return {item.id for item in inserted}
+
+
+def _data(item: NewItem) -> str | None:
+    return json.dumps({"click": item.click}) if item.click else None
 
 
 def _row(using: str, item: NewItem, now: dt.datetime) -> tuple[Any, ...]:

@@ -40,8 +40,6 @@ def wake_parked(using: str, batch: int) -> int:
         return [uuid.UUID(row[0]) for row in rows(using, FREE, [batch])]
 
     def once() -> int:
-        ids = found()
-        waking.prepare(using, ids)
-        return waking.wake(using, ids, clock.now(using))
+        return waking.wake(using, found(), clock.now(using))
 
     return transacted(using, once) if found() else 0

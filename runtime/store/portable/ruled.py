@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 from runtime import clock
 from runtime.models import Limit
-from runtime.store.limits import SCOPE, Bound, Gate, admit
+from runtime.store.limits import SCOPE, SOON_SECONDS, Bound, Gate, admit, has_turn
 from runtime.store.portable.due import (
     ABOVE_ALL,
     DUE_COLUMNS,
@@ -24,7 +24,7 @@ from runtime.store.portable.due import (
     highest_priority,
     serves,
 )
-from runtime.store.portable.statements import rows, stored
+from runtime.store.portable.statements import later, rows, stored, told
 from runtime.store.resources import Candidate, Foresight
 from runtime.store.turns import MOST_LANES, Head, Lane, Turns, in_turn
 from runtime.store.values import Claimed, ClaimRequest, Forecast
@@ -55,9 +55,15 @@ SELECT {DUE_COLUMNS} FROM roost_workitem
 WHERE {{lane}} AND priority = %s AND run_at <= %s {{mine}} {{open}}
 ORDER BY run_at, id LIMIT %s
 """
+SUSPECT_DUE = f"""
+SELECT priority FROM roost_workitem WHERE {SUSPECT} AND run_at <= %s {{mine}} {{open}} ORDER BY priority DESC LIMIT 1
+"""
+SUSPECTS = f"""
+SELECT {_LANE}, run_at FROM roost_workitem WHERE {SUSPECT} AND NOT limited AND run_at <= %s {{mine}} LIMIT 100
+"""
 RUNNING = """
 SELECT w.fair_key, w.engine, w.namespace, w.pool, count(*)
-FROM roost_lease l JOIN roost_workitem w ON w.id = l.work_item_id GROUP BY 1, 2, 3, 4
+FROM roost_lease l JOIN roost_workitem w ON w.id = l.work_item_id WHERE l.worker_id IS NOT %s GROUP BY 1, 2, 3, 4
 """
 _COVERED = "(" + " AND ".join(f"%s IN ('', {name})" for name in SCOPE) + ")"
 
@@ -71,6 +77,8 @@ class Rules:
         self.turns = turns
         self.now = now
         self.gate = _gate(using, now)
+        if self.gate.bounds and not request.alone:
+            self.gate.keep(_suspects(using, request, now))
 
     @classmethod
     def apply_to(cls, using: str, request: ClaimRequest, turns: Turns, now: dt.datetime) -> Rules | None:
@@ -115,9 +123,7 @@ class Rules:
         for lane in ready:
             yield from map(Due._make, rows(self.using, HEADS, [priority, *lane, now, each]))
         mine, params = serves(self.request)
-        closed = self.gate.closed()
-        outside = "".join(f" AND NOT {_COVERED}" for _ in closed)
-        names = [getattr(bound, name) for bound in closed for name in SCOPE]
+        outside, names = _outside(self.gate)
         query = OTHERS.format(lane=SUSPECT if self.request.alone else LIMITED, mine=mine, open=outside)
         yield from map(Due._make, rows(self.using, query, [priority, now, *params, *names, each]))
 
@@ -139,6 +145,16 @@ class Rules:
     def _serves(self, lane: Lane) -> bool:
         engines, pools = self.request.engines, self.request.pools
         return (engines is None or lane.engine in engines) and (not pools or lane.pool in pools)
+
+
+def suspect_due(using: str, request: ClaimRequest) -> int | None:
+    """Return the highest priority among due suspects that this worker could have were it empty, None without any."""
+    now = clock.now(using)
+    mine, params = serves(request)
+    outside, names = _outside(_gate(using, later(now, SOON_SECONDS), without=request.worker))
+    query = SUSPECT_DUE.format(mine=mine, open=outside)
+    found = rows(using, query, [stored(using, now), *params, *names])
+    return int(found[0][0]) if found else None
 
 
 def forecast(using: str, request: ClaimRequest, turns: Turns) -> Forecast:
@@ -171,13 +187,29 @@ def _head(due: Due) -> Head:
     return Head(due.id, _lane(due), due.run_at)
 
 
-def _gate(using: str, now: dt.datetime) -> Gate:
+def _outside(gate: Gate) -> tuple[str, list[str]]:
+    """Return the condition, with its parameters, that no closed limit covers an item."""
+    closed = gate.closed()
+    return "".join(f" AND NOT {_COVERED}" for _ in closed), [getattr(one, name) for one in closed for name in SCOPE]
+
+
+def _gate(using: str, now: dt.datetime, *, without: uuid.UUID | None = None) -> Gate:
+    """Return the enabled limits with what runs under them, not counting what the worker `without` runs."""
     bounds = [_bound(limit, now) for limit in Limit.objects.using(using).filter(enabled=True).order_by("pk")]
     if any(bound.concurrency is not None for bound in bounds):
-        for *lane, count in rows(using, RUNNING):
+        for *lane, count in rows(using, RUNNING, [None if without is None else without.hex]):
             for bound in bounds:
                 bound.running += count * bound.covers(Lane._make(lane))
     return Gate(bounds)
+
+
+def _suspects(using: str, request: ClaimRequest, now: dt.datetime) -> Iterator[Lane]:
+    """Yield the lanes of suspects for this worker that have their turn."""
+    mine, params = serves(request)
+    for *lane, run_at in rows(using, SUSPECTS.format(mine=mine), [stored(using, now), *params]):
+        due_at = told(using, run_at)
+        if due_at is not None and has_turn((now - due_at).total_seconds()):
+            yield Lane._make(lane)
 
 
 def _bound(limit: Limit, now: dt.datetime) -> Bound:

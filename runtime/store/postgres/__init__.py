@@ -19,8 +19,9 @@ from runtime.store.postgres.journal import journal
 from runtime.store.postgres.positions import read_back
 from runtime.store.postgres.release import release
 from runtime.store.postgres.renew import renew
-from runtime.store.postgres.ruled import forecast
+from runtime.store.postgres.ruled import forecast, suspect_due
 from runtime.store.postgres.sweep import sweep
+from runtime.store.transactions import begin
 from runtime.store.turns import Turns
 from runtime.store.values import (
     Beat,
@@ -59,8 +60,15 @@ class PostgresStore(Store):
     def journal(self, writes: Sequence[Write]) -> list[Found]:
         return journal(self.using, writes)
 
-    def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: dict[uuid.UUID, str] | None = None) -> Beat:
-        return renew(self.using, worker, held, progress or {})
+    def renew(
+        self,
+        worker: uuid.UUID,
+        held: Sequence[Held],
+        progress: dict[uuid.UUID, str] | None = None,
+        *,
+        still: Sequence[Held] = (),
+    ) -> Beat:
+        return renew(self.using, worker, held, progress or {}, still)
 
     def release(self, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:
         return release(self.using, worker, held, reason)
@@ -96,10 +104,12 @@ class PostgresStore(Store):
         return read_back(self.using, items)
 
     def forecast(self, request: ClaimRequest) -> Forecast:
-        return forecast(self.using, request, self.turns)
+        with begin(self.using, savepoint=False):  # its statements have no limits of their own
+            return forecast(self.using, request, self.turns)
 
     def due(self, request: ClaimRequest) -> int | None:
-        return due(self.using, request)
+        found = due(self.using, request)
+        return suspect_due(self.using, request) if request.alone and found is not None else found
 
     def next_due_in(self, request: ClaimRequest) -> float | None:
         return next_due_in(self.using, request)

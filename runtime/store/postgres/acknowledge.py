@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from runtime.store import waking
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.session import rows
-from runtime.store.transactions import transacted
+from runtime.store.transactions import impatiently, transacted
 from runtime.store.values import Held
+
+PATIENCE_MS = 500
+"""How long a worker, who has other steps to write, waits for resources that somebody else has locked."""
 
 DROP = """
 DELETE FROM roost_lease l
@@ -21,8 +24,12 @@ RETURNING l.work_item_id
 
 
 def acknowledge(using: str, worker: uuid.UUID, held: Sequence[Held]) -> int:
-    """Drop this worker's revoked leases, free their claims and wake waiters; return how many leases there were."""
-    return drop_revoked(using, held, [worker], expired=False)[0]
+    """Drop this worker's revoked leases, free their claims and wake waiters; return how many leases there were.
+
+    Waits no longer than a moment for who has these resources locked: when the leases expire, the sweep drops them.
+    """
+    with impatiently(PATIENCE_MS):
+        return drop_revoked(using, held, [worker], expired=False)[0]
 
 
 def drop_revoked(using: str, held: Sequence[Held], workers: Sequence[uuid.UUID], *, expired: bool) -> tuple[int, int]:

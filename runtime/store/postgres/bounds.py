@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from runtime.store.limits import SCOPE, Bound, Gate
 from runtime.store.postgres.arrays import plain, texts
-from runtime.store.postgres.due import covers
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.due import HAS_TURN, MINE, SUSPECT, covers, mine
+from runtime.store.postgres.session import Rows, rows
 from runtime.store.turns import Lane
+from runtime.store.values import ClaimRequest
 
 _TOKENS = """CASE WHEN rate IS NULL THEN NULL WHEN refilled_at IS NULL THEN coalesce(burst, rate) ELSE least(
     coalesce(burst, rate),
-    tokens + greatest(0, extract(epoch FROM statement_timestamp() - refilled_at)) * rate / per_seconds
+    tokens + greatest(0, extract(epoch FROM statement_timestamp() - refilled_at) + {ahead}) * rate / per_seconds
 ) END::float8"""
 
 _CONCERNED = f"""
@@ -26,7 +28,7 @@ WITH lanes AS MATERIALIZED (
 # Values come from the locked rows: what another claimer took since this statement began is gone from them.
 _LOCK = f"""
 {_CONCERNED}, ours AS (
-    SELECT m.id, concurrency, {_TOKENS} AS tokens
+    SELECT m.id, concurrency, {_TOKENS.format(ahead="0")} AS tokens
     FROM roost_limit m WHERE enabled AND m.id IN (SELECT id FROM concerned)
     ORDER BY m.id
     FOR NO KEY UPDATE {{passing}}
@@ -42,7 +44,8 @@ LOCK = _LOCK.format(passing="SKIP LOCKED")
 
 LOOK = f"""
 {_CONCERNED}
-SELECT id, name, namespace, engine, fair_key, pool, true, concurrency, {_TOKENS}, statement_timestamp()
+SELECT id, name, namespace, engine, fair_key, pool, true, concurrency, {_TOKENS.format(ahead="%s::float8")},
+    statement_timestamp()
 FROM concerned ORDER BY id
 """
 
@@ -50,9 +53,18 @@ FROM concerned ORDER BY id
 RUNNING = f"""
 SELECT m.id, count(*)
 FROM roost_workitem w, roost_limit m
-WHERE w.id = ANY (ARRAY(SELECT work_item_id FROM roost_lease)) AND m.id = ANY (%s::bigint[])
-    AND {covers("m", "w")}
+WHERE w.id = ANY (ARRAY(SELECT work_item_id FROM roost_lease WHERE worker_id IS DISTINCT FROM %s::uuid))
+    AND m.id = ANY (%s::bigint[]) AND {covers("m", "w")}
 GROUP BY m.id
+"""
+
+# One that a limit stops, wherever its lane is, keeps no place under the others.
+SUSPECTS = f"""
+SELECT {", ".join(Lane._fields)} FROM roost_workitem w
+WHERE {SUSPECT} AND {HAS_TURN} AND {MINE} AND NOT EXISTS (
+    SELECT FROM roost_limit stopped WHERE enabled AND concurrency = 0 AND {covers("stopped", "w")}
+)
+LIMIT 100
 """
 
 TAKE_TOKENS = """
@@ -62,17 +74,50 @@ WHERE m.id = t.id AND m.rate IS NOT NULL
 """
 
 
-def gate(using: str, of: Sequence[Lane] | None, *, lock: bool = True, wait: bool = False) -> Gate:
+def gate(
+    using: str, request: ClaimRequest, of: Sequence[Lane] | None, *, suspects: bool = False, wait: bool = False
+) -> Gate:
     """Return the enabled limits that cover any of these lanes (None: all limits), with what runs under them.
 
-    With `lock` their rows are locked until the transaction ends, but for those that another claimer has, unless it is
-    to `wait` for them.
+    With `suspects`, a place is kept for those that this worker might start and that have their turn.
+
+    Their rows are locked until the transaction ends, but for those that another claimer has, unless it is to `wait` for
+    them.
     """
-    statement = (LOCK_WAITING if wait else LOCK) if lock else LOOK
     covered = [texts(column) for column in zip(*of, strict=True)] if of else ["{}"] * len(Lane._fields)
-    bounds = [Bound(*row) for row in rows(using, statement, [*covered, of is None])]
+    counted = _counted(using, rows(using, LOCK_WAITING if wait else LOCK, [*covered, of is None]))
+    return _kept(using, request, counted) if suspects else counted
+
+
+def look(using: str, request: ClaimRequest) -> Gate:
+    """Return all enabled limits as a claim would find them, locking none."""
+    counted = _counted(using, _look(using))
+    return counted if request.alone else _kept(using, request, counted)
+
+
+def look_ahead(using: str, seconds: float, *, without: uuid.UUID) -> Gate:
+    """Return all enabled limits as a claim for a suspect might find them in so many seconds, locking none.
+
+    As if the worker `without` ran nothing.
+    """
+    return _counted(using, _look(using, seconds), without)
+
+
+def _look(using: str, ahead: float = 0.0) -> Rows:
+    return rows(using, LOOK, [*["{}"] * len(Lane._fields), True, str(ahead)])
+
+
+def _kept(using: str, request: ClaimRequest, of: Gate) -> Gate:
+    if of.bounds:
+        of.keep(Lane._make(row) for row in rows(using, SUSPECTS, mine(request)))
+    return of
+
+
+def _counted(using: str, found: Rows, without: uuid.UUID | None = None) -> Gate:
+    bounds = [Bound(*row) for row in found]
     counted = [bound.id for bound in bounds if bound.ours and bound.concurrency is not None]
-    running: dict[int, int] = dict(rows(using, RUNNING, [plain(counted)])) if counted else {}
+    left = None if without is None else str(without)
+    running: dict[int, int] = dict(rows(using, RUNNING, [left, plain(counted)])) if counted else {}
     for bound in bounds:
         bound.running = running.get(bound.id, 0)
     return Gate(bounds)

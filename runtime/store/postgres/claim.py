@@ -18,7 +18,7 @@ from runtime.store.postgres.limited import limited_in_front, take_limited
 from runtime.store.postgres.mark import Taken
 from runtime.store.postgres.roomy import take_roomy
 from runtime.store.postgres.ruled import Ruled
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.session import forget_outgrown_plans, rows
 from runtime.store.postgres.unruled import marked, take_unruled
 from runtime.store.turns import Turns
 from runtime.store.values import Claimed, ClaimRequest
@@ -42,6 +42,7 @@ def claim(using: str, request: ClaimRequest, turns: Turns) -> list[Claimed]:
     """Take due items, most urgent first. Raises Django's database errors."""
     if request.limit < 1:
         return []
+    forget_outgrown_plans(using)
     if turns.ruled and not request.alone:
         roomy = take_roomy(using, request, turns)
         if roomy is not None:

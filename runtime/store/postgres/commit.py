@@ -7,12 +7,14 @@ follows reads only `written`. Rows are locked by id, because the outcomes are so
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import Protocol
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from runtime.choices import State
 from runtime.conf import settings as roost
@@ -22,8 +24,18 @@ from runtime.store.postgres.arrays import MOST_TEXT, plain, slices, texts
 from runtime.store.postgres.artifacts import write_artifacts
 from runtime.store.postgres.insert import insert
 from runtime.store.postgres.session import GUARD, rows, seconds
-from runtime.store.transactions import transacted
+from runtime.store.transactions import lock_not_available, timeouts, transacted
 from runtime.store.values import Held, Outcome
+
+logger = logging.getLogger("roost.store")
+
+PATIENCE_MS = 500
+"""How long a commit waits for rows of others, who are to learn of it."""
+
+
+class _Write(Protocol):
+    def __call__(self, using: str, outcomes: Sequence[Outcome], *, apart: bool) -> dict[uuid.UUID, str]: ...
+
 
 # LIMIT with a parameter makes the planner expect one row, so that a plan cached while the tables were still empty
 # looks rows up by key; it would read whole tables until the next ANALYZE otherwise.
@@ -32,10 +44,10 @@ WITH o AS MATERIALIZED (
     SELECT o.* FROM {GUARD}, unnest(
         %s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bool[], %s::text[],
         %s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[],
-        %s::int[]
+        %s::bool[], %s::text[], %s::int[]
     ) AS o(
         item, worker, epoch, version, state, reason, advance, data,
-        initial, state_schema, label, result, error, fingerprint, attempt, delay, duration, told
+        initial, state_schema, label, result, error, fingerprint, attempt, delay, duration, lingers, used, told
     )
     LIMIT %s::int
 ), locked AS MATERIALIZED (
@@ -69,6 +81,8 @@ WITH o AS MATERIALIZED (
         version = w.version + o.advance::int,
         steps_total = w.steps_total + o.advance::int,
         duration_total = w.duration_total + o.duration,
+        tokens_total = w.tokens_total + coalesce((o.used::bigint[])[1], 0),
+        cost_total = w.cost_total + coalesce((o.used::bigint[])[2], 0),
         event_seq = w.event_seq + o.told + (o.stop IS NOT NULL)::int,
         row_version = w.row_version + 1,
         updated_at = statement_timestamp()
@@ -76,7 +90,7 @@ WITH o AS MATERIALIZED (
     WHERE w.id = o.item
     RETURNING w.id, w.state, w.epoch, w.version, w.event_seq, w.attempt,
         o.worker, o.told, o.stop, o.advance, o.data, o.initial, o.state_schema, o.label,
-        w.limited AND o.stop IS NOT NULL AND NOT %s::bool AS fenced
+        w.limited AND w.state <> 'running' AND (o.lingers OR NOT %s::bool) AS fenced
 ), kept AS (
     INSERT INTO roost_snapshot (work_item_id, version, epoch, data, state_schema, label, created_at)
     SELECT id, version, epoch, data::jsonb, state_schema, label, statement_timestamp() FROM written WHERE advance
@@ -125,6 +139,8 @@ COLUMNS = {
     "attempt": plain,
     "delay": plain,
     "duration": plain,
+    "lingers": plain,
+    "used": texts,
 }
 """Fields of an outcome in the order of WRITE's arrays, and what writes each array."""
 
@@ -143,10 +159,9 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     if not outcomes:
         return {}
     if any(following.concerns(outcome) for outcome in outcomes):
-        joins = connections[using].in_atomic_block
-        return transacted(using, lambda: _commit_following(using, outcomes, joins=joins))
-    if any(outcome.limited and outcome.state != State.RUNNING for outcome in outcomes):
-        return transacted(using, lambda: _commit_freeing(using, outcomes))
+        return _with_others(using, outcomes, _commit_following)
+    if any(outcome.frees for outcome in outcomes):
+        return _with_others(using, outcomes, _commit_freeing)
     large = sum(map(_size, outcomes)) > MOST_TEXT
     more = any(outcome.artifacts or outcome.children or outcome.drops or outcome.moved for outcome in outcomes)
     if large or more or _may_trigger(using, outcomes):
@@ -154,26 +169,58 @@ def commit(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
     return _write(using, outcomes)
 
 
-def _commit_freeing(using: str, outcomes: Sequence[Outcome]) -> dict[uuid.UUID, str]:
-    """Write outcomes of which some free claims. Resource rows come before items in the order of locks."""
+def _with_others(using: str, outcomes: Sequence[Outcome], write: _Write) -> dict[uuid.UUID, str]:
+    """Write outcomes together with what follows for others: claims are freed for their waiters, parents are told.
+
+    Whoever keeps rows of these others locked, as a cancel in a long transaction of a product's does, must not cost what
+    the steps came to. The outcomes are written apart then, in as much time as a commit has, and the rest comes after
+    it, at the latest by the sweep.
+    A transaction that this joins is an atomic step's, whose last statements these are: they bound their waits
+    themselves.
+    """
+    joins = connections[using].in_atomic_block
+
+    def within(lock_ms: int, *, apart: bool) -> dict[uuid.UUID, str]:
+        if joins:
+            rows(using, BOUND, [f"{lock_ms}ms"])
+        return write(using, outcomes, apart=apart)
+
+    most = roost.LOCK_TIMEOUT_MS
+    patience = min(PATIENCE_MS, most)
+    try:
+        return transacted(using, lambda: within(patience, apart=False), lock_ms=patience)
+    except OperationalError as error:
+        if not lock_not_available(error):
+            raise
+    return transacted(using, lambda: within(most, apart=True))
+
+
+def _commit_freeing(using: str, outcomes: Sequence[Outcome], *, apart: bool) -> dict[uuid.UUID, str]:
+    """Write outcomes of which some free claims. Resource rows come before items in the order of locks.
+
+    Written `apart`, the items keep their claims, and leases that are revoked, until this worker has let go of them.
+    """
+    if apart:
+        return _commit_all(using, outcomes)
     freeing = waking.prepare(using, [outcome.item for outcome in outcomes])
     states = _commit_all(using, outcomes, freeing=True)
-    waking.finish(freeing, [item for item, state in states.items() if state != State.RUNNING])
+    waking.finish(freeing, _let_go_of(outcomes, states))
     return states
 
 
-def _commit_following(using: str, outcomes: Sequence[Outcome], *, joins: bool) -> dict[uuid.UUID, str]:
-    """Write outcomes of which some ask, have asked, or end a child.
+def _let_go_of(outcomes: Sequence[Outcome], states: Mapping[uuid.UUID, str]) -> list[uuid.UUID]:
+    """Return the items that nobody works on any more."""
+    lingering = {outcome.item for outcome in outcomes if outcome.lingers}
+    return [item for item, state in states.items() if state != State.RUNNING and item not in lingering]
 
-    A transaction that it joins is an atomic step's, whose last statements these are: they bound their waits themselves.
-    """
-    if joins:
-        rows(using, BOUND, [f"{roost.LOCK_TIMEOUT_MS}ms"])
-    locked = following.lock(using, outcomes)
+
+def _commit_following(using: str, outcomes: Sequence[Outcome], *, apart: bool) -> dict[uuid.UUID, str]:
+    """Write outcomes of which some ask, have asked, or end a child. Written `apart`, parents are told after it."""
+    locked = following.lock(using, outcomes, apart=apart)
     freeing = bool(locked.freeing.items)
     states = _commit_all(using, outcomes, freeing=freeing)
     if freeing:
-        waking.finish(locked.freeing, [item for item, state in states.items() if state != State.RUNNING])
+        waking.finish(locked.freeing, _let_go_of(outcomes, states))
     return states | following.follow(locked, states)
 
 
@@ -204,14 +251,14 @@ def _write(using: str, outcomes: Sequence[Outcome], *, freeing: bool = False) ->
 def _write_part(using: str, ordered: Sequence[Outcome], *, freeing: bool) -> dict[uuid.UUID, str]:
     """Write outcomes, sorted by item, in one statement.
 
-    An item with resources that was to run on and is paused instead keeps a revoked lease: unless this transaction is
-    `freeing`, its Resource rows are not locked, and its claims go as those of any fenced item do.
+    An item with resources that does not run on keeps a revoked lease unless this transaction is `freeing`: its Resource
+    rows are not locked then, and its claims go as those of any fenced item do.
     """
     events = [
         (outcome.item, number, event) for outcome in ordered for number, event in enumerate(outcome.events, start=1)
     ]
     params = [
-        f"{roost.LOCK_TIMEOUT_MS}ms",
+        timeouts()[0],
         *(literal([getattr(outcome, name) for outcome in ordered]) for name, literal in COLUMNS.items()),
         plain([len(outcome.events) for outcome in ordered]),
         str(len(ordered)),
@@ -226,10 +273,19 @@ def _write_part(using: str, ordered: Sequence[Outcome], *, freeing: bool) -> dic
     written = rows(using, WRITE, params)
     fenced = {item for item, _, is_fenced in written if is_fenced}
     for outcome in ordered if fenced else ():
-        if outcome.item in fenced:
+        if outcome.item in fenced and not outcome.lingers:
             held = [Held(outcome.item, outcome.epoch)]
-            transaction.on_commit(partial(acknowledge, using, outcome.worker, held), using=using, robust=True)
+            transaction.on_commit(partial(_let_go, using, outcome.worker, held), using=using, robust=True)
     return {item: state for item, state, _ in written}
+
+
+def _let_go(using: str, worker: uuid.UUID, held: Sequence[Held]) -> None:
+    try:
+        acknowledge(using, worker, held)
+    except OperationalError as error:
+        if not lock_not_available(error):
+            raise
+        logger.info("somebody keeps the claims of item %s locked; the sweep frees them", held[0].item)
 
 
 def _size(outcome: Outcome) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 
 from runtime.store.front import Front
-from runtime.store.limits import SCOPE
+from runtime.store.limits import SCOPE, TURN_AFTER, TURN_EVERY, TURN_UNTIL
 from runtime.store.postgres.arrays import plain, texts
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.session import rows, rows_in_order
 from runtime.store.values import ClaimRequest
 
 _CLAIMABLE = "state = 'queued' AND NOT (reason IN ('limit', 'resource'))"
@@ -21,6 +21,17 @@ LIMITED = f"{_CLAIMABLE} AND limited AND deaths < 2"
 """The condition of the index `roost_item_limited`."""
 SUSPECT = f"{_CLAIMABLE} AND deaths >= 2"
 """The condition of the index `roost_item_suspect`."""
+
+HAS_TURN = f"""NOT limited AND mod(extract(epoch FROM statement_timestamp() - run_at), {TURN_EVERY}) >= {TURN_AFTER}
+AND mod(extract(epoch FROM statement_timestamp() - run_at), {TURN_EVERY}) < {TURN_UNTIL}
+AND run_at <= statement_timestamp()"""
+"""That places are kept for a suspect, as `limits.has_turn` says; one that needs resources may wait for these."""
+SUSPECT_HAS_TURN = f"""EXISTS (
+    SELECT FROM (
+        SELECT id FROM roost_workitem WHERE {SUSPECT} AND {HAS_TURN} ORDER BY priority DESC, run_at, id LIMIT 1
+    ) suspect
+)"""
+"""That any has: in the order of `roost_item_suspect`, which holds suspects alone, and no other index is in."""
 
 MINE = "(%s::text[] IS NULL OR engine = ANY (%s::text[])) AND (%s::text[] IS NULL OR pool = ANY (%s::text[]))"
 """The engines and pools asked for. Parameters: `mine(request)`."""
@@ -156,7 +167,7 @@ def due(using: str, request: ClaimRequest) -> int | None:
     if request.alone or front is None or front.is_whole(time.monotonic()):
         found = rows(using, DUE, [request.alone, *wanted, *wanted, *wanted])
     else:
-        found = rows(using, DUE_BEHIND, [*levels(front), *wanted, *wanted])
+        found = rows_in_order(using, DUE_BEHIND, [*levels(front), *wanted, *wanted])
     priority: int | None = found[0][0]
     return priority
 

@@ -37,6 +37,8 @@ COLUMNS = {
     "relation": texts,
     "idempotency_key": texts,
     "actor": texts,
+    "reason": texts,
+    "click": texts,
 }
 """Columns of a new item in the order of INSERT's arrays, and what writes each array."""
 
@@ -45,11 +47,11 @@ WITH n AS (
     SELECT n.* FROM {GUARD}, unnest(
         %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
         %s::text[], %s::bool[], %s::float8[], %s::timestamptz[], %s::timestamptz[], %s::int[], %s::bigint[],
-        %s::bigint[], %s::float8[], %s::float8[], %s::uuid[], %s::text[], %s::text[], %s::text[]
+        %s::bigint[], %s::float8[], %s::float8[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]
     ) AS n(
         id, namespace, engine, engine_version, pool, payload, config, priority, fair_key,
         resources, limited, delay, run_at, deadline_at, max_attempts, max_steps, pause_at_step,
-        step_timeout, item_timeout, parent_id, relation, idempotency_key, actor
+        step_timeout, item_timeout, parent_id, relation, idempotency_key, actor, reason, click
     )
 ), inserted AS (
     INSERT INTO roost_workitem (
@@ -72,8 +74,11 @@ WITH n AS (
     ON CONFLICT (namespace, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id
 ), told AS (
-    INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, created_at)
-    SELECT id, 1, 'enqueued', 0, 0, 0, n.actor, '', statement_timestamp() FROM inserted JOIN n USING (id)
+    INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, data, created_at)
+    SELECT
+        id, 1, 'enqueued', 0, 0, 0, n.actor, n.reason,
+        CASE WHEN n.click <> '' THEN jsonb_build_object('click', n.click) END, statement_timestamp()
+    FROM inserted JOIN n USING (id)
 )
 SELECT id FROM inserted
 """

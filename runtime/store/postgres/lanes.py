@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 
-from runtime.store.postgres.due import KEYED, LIMITED, MINE, OPEN, PLAIN, mine, ranks
-from runtime.store.postgres.session import Rows, rows
+from runtime.store.postgres.due import KEYED, LIMITED, MINE, OPEN, PLAIN, SUSPECT_HAS_TURN, mine, ranks
+from runtime.store.postgres.session import Rows, rows, rows_in_order
 from runtime.store.turns import MOST_LANES, Head, Lane
 from runtime.store.values import ClaimRequest
 
 PRIORITIES = f"""
 WITH RECURSIVE {ranks("plain", PLAIN)}, {ranks("limited", LIMITED)}, rules AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, {KEYED} AS keyed
+    SELECT EXISTS (SELECT FROM roost_limit WHERE enabled) AS limits, {KEYED} AS keyed,
+        {SUSPECT_HAS_TURN} AS suspects
 )
-SELECT priority, bool_or(needing), (SELECT limits FROM rules), (SELECT keyed FROM rules) FROM (
+SELECT priority, bool_or(needing), (SELECT limits FROM rules), (SELECT keyed FROM rules), (SELECT suspects FROM rules)
+FROM (
     SELECT priority, false FROM plain UNION ALL SELECT priority, true FROM limited
 ) AS both_kinds(priority, needing)
 WHERE priority IS NOT NULL
@@ -25,7 +27,8 @@ ORDER BY priority DESC
 
 _LANE = "fair_key, engine, namespace, pool"
 
-# Lane by lane, each by one descent, and by another the first items in it that are due.
+# Lane by lane, each by one descent, and by another the first items in it that are due: a range of the same index, which
+# no other has in this order.
 _LANES = f"""
 WITH RECURSIVE lanes(fair_key, engine, namespace, pool) AS (
     (
@@ -44,9 +47,10 @@ WITH RECURSIVE lanes(fair_key, engine, namespace, pool) AS (
 SELECT lanes.*, head.id, head.run_at FROM (SELECT * FROM lanes WHERE {MINE} LIMIT {MOST_LANES}) lanes
 LEFT JOIN LATERAL (
     SELECT id, run_at FROM roost_workitem
-    WHERE {PLAIN} AND priority = %s::int AND fair_key = lanes.fair_key AND engine = lanes.engine
-        AND namespace = lanes.namespace AND pool = lanes.pool AND run_at <= statement_timestamp()
-    ORDER BY run_at, id
+    WHERE {PLAIN} AND priority = %s::int
+        AND ({_LANE}, run_at) >= (lanes.fair_key, lanes.engine, lanes.namespace, lanes.pool, '-infinity')
+        AND ({_LANE}, run_at) <= (lanes.fair_key, lanes.engine, lanes.namespace, lanes.pool, statement_timestamp())
+    ORDER BY {_LANE}, run_at, id
     LIMIT {{each}}
 ) head ON true
 """
@@ -69,9 +73,9 @@ def look(using: str, request: ClaimRequest, priority: int, last: str | None, eac
     With more than MOST_LANES of them, those after the key `last` come first.
     """
     level, wanted = str(priority), mine(request)
-    found = _gathered(rows(using, _lanes_statement(">=", each), [level, "", level, *wanted, level]))
+    found = _gathered(rows_in_order(using, _lanes_statement(">=", each), [level, "", level, *wanted, level]))
     if len(found) == MOST_LANES and last is not None:
-        beyond = _gathered(rows(using, _lanes_statement(">", each), [level, last, level, *wanted, level]))
+        beyond = _gathered(rows_in_order(using, _lanes_statement(">", each), [level, last, level, *wanted, level]))
         found = dict(islice((beyond | found).items(), MOST_LANES))
     return found
 

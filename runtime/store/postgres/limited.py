@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from runtime import clock
 from runtime.store import resources
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.due import LIMITED, MINE, OPEN, PLAIN, SUSPECT, mine, ranks
 from runtime.store.postgres.mark import MARK, Taken, marks
-from runtime.store.postgres.session import Rows, rows
-from runtime.store.resources import Candidate
+from runtime.store.postgres.session import rows
+from runtime.store.resources import Candidate, Key
 from runtime.store.transactions import transacted
 from runtime.store.values import ClaimRequest
 
 LOOKED_AT = 4
 """Candidates looked at for each item wanted: some of them cannot have their resources now."""
+REACHES = (1, 8)
+"""How many times as far is looked where somebody keeps resources locked and nobody before had all of theirs."""
 
 
 def _due(name: str, kind: str, open_to: str = "true") -> str:
@@ -81,32 +85,51 @@ def take_limited(using: str, request: ClaimRequest, limit: int) -> list[Taken]:
     """Mark up to `limit` items that get all their resources, and park those before them that do not."""
     if limit < 1:
         return []
-    many = str(limit * LOOKED_AT)
-    return _take(using, request, rows(using, CANDIDATES, [*mine(request), many, many]), limit, alone=False)
+    return _take(using, request, CANDIDATES, mine(request), limit, alone=False)
 
 
 def take_suspect_with_resources(using: str, request: ClaimRequest, shut: Sequence[str]) -> list[Taken]:
     """Mark one suspect that gets all its resources and that no closed limit (`bounds.shut`) covers."""
-    many = str(LOOKED_AT)
-    return _take(using, request, rows(using, SUSPECTS, [*mine(request), *shut, many, many]), 1, alone=True)
+    return _take(using, request, SUSPECTS, [*mine(request), *shut], 1, alone=True)
 
 
-def _take(using: str, request: ClaimRequest, found: Rows, limit: int, *, alone: bool) -> list[Taken]:
-    candidates = [Candidate.of(*row) for row in found]
-    if not candidates:
-        return []
-    return transacted(using, lambda: take_candidates(using, request, candidates, limit, alone=alone))
+def _take(
+    using: str, request: ClaimRequest, look: str, params: Sequence[Any], limit: int, *, alone: bool
+) -> list[Taken]:
+    """Look for candidates and mark those that get their resources.
+
+    Those whose resources somebody keeps locked stay due, and must not hide others behind them.
+    """
+    busy: set[Key] = set()
+    for reach in REACHES:
+        many = limit * LOOKED_AT * reach
+        found = [Candidate.of(*row) for row in rows(using, look, [*params, str(many), str(many)])]
+        free = [candidate for candidate in found if busy.isdisjoint(candidate.asks)][: limit * LOOKED_AT]
+        work = partial(take_candidates, using, request, free, limit, alone=alone, busy=busy)
+        taken = transacted(using, work) if free else []
+        if taken or not busy or len(found) < many:
+            return taken
+    return []
 
 
 def take_candidates(
-    using: str, request: ClaimRequest, candidates: Sequence[Candidate], limit: int, *, alone: bool
+    using: str,
+    request: ClaimRequest,
+    candidates: Sequence[Candidate],
+    limit: int,
+    *,
+    alone: bool,
+    busy: set[Key] | None = None,
 ) -> list[Taken]:
     """Mark up to `limit` of these, in this order, that get all their resources; park those that cannot now.
 
-    Within a transaction that has locked nothing but limits.
+    Within a transaction that has locked nothing but limits. Resources that somebody else has locked are put into
+    `busy`.
     """
     keys = {key for candidate in candidates for key in candidate.asks}
     locked = resources.lock(using, keys, skip_locked=True)
+    if busy is not None:
+        busy |= keys - locked.keys()
     reachable = [candidate for candidate in candidates if candidate.asks.keys() <= locked.keys()]
     ours = _lock_items(using, reachable, alone=alone)
     verdict = resources.judge(using, [candidate for candidate in reachable if candidate.item in ours], locked)

@@ -25,7 +25,7 @@ T = TypeVar("T")
 logger = logging.getLogger("roost.store")
 
 PATIENCE_MS = 200
-"""How long a sweep waits for a lock: the same thread keeps the heartbeat."""
+"""How long a sweep waits for a lock: the rest of what it finds waits meanwhile."""
 MOST_WAITS = 5
 """So many locks that are not to be had end a part of a sweep; the next one begins with others."""
 REACHES = (1, 8, 64)

@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from runtime import itemlines
 from runtime.choices import State
 from runtime.conf import settings as roost
+from runtime.models import WorkItem
 from runtime.store import triggered, waits, waking
 from runtime.store.postgres.acknowledge import drop_revoked
 from runtime.store.postgres.arrays import plain
@@ -68,7 +70,7 @@ WITH h AS MATERIALIZED (
         CASE WHEN state = 'failed' THEN last_error END, statement_timestamp()
     FROM written WHERE state <> 'queued'
 )
-SELECT id, state FROM written
+SELECT id, state, worker_id FROM written
 """
 
 
@@ -132,7 +134,10 @@ def _recover_bound(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) 
 def _write(using: str, held: Sequence[Held], dead: Sequence[uuid.UUID]) -> Rows:
     items, epochs = plain([item for item, _ in held]), plain([epoch for _, epoch in held])
     written = rows(using, RECOVER, [items, epochs, str(len(held)), plain(dead), str(roost.MAX_DEATHS)])
-    triggered.follow_ids(using, [item for item, state in written if state == State.FAILED])
-    if failed := [item for item, state in written if state == State.FAILED]:
-        waits.withdraw(using, failed)
-    return written
+    failed = {item: worker for item, state, worker in written if state == State.FAILED}
+    triggered.follow_ids(using, list(failed))
+    if failed:
+        waits.withdraw(using, list(failed))
+        for item in WorkItem.objects.using(using).filter(pk__in=failed).order_by("pk"):
+            itemlines.failed(using, item, failed[item.pk])
+    return [(item, state) for item, state, _ in written]

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from django.db import OperationalError, connections
+
+from runtime.conf import settings as roost
 from runtime.store import waking
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.session import rows
-from runtime.store.transactions import transacted
+from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.values import Held
+
+logger = logging.getLogger("roost.store")
+
+TOGETHER_MS = 500
+SINGLY_MS = 50
+"""How long a release waits for rows that somebody else has locked: that of all items, and that of one after the other.
+"""
 
 # The items' rows are locked: `waking.prepare` came before.
 RELEASE = """
@@ -48,15 +60,39 @@ SELECT id FROM written
 
 
 def release(using: str, worker: uuid.UUID, held: Sequence[Held], reason: str) -> int:
-    """Give these items back; return how many were still ours. `reason` is told by their events."""
+    """Give these items back; return how many were still ours. `reason` is told by their events.
+
+    Together, or where somebody keeps rows locked, one by one: one that cannot be given back now must not leave the
+    others to the sweep, which would count it as a death.
+    """
     if not held:
         return 0
 
-    def once() -> int:
-        freeing = waking.prepare(using, [item for item, _ in held])
-        items, epochs = plain([item for item, _ in held]), plain([epoch for _, epoch in held])
-        freed = [row[0] for row in rows(using, RELEASE, [items, epochs, str(len(held)), worker, reason])]
+    def some(part: Sequence[Held]) -> int:
+        freeing = waking.prepare(using, [item for item, _ in part])
+        items, epochs = plain([item for item, _ in part]), plain([epoch for _, epoch in part])
+        freed = [row[0] for row in rows(using, RELEASE, [items, epochs, str(len(part)), worker, reason])]
         waking.finish(freeing, freed)
         return len(freed)
 
-    return transacted(using, once)
+    most = roost.LOCK_TIMEOUT_MS
+    if len(held) == 1 or connections[using].in_atomic_block:
+        return transacted(using, partial(some, held), lock_ms=most)
+    try:
+        return transacted(using, partial(some, held), lock_ms=min(TOGETHER_MS, most))
+    except OperationalError as error:
+        if not lock_not_available(error):
+            raise
+    return _singly(using, some, held)
+
+
+def _singly(using: str, give_back: Callable[[Sequence[Held]], int], held: Sequence[Held]) -> int:
+    freed = 0
+    for one in held:
+        try:
+            freed += transacted(using, partial(give_back, [one]), lock_ms=min(SINGLY_MS, roost.LOCK_TIMEOUT_MS))
+        except OperationalError as error:
+            if not lock_not_available(error):
+                raise
+            logger.warning("item %s cannot be given back now: somebody keeps rows locked", one.item)
+    return freed

@@ -8,7 +8,8 @@ other claimers may be starting unseen. How many those can be is bounded by the l
     alone    the caps' rows FOR NO KEY UPDATE, waited for a few milliseconds: nobody else can be
 
 What runs is counted by a later statement, so all that is not counted is still under way, and holds a lock. Where a cap
-may bind, a rate counts steps, resources are asked for or fairness keys take turns, `ruled.py` decides item by item.
+may bind, a rate counts steps, resources are asked for, fairness keys take turns or a suspect has its turn, `ruled.py`
+decides item by item.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from django.db import OperationalError, connections
 
-from runtime.store.postgres.due import KEYED, LIMITED, PLAIN, covers, ranks
+from runtime.store.postgres.due import KEYED, LIMITED, PLAIN, SUSPECT_HAS_TURN, covers, ranks
 from runtime.store.postgres.mark import Taken
 from runtime.store.postgres.session import Rows, rows_of_each
 from runtime.store.postgres.unruled import marked, take_unruled
@@ -37,7 +38,8 @@ SLOT_CLASS = 0x526F6F73
 # Values come from the rows as they are once they are locked.
 _LOCK = f"""
 WITH RECURSIVE {ranks("plain", PLAIN)}, others AS MATERIALIZED (
-    SELECT {KEYED} OR EXISTS (SELECT FROM roost_workitem WHERE {LIMITED}) AS decide
+    SELECT {KEYED} OR EXISTS (SELECT FROM roost_workitem WHERE {LIMITED})
+        OR {SUSPECT_HAS_TURN} AS decide
 )
 SELECT m.id, m.concurrency, others.decide OR m.rate IS NOT NULL FROM roost_limit m, others
 WHERE m.enabled

@@ -7,20 +7,20 @@ claimers the second sees what the first has started, or leaves the limit alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connections
 
-from runtime.store.limits import Bound, Gate, admit
+from runtime.store.limits import SOON_SECONDS, Bound, Gate, admit
 from runtime.store.postgres import bounds, lanes
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.due import MINE, OPEN, PLAIN, SUSPECT, mine
-from runtime.store.postgres.limited import take_candidates, take_suspect_with_resources
+from runtime.store.postgres.limited import LOOKED_AT, REACHES, take_candidates, take_suspect_with_resources
 from runtime.store.postgres.mark import MARK, Taken, marks
 from runtime.store.postgres.roomy import PATIENCE_MS
-from runtime.store.postgres.session import GUARD, lock_timeout, rows
-from runtime.store.resources import Candidate, Foresight
+from runtime.store.postgres.session import GUARD, lock_timeout, rows, rows_in_order
+from runtime.store.resources import Candidate, Foresight, Key
 from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.turns import HEADS_SPARE, MOST_LANES, Head, Lane, Turns, in_turn
 from runtime.store.values import Claimed, ClaimRequest, Forecast
@@ -50,37 +50,52 @@ WITH chosen AS MATERIALIZED (
 SELECT id, epoch FROM marked
 """
 
+SUSPECT_DUE = f"""
+SELECT w.priority FROM roost_workitem w
+WHERE {SUSPECT} AND run_at <= statement_timestamp() AND {MINE} AND {OPEN}
+ORDER BY priority DESC
+LIMIT 1
+"""
+
 LANE = "SELECT fair_key, engine, namespace, pool FROM roost_workitem WHERE id = %s::uuid"
 ANY_LIMIT = "SELECT EXISTS (SELECT FROM roost_limit WHERE enabled)"
 
 
 class Level(NamedTuple):
-    """A priority of queued items, whether some need resources, and whether any limit or key has a say at all."""
+    """A priority of queued items, whether some need resources, and what has a say at all: limits, keys, suspects."""
 
     priority: int
     needing: bool
     limits: bool
     keyed: bool
+    suspects: bool
 
 
 class Ruled:
-    """One claim under limits and fairness keys; `limits` says whether any limit is enabled."""
+    """One claim under limits and fairness keys.
+
+    `limits` says whether any limit is enabled, `suspects` whether some have their turn, so that places may be kept;
+    `busy` are the resources that somebody else was found to have locked.
+    """
 
     def __init__(self, using: str, request: ClaimRequest, turns: Turns) -> None:
         self.using = using
         self.request = request
         self.turns = turns
         self.limits = False
+        self.suspects = False
         self.wait = False
         self.rates: list[Bound] = []
+        self.busy: set[Key] = set()
 
     def take(self) -> list[Taken]:
         """Mark due items, up to the number asked for. One transaction where limits or resources are concerned.
 
         Marks nothing, and notes that in `turns.ruled`, where neither limits nor keys have a say any more.
         """
-        levels = [Level(*row) for row in rows(self.using, lanes.PRIORITIES)]
+        levels = [Level(*row) for row in rows_in_order(self.using, lanes.PRIORITIES)]
         self.limits = any(level.limits for level in levels)
+        self.suspects = any(level.suspects for level in levels)
         self.turns.ruled = not levels or self.limits or any(level.keyed for level in levels)
         if not self.turns.ruled:
             return []
@@ -115,7 +130,7 @@ class Ruled:
         return transacted(self.using, lambda: self._take(levels))
 
     def _take(self, levels: Sequence[Level]) -> list[Taken]:
-        self.rates = []
+        self.rates, self.busy = [], set()
         taken: list[Taken] = []
         for level in levels:
             room = self.request.limit - len(taken)
@@ -132,7 +147,7 @@ class Ruled:
         gate = self._gate(None if level.needing else list(found))
         self.turns.seen(level.priority, _open_keys(found, gate))
         order = in_turn(_heads(self.using, self.request, level, found, gate, each), last)
-        taken, key = self._mark(order, gate, room)
+        taken, key = self._mark(order, gate, room, self._behind(level, order, gate, each))
         if self.limits:
             bounds.take_tokens(self.using, gate)
         if key is not None:
@@ -141,24 +156,48 @@ class Ruled:
             self.turns.served(level.priority, next(reversed(found)).fair_key)
         return taken
 
-    def _mark(self, order: Sequence[Head], gate: Gate, room: int) -> tuple[list[Taken], str | None]:
+    def _mark(
+        self, order: Sequence[Head], gate: Gate, room: int, behind: Iterator[list[Head]]
+    ) -> tuple[list[Taken], str | None]:
         """Mark up to `room` of these; return them, and the key whose turn was last.
 
-        The places of those that could not be had, for a resource or another claimer, go to who comes next.
+        The places of those that could not be had, for a resource or another claimer, go to who comes next: also to
+        those `behind`, where somebody keeps resources locked and nobody before had all of theirs.
         """
         taken: list[Taken] = []
         key: str | None = None
+        had = False
         while chosen := admit(order, gate, room - len(taken)):
-            got = self._mark_free(chosen, _spare(order, chosen, gate), gate) + self._mark_bound(chosen, gate)
+            free = self._mark_free(chosen, _spare(order, chosen, gate), gate)
+            bound = self._mark_bound(chosen, gate)
+            got, had = free + bound, had or bool(bound)
             key = chosen[-1].lane.fair_key
             taken += got
             if len(got) >= len(chosen):
                 break
             order = _without(order, [*(head.item for head in chosen), *(item for item, *_ in got)])
+            if self.busy and not had and (more := next(behind, [])):
+                order = in_turn(self._reachable([*order, *more]), key)
         return taken, key
 
+    def _behind(self, level: Level, seen: Sequence[Head], gate: Gate, each: int) -> Iterator[list[Head]]:
+        """Yield, once, the items that need resources as far as `limited` looks where some are kept locked.
+
+        None where those `seen` were all there are.
+        """
+        if sum(head.resources is not None for head in seen) >= each:
+            reach = each * LOOKED_AT * REACHES[-1]
+            yield lanes.needing(self.using, self.request, level.priority, bounds.shut(gate), reach)
+
+    def _reachable(self, heads: Iterable[Head]) -> list[Head]:
+        """Return each of these once, without those that need what somebody keeps locked."""
+        once = {head.item: head for head in heads}.values()
+        return [head for head in once if self.busy.isdisjoint(_candidate(head).asks)]
+
     def _gate(self, found: Sequence[Lane] | None) -> Gate:
-        gate = bounds.gate(self.using, found, wait=self.wait) if self.limits else Gate()
+        if not self.limits:
+            return Gate()
+        gate = bounds.gate(self.using, self.request, found, suspects=self.suspects, wait=self.wait)
         self.rates += [bound for bound in gate.bounds if bound.tokens is not None]
         return gate
 
@@ -177,7 +216,7 @@ class Ruled:
         if not bound:
             return []
         wanted = [_candidate(head) for head in bound]
-        taken = take_candidates(self.using, self.request, wanted, len(wanted), alone=False)
+        taken = take_candidates(self.using, self.request, wanted, len(wanted), alone=False, busy=self.busy)
         _take_back(bound, taken, gate)
         return taken
 
@@ -194,11 +233,18 @@ class Ruled:
         return taken
 
 
+def suspect_due(using: str, request: ClaimRequest) -> int | None:
+    """Return the highest priority among due suspects that this worker could have were it empty, None without any."""
+    shut = bounds.shut(bounds.look_ahead(using, SOON_SECONDS, without=request.worker))
+    found = rows(using, SUSPECT_DUE, [*mine(request), *shut])
+    return found[0][0] if found else None
+
+
 def forecast(using: str, request: ClaimRequest, turns: Turns) -> Forecast:
     """Say what a claim would take now, as far as limits and turns decide it. Locks nothing."""
     turns = turns.copy()
-    gate = bounds.gate(using, None, lock=False)
-    levels = [Level(*row) for row in rows(using, lanes.PRIORITIES)]
+    gate = bounds.look(using, request)
+    levels = [Level(*row) for row in rows_in_order(using, lanes.PRIORITIES)]
     if not (gate.bounds or any(level.keyed for level in levels)):
         return Forecast(ruled=False)
     order: list[Head] = []

@@ -11,9 +11,11 @@ Only `commit` bounds its wait there too: it is the last statement of an atomic s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -33,8 +35,42 @@ PLANS_LAST_SECONDS = 1.0
 """A session's plans are kept for at least so many statements and so long."""
 
 DISCARD = "DISCARD PLANS"
+UNSORTED = """
+SELECT set_config('roost.enable_sort', current_setting('enable_sort'), true), set_config('enable_sort', 'off', true)
+"""
+SORTED = "SELECT set_config('enable_sort', current_setting('roost.enable_sort'), true)"
+SIZE = "SELECT pg_relation_size('roost_workitem')"
+SIZED_SECONDS = 0.1
+OUTGROWN = 2
+OUTGROWN_BYTES = 64 * 1024
+"""Plans will not do where the table of items is so many times as large as when they were made, and by so much more."""
 
-_plans: WeakKeyDictionary[psycopg.Connection[Any], tuple[float, int]] = WeakKeyDictionary()
+
+@dataclass(slots=True)
+class _Plans:
+    """What a session's plans were made for: since when they are kept, statements sent since, and bytes of items.
+
+    The bytes are known, since `sized_at`, where somebody has asked whether the plans are outgrown.
+    """
+
+    made_at: float
+    sent: int = 0
+    bytes: int | None = None
+    sized_at: float = -math.inf
+
+    def size(self, cursor: psycopg.Cursor[Any]) -> int:
+        """Return how many bytes the table of items has now."""
+        self.sized_at = time.monotonic()
+        found: int = cursor.execute(SIZE, prepare=False).fetchall()[0][0]
+        return found
+
+    def discard(self, cursor: psycopg.Cursor[Any], size: int | None) -> None:
+        """Begin anew."""
+        cursor.execute(DISCARD, prepare=False)
+        self.made_at, self.sent, self.bytes = time.monotonic(), 0, size
+
+
+_plans: WeakKeyDictionary[psycopg.Connection[Any], _Plans] = WeakKeyDictionary()
 
 GUARD = "(SELECT set_config('lock_timeout', coalesce(%s::text, current_setting('lock_timeout')), true)) AS guard"
 """To stand first in the FROM of a statement's first CTE; its parameter is `lock_timeout(using)`."""
@@ -60,6 +96,18 @@ def rows(using: str, statement: str, params: Sequence[Any] = ()) -> Rows:
     connection.ensure_connection()
     guard.check(connection, statement)
     return retried(using, lambda: _send(connection, clock.sql(statement), params))
+
+
+def rows_in_order(using: str, statement: str, params: Sequence[Any] = ()) -> Rows:
+    """Do what `rows` does for a statement that goes through an index in its order, and takes the first rows of it.
+
+    PostgreSQL is kept from sorting, for this statement alone and in the same round trip: where it knows nothing of a
+    table, and so expects one row, it would as well read all rows by another index, for each of the descents, and sort.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    guard.check(connection, statement)
+    return retried(using, lambda: _send_in_order(connection, clock.sql(statement), params))
 
 
 def rows_of_each(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
@@ -109,6 +157,23 @@ def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> 
         return cursor.fetchall() if cursor.description else []
 
 
+def _send_in_order(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> Rows:
+    raw = connection.connection
+    prepare = _may_prepare(connection)
+    with connection.wrap_database_errors:
+        if prepare:
+            with psycopg.Cursor(raw) as cursor:
+                _forget_old_plans(cursor)
+        setting, cursor = psycopg.Cursor(raw), psycopg.Cursor(raw)
+        # Outside a transaction the pipeline is one, and the setting ends with it.
+        with _threshold(raw, prepare=prepare), raw.pipeline():
+            setting.execute(UNSORTED, prepare=prepare)
+            cursor.execute(text, params, prepare=prepare)
+            if connection.in_atomic_block:
+                setting.execute(SORTED, prepare=prepare)
+        return cursor.fetchall() if cursor.description else []
+
+
 def forget_plans(using: str) -> None:
     """Have this session plan its statements anew, those behind its foreign keys too, which are checked at the commit.
 
@@ -120,15 +185,41 @@ def forget_plans(using: str) -> None:
         cursor.execute(DISCARD, prepare=False)
 
 
+def forget_outgrown_plans(using: str) -> None:
+    """Have this session plan its statements anew where the table of items has outgrown their plans.
+
+    For who begins to work after a rest, in which the sent statements were few. What finds one lane, or priority, after
+    the other by a descent of an index each is planned to read all of an empty table for each instead: at no cost, until
+    somebody enqueues five thousand items. Asks the database every tenth of a second at the most.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    raw = connection.connection
+    plans = _plans_of(raw)
+    if not _may_prepare(connection) or time.monotonic() - plans.sized_at < SIZED_SECONDS:
+        return
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        size = plans.size(cursor)
+        if plans.bytes is None or size > OUTGROWN * plans.bytes + OUTGROWN_BYTES:
+            plans.discard(cursor, size)
+        # What VACUUM cuts off a table has PostgreSQL plan anew, for the little that is left.
+        plans.bytes = size if plans.bytes is None else min(plans.bytes, size)
+
+
+def _plans_of(raw: psycopg.Connection[Any]) -> _Plans:
+    plans = _plans.get(raw)
+    if plans is None:
+        plans = _plans[raw] = _Plans(time.monotonic())
+    return plans
+
+
 def _forget_old_plans(cursor: psycopg.Cursor[Any]) -> None:
     """Let a busy session's statements be planned anew now and then.
 
     A plan made while a table was small reads all of it, and PostgreSQL keeps the plan until the next ANALYZE, which a
     growing backlog would not survive.
     """
-    connection, now = cursor.connection, time.monotonic()
-    planned_at, sent = _plans.get(connection, (now, 0))
-    if sent >= PLANS_LAST and now - planned_at >= PLANS_LAST_SECONDS:
-        cursor.execute(DISCARD, prepare=False)
-        planned_at, sent = now, 0
-    _plans[connection] = (planned_at, sent + 1)
+    plans = _plans_of(cursor.connection)
+    if plans.sent >= PLANS_LAST and time.monotonic() - plans.made_at >= PLANS_LAST_SECONDS:
+        plans.discard(cursor, None if plans.bytes is None else plans.size(cursor))
+    plans.sent += 1

@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Iterable
 from functools import partial
 
-from runtime.store.overdue_waits import notice_children, settle_all
+from runtime.store.hearing import hear, unheard
+from runtime.store.overdue_waits import notice, settle_all, unnoticed
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.look import FREE, GONE, LATE, LONG, OVER
 from runtime.store.postgres.overdue import end_overdue
 from runtime.store.postgres.passing import PATIENCE_MS, look_past, one_by_one, together_or_singly
 from runtime.store.postgres.recover import recover
-from runtime.store.postgres.session import rows
+from runtime.store.postgres.session import forget_outgrown_plans, rows
 from runtime.store.postgres.waiters import wake_missed
 from runtime.store.transactions import impatiently
 from runtime.store.values import SweepReport
@@ -41,10 +42,11 @@ def sweep(using: str, dead: Iterable[uuid.UUID], batch: int, *, only_dead: bool 
     What somebody else keeps locked is passed over and hides nothing; the next round finds it again.
     """
     workers = list(dead)
+    forget_outgrown_plans(using)
     with impatiently(PATIENCE_MS):
         found, full = look_past(using, workers, batch, only_dead=only_dead)
         if not found and not workers:
-            return SweepReport(woken=_notice_children(using))
+            return SweepReport(woken=_notice(using))
         recovered = recover(using, found[GONE], workers)
         over = list(dict.fromkeys(one.item for one in found[OVER]))
         return SweepReport(
@@ -52,9 +54,7 @@ def sweep(using: str, dead: Iterable[uuid.UUID], batch: int, *, only_dead: bool 
             quarantined=recovered.quarantined,
             overdue=end_overdue(using, found[LATE]),
             timed_out=end_overdue(using, found[LONG]),
-            woken=recovered.woken
-            + together_or_singly(found[FREE], partial(wake_missed, using))
-            + _notice_children(using),
+            woken=recovered.woken + together_or_singly(found[FREE], partial(wake_missed, using)) + _notice(using),
             workers_lost=len(rows(using, OFFLINE, [plain(workers)])) if workers else 0,
             leases_dropped=recovered.dropped,
             expired=together_or_singly(over, partial(settle_all, using)),
@@ -62,5 +62,7 @@ def sweep(using: str, dead: Iterable[uuid.UUID], batch: int, *, only_dead: bool 
         )
 
 
-def _notice_children(using: str) -> int:
-    return one_by_one([partial(notice_children, using)])
+def _notice(using: str) -> int:
+    """Let items go on that nobody told of an end of a child, or of a signal; return how many."""
+    ends = [partial(notice, using, item) for item in unnoticed(using)]
+    return one_by_one([*ends, *(partial(hear, using, *missed) for missed in unheard(using))])

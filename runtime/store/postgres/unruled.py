@@ -12,7 +12,7 @@ from runtime.store.front import Front
 from runtime.store.postgres.arrays import plain
 from runtime.store.postgres.due import KEYED, LEVELS, LIMITED, MINE, PLAIN, levels, mine, ranks
 from runtime.store.postgres.mark import MARK, Taken, marks
-from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows
+from runtime.store.postgres.session import GUARD, Rows, lock_timeout, rows, rows_in_order
 from runtime.store.values import ClaimRequest
 
 _BESIDE = f"""
@@ -102,7 +102,7 @@ def _look_back(using: str, front: Front, taken: list[Taken]) -> None:
 
 def _take_behind(using: str, request: ClaimRequest, limit: int, front: Front, *, whatever: bool) -> Rows:
     params = [*levels(front), *claim_params(using, request, limit, whatever=whatever)]
-    found = rows(using, claim_statement(limit, behind=True), params)
+    found = rows_in_order(using, claim_statement(limit, behind=True), params)
     front.took((priority, run_at, item) for *_, item, _, priority, run_at in found if item is not None)
     return found
 

@@ -217,6 +217,7 @@ class _Replaying:
         claimed = claimed._replace(id=own_id, namespace=namespace, engine_version=self.engine_version)
         made = record.calls_before(self.item, base, self.using)
         run = Run(claimed, self.engine, RecordedJournal(record.calls(self.item, base, self.using), watch, made))
+        run.deadline = None  # the time of the replay is not the time of the run
         run.told = record.told(self.item, base, self.history.children.get(base, ()), self.using)
         run.asked = bool(run.told.answers)
         return run
@@ -273,7 +274,7 @@ def _claimed(item: WorkItem, before: Snapshot | None, base: int, failures: int) 
         parent_id=item.parent_id,
         created_at=item.created_at,
         deadline_at=item.deadline_at,
-        claimed_at=item.deadline_at or item.created_at,
+        claimed_at=item.created_at,
         data=None if before is None else _text(before.data),
     )
 

@@ -128,6 +128,9 @@ class ReplayContext(Context):
     def progress(self, fraction: float | None = None, note: str = "") -> None:
         """Do nothing."""
 
+    def usage(self, **used: Any) -> None:
+        """Do nothing."""
+
     def spawn(self, engine: str, payload: Any = None, **more: Any) -> uuid.UUID:
         """Return the id of the child that was spawned here."""
         place = self._spawned

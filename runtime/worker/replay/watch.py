@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -136,19 +137,21 @@ def _hook() -> None:
     global _hooked
     if not _hooked:
         _hooked = True
-        sys.addaudithook(_audit)
+        # Bound, since the end of the interpreter is heard of when the names of this module are gone.
+        sys.addaudithook(partial(_audit, OUTSIDE | CHANGES, _watch.get))
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+def _audit(
+    concerned: frozenset[str], watched: Callable[[], Watch | None], event: str, arguments: tuple[Any, ...]
+) -> None:
+    watch = watched() if event in concerned else None
+    if watch is None:
+        return
     if event in OUTSIDE:
-        watch = _watch.get()
-        if watch is not None:
-            told = ", ".join(repr(argument)[:80] for argument in arguments[-1 if "socket" in event else 0 :][:2])
-            raise watch.refuse("outside", f"The step reaches outside without ctx.run: {event} {told}")
-    elif event in CHANGES:
-        watch = _watch.get()
-        if watch is not None and watch.kept and _changes(event, arguments, watch.kept):
-            raise watch.refuse("write", f"The step changes a workspace: {event} {arguments[0]!r:.200}")
+        told = ", ".join(repr(argument)[:80] for argument in arguments[-1 if "socket" in event else 0 :][:2])
+        raise watch.refuse("outside", f"The step reaches outside without ctx.run: {event} {told}")
+    if watch.kept and _changes(event, arguments, watch.kept):
+        raise watch.refuse("write", f"The step changes a workspace: {event} {arguments[0]!r:.200}")
 
 
 def _changes(event: str, arguments: tuple[Any, ...], folder: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.test.client import encode_multipart
+from django.utils.log import AdminEmailHandler
 
 from runtime import tokens
 from runtime.operations import token_use
@@ -92,3 +95,28 @@ def problem(response: Any, status: int, code: str = "") -> dict[str, Any]:
     if code:
         assert told["code"] == code
     return told
+
+
+class _Reports(AdminEmailHandler):
+    """Keeps the reports that would be mailed, as pages with every variable."""
+
+    def __init__(self, kept: list[str]) -> None:
+        super().__init__(include_html=True)
+        self.kept = kept
+
+    def send_mail(self, subject: str, message: str, *args: Any, **kwargs: Any) -> None:
+        self.kept += [subject, message, kwargs["html_message"]]
+
+
+@contextmanager
+def reported() -> Iterator[list[str]]:
+    """Give the reports that Django mails of what is logged meanwhile."""
+    kept: list[str] = []
+    handler, loggers = _Reports(kept), [logging.getLogger(name) for name in ("roost", "django")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield kept
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.test import AsyncClient
+from django.db import connection
+from django.test import AsyncClient, RequestFactory
+from django.test.utils import CaptureQueriesContext
 
+from console import attachments
+from console.attachments import attached
 from runtime import artifacts as content
 from runtime.models import Artifact
 from tests.console.api.conftest import ROOT, Api, Caller, problem
@@ -21,6 +25,14 @@ def file(db: None) -> Artifact:
     """Make a file that a browser must not show."""
     made: Artifact = ArtifactFactory(name="página.html", content=b"<script>0123456789")
     return made
+
+
+def test_no_cache_keeps_a_file(file: Artifact) -> None:
+    """Also where a product mounts the routes in an API of its own, without what stands before Roost's."""
+    for headers in ({}, {"Range": "bytes=0-1"}, {"If-None-Match": f'"{file.sha256}"'}):
+        answer = attached(RequestFactory().get("/", headers=headers), file, file.blob.path)
+        assert answer["Cache-Control"] == "no-store"
+        answer.close()
 
 
 def address(file: Artifact) -> str:
@@ -84,6 +96,21 @@ def test_a_part_that_is_not_there_is_refused(asked: str, api: Api, file: Artifac
 def test_what_is_no_part_is_the_whole(headers: dict[str, str], api: Api, file: Artifact) -> None:
     answer = api.get(address(file), **headers)
     assert (answer.status_code, len(body(answer))) == (200, 18)
+
+
+def test_no_connection_is_kept_for_as_long_as_a_file_takes(
+    api: Api, file: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(attachments, "give_back_connection", lambda: given.append(len(asked)))
+    by_link = api.get(address(file).replace("content", "link")).json()["url"].removeprefix(f"http://testserver{ROOT}")
+    for where in (address(file), by_link):
+        with CaptureQueriesContext(connection) as asked:
+            answer = api.get(where)
+            assert (answer.status_code, body(answer)) == (200, b"<script>0123456789")
+        # Nothing is asked of the database after that.
+        assert given.pop() == len(asked)
+    assert given == []
 
 
 def test_a_file_of_another_item_and_one_without_the_permission_are_not_handed_out(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from runtime.models import WorkItem
 from runtime.operations.tokens import create_token
 from tests.console.api.conftest import ROOT
+from tests.programs import program
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "api.md"
 
@@ -26,9 +26,9 @@ def commands() -> list[str]:
     return [command for command in found if command and not command.startswith("export ")]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_every_command_of_the_page_works(live_server: Any, tmp_path: Path) -> None:
-    scopes = ["read", "payload", "enqueue", "operate", "upload"]
+    program("curl")
+    scopes = ["read", "payload", "enqueue", "operate", "upload", "import"]
     token = create_token("orders", scopes=scopes, namespaces=["default"]).text
     script = "\n".join(["set -e", f"export ROOST={live_server.url}{ROOT} TOKEN={token}", *commands()])
     done = subprocess.run(

@@ -38,8 +38,21 @@ def item() -> WorkItem:
 def told(who: Api, item: WorkItem) -> Iterator[tuple[str, str]]:
     """Yield what each route tells of the item, by the route."""
     of = f"/work-items/{item.pk}"
-    parts = ("", "/events", "/snapshots", "/journal", "/attempts", "/artifacts", "/waits", "/why", "/explain")
-    for path in (*(f"{of}{part}" for part in parts), f"{of}/result", f"{of}/value/payload", "/dead-letters/groups"):
+    parts = (
+        "",
+        "/events",
+        "/snapshots",
+        "/journal",
+        "/attempts",
+        "/artifacts",
+        "/waits",
+        "/why",
+        "/explain",
+        "/export",
+        "/trace",
+    )
+    letters = ("/dead-letters", "/dead-letters/groups")
+    for path in (*(f"{of}{part}" for part in parts), f"{of}/result", f"{of}/value/payload", *letters):
         answer = who.get(path)
         assert answer.status_code == 200, (path, answer.content)
         yield path.removeprefix(of), answer.content.decode()

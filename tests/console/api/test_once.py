@@ -8,16 +8,25 @@ import pytest
 
 from console.api.api import api as description
 from console.api.routers import dead_letters
-from runtime.models import Artifact, Event, Schedule, Signal, Webhook, WorkItem
+from runtime.models import Artifact, Event, Schedule, Signal, Webhook, Worker, WorkItem
+from runtime.operations.drain_worker import drain_worker
 from runtime.operations.schedule_moves import pause_schedule
 from runtime.operations.webhooks import turn_webhook
 from tests.console.api.conftest import Api, Caller, problem
 from tests.console.api.test_reach import everything
-from tests.console.api.world import THEIRS, ask, closed, furnish, routes
+from tests.console.api.world import THEIRS, WORKER, ask, closed, furnish, routes, told_of
 from tests.factories import ArtifactFactory, WaitFactory, WorkItemFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
 POSTS = {route.name: route for route in closed() if route.method == "POST"}
+MADE = {name for name, route in POSTS.items() if "201" in told_of(route)["responses"]}
+"""Routes that make something of which they tell, 201, and that it was made before, 200."""
+
+STARTED = {name for name, route in POSTS.items() if "202" in told_of(route)["responses"]}
+"""Routes that have an item do it: 202, with the same item when it is said again."""
+
+OF_ROWS = {"enqueueWorkItem", "enqueueWorkItems", "forkWorkItem", "signalWorkItem", "sendSignal"}
+"""Routes whose key is that of the row which they make."""
 
 STATES: dict[str, dict[str, Any]] = {
     "requeueWorkItem": {"done": True},
@@ -42,6 +51,8 @@ def ready(name: str) -> WorkItem:
         turn_webhook("thing", enabled=False, namespace=THEIRS)
     if name == "resumeSchedule":
         pause_schedule("thing", namespace=THEIRS)
+    if name == "resumeWorker":
+        drain_worker(WORKER)
     made: WorkItem = WorkItemFactory(namespace=THEIRS, **STATES[name]) if name in STATES else waiting
     return made
 
@@ -49,7 +60,8 @@ def ready(name: str) -> WorkItem:
 def done() -> list[object]:
     """Return what a request that is done twice would change twice."""
     enabled = [list(model.objects.values_list("enabled")) for model in (Schedule, Webhook)]
-    return [*everything(), Artifact.objects.count(), Signal.objects.count(), *enabled]
+    wanted = list(Worker.objects.values_list("desired_state"))
+    return [*everything(), Artifact.objects.count(), Signal.objects.count(), *enabled, wanted]
 
 
 @pytest.mark.parametrize("name", POSTS)
@@ -57,7 +69,7 @@ def test_the_same_request_with_the_same_key_is_done_once(name: str, caller: Call
     route, item, api = POSTS[name], ready(name), caller()
     before = done()
     first = ask(api, route, item, idempotency_key="again")
-    assert first.status_code in (200, 201), first.content
+    assert first.status_code == (201 if name in MADE else 202 if name in STARTED else 200), first.content
     after = done()
     assert after != before or name == "rotateWebhook"
     again = ask(api, route, item, idempotency_key="again")
@@ -65,8 +77,8 @@ def test_the_same_request_with_the_same_key_is_done_once(name: str, caller: Call
         told = problem(again, 409, "conflict")
         assert first.json()["secret"] not in str(told)
     else:
-        assert again.status_code in (200, 201), again.content
-        ids = [(one.json().get("id"), one.json().get("moved")) for one in (first, again)]
+        assert again.status_code == (202 if name in STARTED else 200), again.content
+        ids = [(one.json().get("id"), one.json().get("moved"), one.get("Location")) for one in (first, again)]
         assert ids[0] == ids[1]
     assert done() == after
 
@@ -78,14 +90,37 @@ def test_a_key_that_was_used_for_something_else_is_a_conflict(name: str, caller:
     before = done()
     problem(ask(api, POSTS[name], item, idempotency_key="k"), 409, "idempotency_conflict")
     assert done() == before
-    assert ask(caller(), POSTS[name], item, idempotency_key="k").status_code in (200, 201)  # it is another's key
+    # To another caller it is another key.
+    assert ask(caller(), POSTS[name], item, idempotency_key="k").status_code == (201 if name in MADE else 200)
 
 
-def test_every_post_says_that_it_takes_a_key() -> None:
+@pytest.mark.parametrize("name", sorted(OF_ROWS))
+def test_the_key_of_a_row_is_one_in_its_namespace_whoever_sends_it(name: str, caller: Caller) -> None:
+    item = ready(name)
+    first = ask(caller(), POSTS[name], item, idempotency_key="k")
+    before = done()
+    again = ask(caller(), POSTS[name], item, idempotency_key="k")
+    assert again.status_code == 200, again.content
+    told = [one.json().get("id") or one.json()["items"][0]["id"] for one in (first, again)]
+    assert (told[0], done()) == (told[1], before)
+
+
+def test_of_an_item_found_by_its_key_only_engine_and_payload_are_compared(caller: Caller) -> None:
+    body = {"engine": "counter", "payload": {"count_to": 1}}
+    first = caller().post("/work-items", {**body, "priority": 1}, idempotency_key="k")
+    again = caller().post("/work-items", {**body, "priority": 9}, idempotency_key="k")
+    assert (again.status_code, again.json()) == (200, first.json())
+    other = {**body, "payload": {"count_to": 2}}
+    problem(caller().post("/work-items", other, idempotency_key="k"), 409, "idempotency_conflict")
+
+
+def test_every_post_says_that_it_takes_a_key_and_whose_it_is() -> None:
     paths = description.get_openapi_schema()["paths"]
     for route in routes():
-        names = [one["name"] for one in paths[route.path][route.method.lower()].get("parameters", [])]
-        assert names.count("Idempotency-Key") == (route.method == "POST"), route
+        told = paths[route.path][route.method.lower()].get("parameters", [])
+        keys = [one["description"] for one in told if one["name"] == "Idempotency-Key"]
+        assert len(keys) == (route.method == "POST"), route
+        assert all(("one in its namespace" in key) == (route.name in OF_ROWS) for key in keys), route
 
 
 def test_a_repetition_is_not_asked_for_the_state_that_the_first_one_changed(api: Api) -> None:

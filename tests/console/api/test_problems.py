@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import uuid
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.http import HttpRequest
+from ninja.errors import ValidationError
 
+from console.api.errors import on_validation_error
+from console.api.routers import configuration
 from runtime.models import WorkItem
 from runtime.queries import items
 from tests.console.api.conftest import ROOT, Api, problem
+from tests.factories import WorkItemFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
 ITEM = {"engine": "counter", "payload": {"count_to": 1}}
@@ -147,18 +153,6 @@ def test_a_database_that_is_gone_is_a_problem_to_come_again_with(api: Api, monke
     assert answer["Retry-After"]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no time limit of a statement")
-@pytest.mark.django_db(transaction=True)
-def test_a_statement_that_takes_too_long_is_ended(api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sleep(*args: Any, **options: Any) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(20)")
-
-    monkeypatch.setattr(items, "page", sleep)
-    settings.ROOST_API_STATEMENT_MS = 50
-    problem(api.get("/work-items"), 503, "too_slow")
-
-
 def test_no_answer_is_kept_or_taken_for_something_else(api: Api) -> None:
     for answer in (api.get("/work-items"), api.get("/nowhere"), api.post("/work-items", ITEM)):
         assert answer["Cache-Control"] == "no-store"
@@ -180,3 +174,74 @@ def test_the_description_is_for_everybody_and_names_where_it_is_served(db: None)
 )
 def test_what_no_address_holds_is_a_problem(path: str, api: Api) -> None:
     problem(api.get(path), 422)
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/work-items?state=zzz", "query.state"),
+        ("/work-items?cursor=zzzz", "query.cursor"),
+        ("/approvals?kind=zzz", "query.kind"),
+        (f"/work-items/{uuid.UUID(int=1)}/value/zzz", "path.place"),
+    ],
+)
+def test_what_is_wrong_in_an_address_is_told_as_a_part_of_it(path: str, field: str, api: Api) -> None:
+    WorkItemFactory(pk=uuid.UUID(int=1))
+    assert problem(api.get(path), 422, "invalid")["errors"][0]["field"] == field
+
+
+def test_a_body_that_is_packed_is_refused_for_that(api: Api) -> None:
+    answer = api.call("POST", "/work-items", gzip.compress(b"{}"), content_encoding="gzip")
+    problem(answer, 415, "unsupported_media_type")
+    assert answer["Accept-Encoding"] == "identity"
+    assert api.post("/work-items", ITEM, content_encoding="identity").status_code == 201
+
+
+def test_a_number_that_is_too_long_is_told_in_words_of_ours(api: Api) -> None:
+    told = problem(api.post("/work-items", b'{"payload": ' + b"1" * 5000 + b"}"), 400, "bad_json")
+    assert "digits" in told["detail"]
+    assert "sys." not in told["detail"]
+
+
+def test_a_line_break_in_an_address_begins_no_line_of_the_log(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(configuration, "find_schedule", fail)
+    problem(api.get("/schedules/default/a%0AERROR forged"), 500, "internal")
+    [told] = [record.getMessage() for record in caplog.records if record.name == "roost.api"]
+    assert r"a\nERROR forged" in told
+    assert "\n" not in told
+
+
+def test_tables_that_are_not_there_are_told_apart_from_a_database_that_is_not(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*args: Any, **options: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM roost_not_yet")
+
+    monkeypatch.setattr(items, "page", read)
+    told = problem(api.get("/work-items"), 503, "unavailable")
+    assert "migrate" in told["detail"]
+    assert "roost_not_yet" not in told["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"items": [1] * 5_000}, {"engine": "counter", **{f"more-{number}": 1 for number in range(5_000)}}],
+)
+def test_a_body_with_very_much_wrong_in_it_is_not_answered_with_much_more(body: dict[str, Any], api: Api) -> None:
+    answer = api.post("/work-items/bulk" if "items" in body else "/work-items", body)
+    told = problem(answer, 422, "invalid")
+    assert told["errors"] == [{"field": "body", "message": "5000 things in it are wrong; up to 100 are told."}]
+    few = problem(api.post("/work-items/bulk", {"items": [1] * 100}), 422, "invalid")
+    assert len(few["errors"]) == 100
+
+
+def test_an_api_of_a_products_own_answers_with_no_more_either() -> None:
+    errors: list[dict[str, Any]] = [{"loc": ("body", number), "msg": "wrong"} for number in range(5_000)]
+    told = json.loads(on_validation_error(HttpRequest(), ValidationError(errors)).content)
+    assert len(told["errors"]) == 100

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
+from django.urls import resolve
 
 from console.api import sniffing
 from runtime.models import Artifact, Blob, Event
@@ -86,6 +89,19 @@ def test_what_is_no_form_is_refused(kind: str, api: Api) -> None:
     answer = api.call("POST", where, b"{}", content_type=kind)
     problem(answer, 415, "unsupported_media_type")
     assert answer["Accept"] == "multipart/form-data"
+
+
+def test_a_form_whose_length_nobody_says_is_refused(api: Api) -> None:
+    request = RequestFactory().post(
+        f"{ROOT}/work-items/{WorkItemFactory().pk}/artifacts",
+        form(part("file", "x", "a")),
+        content_type=FORM,
+        headers={"Authorization": f"Bearer {api.token}"},
+    )
+    del request.META["CONTENT_LENGTH"]
+    view, args, kwargs = resolve(request.path_info)
+    answer = view(request, *args, **kwargs)
+    assert (answer.status_code, json.loads(answer.content)["code"]) == (411, "length_required")
 
 
 def test_a_form_that_cannot_be_read_is_a_bad_request(api: Api) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -9,7 +11,15 @@ import pytest
 from runtime.choices import WaitKind
 from runtime.models import Event, Signal, Wait, WorkItem
 from tests.console.api.conftest import Api, Caller, problem
-from tests.factories import WaitFactory, WorkItemFactory
+from tests.factories import (
+    EventFactory,
+    JournalEntryFactory,
+    SignalFactory,
+    WaitFactory,
+    WorkerFactory,
+    WorkItemFactory,
+)
+from tests.runtime.operations.looking import Caller as InThread
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
 
@@ -87,6 +97,28 @@ def test_a_fork_is_a_new_item_and_the_same_key_makes_one(api: Api) -> None:
     problem(api.post(f"/work-items/{item.pk}/fork", {"version": 99}), 409)
 
 
+def test_a_fork_sent_again_with_its_key_and_the_etag_it_was_seen_with_is_the_first_one(api: Api) -> None:
+    item = ready(done=True)
+    of, seen = f"/work-items/{item.pk}/fork", {"if_match": '"1"', "idempotency_key": "again"}
+    first, again = api.post(of, **seen), api.post(of, **seen)
+    assert (first.status_code, again.status_code) == (201, 200), again.content
+    assert (again.json(), again["Location"], again["ETag"]) == (first.json(), first["Location"], first["ETag"])
+    problem(api.post(of, if_match='"1"'), 412)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_forks_that_race_with_one_key_one_is_told_201_and_the_other_200(api: Api) -> None:
+    item, start = ready(done=True), threading.Barrier(2)
+
+    def call() -> Any:
+        start.wait()
+        return Api(api.token).post(f"/work-items/{item.pk}/fork", {"state": 1}, idempotency_key="k", if_match='"1"')
+
+    told = [caller.result() for caller in [InThread(call) for _ in range(2)]]
+    assert sorted(one.status_code for one in told) == [200, 201], [one.content for one in told]
+    assert len({one.json()["id"] for one in told}) == 1
+
+
 def test_people_answer(api: Api, caller: Caller) -> None:
     wait = WaitFactory(kind=WaitKind.APPROVAL, work_item__reason="approval")
     of = f"/work-items/{wait.work_item_id}"
@@ -122,6 +154,61 @@ def test_a_signal_is_kept_once(api: Api, caller: Caller) -> None:
     assert Signal.objects.filter(namespace="ours").exists()
 
 
+def test_signals_are_listed_until_they_are_taken(api: Api, caller: Caller) -> None:
+    item = ready()
+    named = SignalFactory(name="paid", namespace="shop", payload={"order": 7, "token": "sesame"}, delivery_id="d-1")
+    own = SignalFactory(target=item, namespace=item.namespace)
+    taken = SignalFactory(taken_by=WaitFactory(kind="signal"))
+    page = api.get("/signals?limit=1").json()
+    assert ([one["id"] for one in page["signals"]], page["signals"][0]["item"]) == ([str(own.pk)], str(item.pk))
+    following = api.get(f"/signals?cursor={page['next']}").json()
+    assert following["next"] is None
+    [told] = following["signals"]
+    assert (told["id"], told["item"], told["delivery_id"]) == (str(named.pk), None, "d-1")
+    assert told["payload"] == {"order": 7, "token": "[redacted]"}
+    for query, found in (("name=paid", named), ("namespace=shop", named), (f"item={item.pk}", own)):
+        assert [one["id"] for one in api.get(f"/signals?{query}").json()["signals"]] == [str(found.pk)]
+    everything = api.get("/signals?taken=true").json()["signals"]
+    assert {one["id"]: one["taken_by"] for one in everything}[str(taken.pk)] == str(taken.taken_by_id)
+    [told] = caller("view_signal", namespaces=("shop",)).get("/signals?taken=true").json()["signals"]
+    assert (told["id"], told["payload"]) == (str(named.pk), None)
+    problem(caller("view_signal", namespaces=("shop",)).get("/signals?namespace=default"), 403, "forbidden")
+    problem(api.get("/signals?cursor=x"), 422, "invalid")
+
+
+def test_a_signal_sent_again_says_so_also_when_its_item_has_ended(api: Api) -> None:
+    item = ready()
+    of, body = f"/work-items/{item.pk}/signals", {"name": "paid", "payload": 1}
+    first = api.post(of, body, idempotency_key="d")
+    WorkItem.objects.filter(pk=item.pk).update(state="cancelled")
+    again = api.post(of, body, idempotency_key="d")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+    problem(api.post(of, body, idempotency_key="e"), 409, "conflict")
+
+
+def test_dead_letters_tell_what_they_failed_of_and_where(
+    api: Api, caller: Caller, django_assert_max_num_queries: Any
+) -> None:
+    error = {"type": "Refused", "code": "http_403", "category": "permission", "message": "Bearer sesame12 is refused"}
+    worker = WorkerFactory()
+    one, two = ready(failed=True, last_error=error), ready(failed=True, last_error=None)
+    EventFactory(work_item=one, worker=uuid.uuid4(), kind="retry")
+    EventFactory(work_item=one, worker=worker.pk, kind="failed")
+    EventFactory(work_item=one, kind="acknowledged")
+    api.get("/dead-letters")  # notes that the token was used
+    with django_assert_max_num_queries(4):
+        second, first = api.get("/dead-letters").json()["items"]
+    assert first["error"] == {**error, "message": "Bearer [redacted] is refused"}
+    assert (first["id"], first["worker"], first["worker_name"]) == (str(one.pk), str(worker.pk), str(worker))
+    empty = {"type": "", "code": "", "category": "", "message": ""}
+    assert (second["id"], second["error"], second["worker"]) == (str(two.pk), empty, None)
+    answer = caller("view_workitem").get("/dead-letters")
+    assert [(item["error"], item["worker"], item["worker_name"]) for item in answer.json()["items"]] == [
+        (None, None, "")
+    ] * 2
+
+
 def test_dead_letters_are_found_grouped_and_treated(api: Api) -> None:
     one, two = ready(failed=True), ready(failed=True)
     ready()
@@ -147,3 +234,16 @@ def test_the_inbox_lists_what_people_are_asked(api: Api, caller: Caller) -> None
     assert api.get("/approvals?kind=input").json()["waits"] == []
     assert caller(namespaces=("other",)).get("/approvals").json()["waits"] == []
     problem(api.get("/approvals?kind=signal"), 422)
+
+
+def test_a_recorded_call_that_failed_is_forgotten_and_one_that_succeeded_is_kept(api: Api) -> None:
+    item = ready(failed=True)
+    for key, state in (("charge", "failed"), ("mail", "succeeded")):
+        JournalEntryFactory(work_item=item, key=key, state=state)
+    of = f"/work-items/{item.pk}/journal/reset"
+    assert api.post(of, {"key": "charge", "reason": "account opened"}).json()["state"] == "failed"
+    assert list(item.journal.values_list("key", flat=True)) == ["mail"]
+    assert Event.objects.get(kind="journal_reset").data["key"] == "charge"
+    problem(api.post(of, {"key": "mail"}), 409, "conflict")
+    problem(api.post(of, {"key": "charge"}), 404, "not_found")
+    problem(api.post(of, {}), 422)

@@ -7,17 +7,26 @@ import re
 import threading
 import uuid
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from console.api import waiting
-from runtime.models import WorkItem
+from runtime.models import Event, Lease, WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
+from runtime.queries import items
 from tests.console.api.conftest import Api, Caller, problem
-from tests.factories import ArtifactFactory, JournalEntryFactory, WaitFactory, WorkItemFactory
+from tests.factories import (
+    ArtifactFactory,
+    EventFactory,
+    JournalEntryFactory,
+    WaitFactory,
+    WorkerFactory,
+    WorkItemFactory,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("S10")]
 ITEM = {"engine": "counter", "payload": {"count_to": 1}}
@@ -155,6 +164,20 @@ def test_an_item_that_has_not_changed_is_not_sent_again(api: Api) -> None:
     assert api.get(f"/work-items/{item.pk}", if_none_match=first["ETag"]).status_code == 200
 
 
+def test_how_far_a_step_is_is_told_while_it_runs_also_to_who_has_the_item(api: Api, caller: Caller) -> None:
+    item = WorkItemFactory(running=True, lease_row__progress={"fraction": 0.42, "note": "reading", "step": 1})
+    of = f"/work-items/{item.pk}"
+    first = api.get(of)
+    assert first.json()["progress"] == {"fraction": 0.42, "note": "reading"}
+    Lease.objects.update(progress={"fraction": 0.5, "note": "", "step": 1})
+    again = api.get(of, if_none_match=first["ETag"])
+    assert (again.status_code, again.json()["progress"]) == (200, {"fraction": 0.5, "note": ""})
+    assert caller("read").get(of).json()["progress"] is None
+    Lease.objects.update(progress=None)
+    assert api.get(of).json()["progress"] is None
+    assert api.get(of, if_none_match=first["ETag"]).status_code == 304
+
+
 def test_the_result_of_an_item_is_told_when_it_has_one(api: Api) -> None:
     live = api.get(f"/work-items/{WorkItemFactory().pk}/result")
     assert (live.status_code, live.json()["ended"], live["Retry-After"]) == (202, False, "1")
@@ -167,15 +190,19 @@ def test_the_result_of_an_item_is_told_when_it_has_one(api: Api) -> None:
 def test_who_waits_for_a_result_reads_now_and_then(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     item, naps = WorkItemFactory(), []
 
-    def nap(seconds: float) -> None:
+    def nap(_waiter: waiting.Waiter, seconds: float) -> None:
         naps.append(seconds)
         if len(naps) == 3:
             cancel(item.pk)
 
-    monkeypatch.setattr(waiting.time, "sleep", nap)
+    read = Mock(wraps=items.outcome)
+    monkeypatch.setattr(items, "outcome", read)
+    monkeypatch.setattr(waiting, "rest", nap)
     answer = api.get(f"/work-items/{item.pk}/result?wait=30")
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
     assert len(naps) == 3
+    # What whoever read for all has seen of the end is told, and not read again.
+    assert read.call_count == 1
     assert naps == sorted(naps)
 
 
@@ -193,7 +220,7 @@ def test_who_waits_is_answered_in_time_and_only_so_many_may(api: Api, settings: 
 @pytest.mark.django_db(transaction=True)
 def test_nobody_holds_a_transaction_while_waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     item, seen = WorkItemFactory(), []
-    monkeypatch.setattr(waiting.time, "sleep", lambda _seconds: seen.append(connection.in_atomic_block))
+    monkeypatch.setattr(waiting, "rest", lambda _waiter, _seconds: seen.append(connection.in_atomic_block))
     monkeypatch.setattr(waiting.time, "monotonic", iter(range(5, 100, 1)).__next__)
     assert api.get(f"/work-items/{item.pk}/result?wait=5").status_code == 202
     assert set(seen) == {False}
@@ -239,6 +266,29 @@ def test_everything_that_belongs_to_an_item_is_read(api: Api) -> None:
     assert api.get(f"{of}/why").json()["state"] == "done"
     assert api.get(f"{of}/explain").json()["text"][0].startswith("Enqueued")
     assert "problems" in api.get(f"{of}/verify").json()
+
+
+def test_a_run_is_told_step_by_step_too(api: Api) -> None:
+    worker = WorkerFactory()
+    item = WorkItemFactory()
+    Event.objects.filter(work_item=item, kind="enqueued").update(actor="ann", reason="Bearer sesame12")
+    EventFactory(work_item=item, kind="claimed", worker=worker.pk)
+    failed = {"message": "Bearer sesame12 is refused", "password": "sesame"}
+    EventFactory(work_item=item, kind="retry", worker=worker.pk, reason="retry", data=failed, duration=0.1)
+    EventFactory(work_item=item, kind="step", version=1, worker=worker.pk, reason="counted", duration=0.5)
+    call = JournalEntryFactory(work_item=item, base_version=0)
+    wait = WaitFactory(work_item=item, base_version=0, prompt="With Bearer sesame12?")
+    file = ArtifactFactory(work_item=item, version=1)
+    told = api.get(f"/work-items/{item.pk}/explain")
+    assert "sesame" not in told.content.decode()
+    story = told.json()
+    assert (story["enqueued_by"], story["enqueued_because"], story["next"]) == ("ann", "Bearer [redacted]", None)
+    [step] = [one for one in story["steps"] if one["step"] == 1]
+    assert (step["label"], step["attempts"], step["failures"], step["workers"]) == ("counted", 2, 1, [str(worker)])
+    assert [(one["kind"], one["data"]["password"]) for one in step["happenings"]] == [("retry", "[redacted]")]
+    assert [one["key"] for one in step["calls"]] == [call.key]
+    assert [(one["id"], one["prompt"]) for one in step["asks"]] == [(str(wait.pk), "With Bearer [redacted]?")]
+    assert [one["name"] for one in step["files"]] == [file.name]
 
 
 def test_what_an_item_waits_for_is_read(api: Api, caller: Caller) -> None:

@@ -6,27 +6,44 @@ A new route is tried by itself where its address says what it is about; one that
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from console.api.api import api
+import console.api.api  # noqa: F401 - declares the routes, and who may ask for them
 from runtime.models import WorkItem
 from runtime.operations.limits import set_limit
 from runtime.operations.resource_capacity import set_capacity
 from runtime.operations.schedules import set_schedule
+from runtime.operations.targets import set_target
 from runtime.operations.triggers import set_trigger
 from runtime.operations.webhooks import set_webhook
 from tests.console.api.conftest import Api
-from tests.factories import ArtifactFactory, WaitFactory, WorkItemFactory
+from tests.console.api.openapi import FILE
+from tests.factories import (
+    ArtifactFactory,
+    JournalEntryFactory,
+    SignalFactory,
+    SnapshotFactory,
+    WaitFactory,
+    WorkerFactory,
+    WorkItemFactory,
+)
 
 THEIRS = "theirs"
+WORKER = uuid.UUID(int=7)
+MOMENT = "2026-01-31T12:00:00Z"
+COLUMNS = {"engine": "counter", "state": "done", "max_attempts": 5, "run_at": MOMENT, "created_at": MOMENT}
+"""What an exported run says of its item at the least."""
 ENGINE = {"engine": "counter", "payload": {"count_to": 1}}
 
 BODIES: dict[str, Any] = {
     "prioritiseWorkItem": {"priority": 1},
     "acknowledgeWorkItem": {"reason": "seen"},
+    "resetCall": {"key": "thing"},
     "holdWorkItem": {"reason": "court"},
     "unholdWorkItem": {"reason": "court"},
     "signalWorkItem": {"name": "paid"},
@@ -34,6 +51,8 @@ BODIES: dict[str, Any] = {
     "setLimit": {"concurrency": 5},
     "setSchedule": {"engine": "counter", "payload": {"count_to": 1}, "every": 3600},
     "setTrigger": {"engine": "refund", "target": "counter", "payload": {"count_to": 1}},
+    "setWebhook": {"engine": "counter", "verifier": "github", "payload": {"count_to": 1}},
+    "setTarget": {"url": "https://ops.example/roost", "events": ["failed"]},
 }
 """Bodies of routes whose address says what they are about."""
 
@@ -50,8 +69,18 @@ class Request:
 REQUESTS: dict[str, Request] = {
     "enqueueWorkItem": Request(body={**ENGINE, "namespace": THEIRS}),
     "enqueueWorkItems": Request(body={"items": [{**ENGINE, "namespace": THEIRS}]}),
+    "importRun": Request(body={"format": "roost-run", "format_version": 1, "item": {**COLUMNS, "namespace": THEIRS}}),
     "listWorkItems": Request(hides=True),
+    **{
+        name: Request(query="state=failed&state=waiting", body=body, hides=True)
+        for name, body in {
+            **{f"{verb}WorkItems": {} for verb in ("cancel", "requeue", "redrive", "pause", "resume")},
+            "acknowledgeWorkItems": {"reason": "seen"},
+            "prioritiseWorkItems": {"priority": 1},
+        }.items()
+    },
     "streamEvents": Request(hides=True),
+    "listSignals": Request(hides=True),
     "sendSignal": Request(body={"name": "paid", "namespace": THEIRS}),
     "listDeadLetters": Request(hides=True),
     "groupDeadLetters": Request(hides=True),
@@ -61,8 +90,13 @@ REQUESTS: dict[str, Request] = {
     "listEngines": Request(hides=True),
     "getEngine": Request(hides=True),
     "listWorkers": Request(),
+    "drainWorker": Request(),
+    "resumeWorker": Request(),
     "listResources": Request(query=f"namespace={THEIRS}"),
     "getStats": Request(query=f"namespace={THEIRS}"),
+    "getMetrics": Request(),
+    "runDoctor": Request(),
+    "runPreflight": Request(),
     "listLimits": Request(),
     "setLimit": Request(body=BODIES["setLimit"]),
     "removeLimit": Request(),
@@ -72,10 +106,15 @@ REQUESTS: dict[str, Request] = {
     "removeTrigger": Request(),
     "listWebhooks": Request(hides=True),
     "listTargets": Request(),
+    "setTarget": Request(body=BODIES["setTarget"]),
+    "removeTarget": Request(),
 }
 
 OPEN = ("isLive", "isReady")
 """Routes for everybody."""
+
+LINKED = ("downloadByLink",)
+"""Routes for whoever was given a link."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +131,34 @@ class Route:
         return "{item_id}" in self.path or "{namespace}" in self.path
 
 
-def routes() -> list[Route]:
-    """Return every route of the API, from its description."""
-    paths = api.get_openapi_schema()["paths"]
-    return [
+@cache
+def _paths() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(FILE.read_text())["paths"]
+    return found
+
+
+@cache
+def routes() -> tuple[Route, ...]:
+    """Return every route of the API, from the description that is kept: to make it anew takes seconds.
+
+    `test_openapi.py` sees to it that they are the API's.
+    """
+    return tuple(
         Route(name=operation["operationId"], method=method.upper(), path=path)
-        for path, methods in paths.items()
+        for path, methods in _paths().items()
         for method, operation in methods.items()
-    ]
+    )
+
+
+def told_of(route: Route) -> dict[str, Any]:
+    """Return what the description that is kept says of a route."""
+    found: dict[str, Any] = _paths()[route.path][route.method.lower()]
+    return found
 
 
 def closed() -> list[Route]:
     """Return the routes that ask who calls."""
-    return [route for route in routes() if route.name not in OPEN]
+    return [route for route in routes() if route.name not in (*OPEN, *LINKED)]
 
 
 def furnish() -> WorkItem:
@@ -112,10 +166,15 @@ def furnish() -> WorkItem:
     WorkItemFactory(failed=True, namespace=THEIRS, last_error={"message": "theirs alone"})
     set_schedule("thing", namespace=THEIRS, engine="counter", payload={"count_to": 1}, every=3600)
     set_webhook("thing", namespace=THEIRS, engine="counter", verifier="github")
+    set_target("thing", url="https://ops.example/", events=["failed"], enabled=False)
     set_capacity("thing", 1, namespace=THEIRS)
     set_limit("thing", namespace=THEIRS, concurrency=1)
     set_trigger("thing", engine="refund", target="counter", payload={"count_to": 1})
+    WorkerFactory(pk=WORKER)
     item: WorkItem = WaitFactory(work_item__namespace=THEIRS).work_item
+    JournalEntryFactory(work_item=item, key="thing", state="failed")
+    SnapshotFactory(work_item=item)
+    SignalFactory(namespace=THEIRS, name="thing", payload={"theirs": "alone"})
     return item
 
 
@@ -130,9 +189,11 @@ def ask(caller: Api, route: Route, item: WorkItem, **headers: str) -> Any:
     words = {
         "artifact_id": _file(item, route),
         "item_id": str(item.pk),
+        "other_id": str(item.pk),
         "namespace": THEIRS,
         "key": "thing",
         "place": "payload",
+        "worker_id": str(WORKER),
     }
     words["name"] = "counter" if route.name == "getEngine" else "thing"
     if route.name == "uploadArtifact":

@@ -47,6 +47,7 @@ EXAMPLES: list[Call[Any]] = [
     ),
     calls.events(ITEM, page_size=20),
     calls.approvals(kind="approval", namespace="shop", page_size=20),
+    calls.signals(name="paid", namespace="shop", item=ITEM, taken=True, page_size=20),
     calls.dead_letters(
         engine="counter",
         namespace="shop",

@@ -17,30 +17,50 @@ from jsonschema import Draft202012Validator
 
 from runtime import client
 from runtime.client import AsyncClient, Client, calls, shapes, verbs
-from runtime.client.call import KEY, Call, following
+from runtime.client.call import KEY, Call, following, read_as
 from runtime.client.shapes import Page
 from tests.console.api.openapi import FILE
 from tests.runtime.client.examples import EXAMPLES, ITEM
 
-pytestmark = pytest.mark.scenario("S10")
+pytestmark = [pytest.mark.plain, pytest.mark.scenario("S10")]
 
 ROOT = Path(__file__).resolve().parents[3]
 DESCRIPTION = json.loads(FILE.read_text())
 SCHEMAS = DESCRIPTION["components"]["schemas"]
 SHAPES = {
     "Item": shapes.Item,
+    "Progress": shapes.Progress,
     "ItemHead": shapes.ItemHead,
+    "LetterOut": shapes.DeadLetter,
+    "LetterError": shapes.LetterError,
     "EnqueuedItems": shapes.EnqueuedItems,
     "Enqueued": shapes.Enqueued,
     "Outcome": shapes.Outcome,
     "SignalSent": shapes.SignalSent,
     "EventOut": shapes.Event,
     "WaitOut": shapes.Wait,
+    "SignalOut": shapes.Signal,
     "Treated": shapes.Treated,
     "Refused": shapes.RefusedItem,
 }
-PAGES = {"ItemPage": ("items", "ItemHead"), "EventPage": ("events", "EventOut"), "WaitPage": ("waits", "WaitOut")}
+PAGES = {
+    "ItemPage": ("items", "ItemHead"),
+    "LetterPage": ("items", "LetterOut"),
+    "EventPage": ("events", "EventOut"),
+    "WaitPage": ("waits", "WaitOut"),
+    "SignalPage": ("signals", "SignalOut"),
+}
 ELSEWHERE = {"Accept"}
+VALUES: dict[str, Any] = {
+    "uuid.UUID": str(ITEM),
+    "list[Any]": [],
+    "str": "x",
+    "int": 1,
+    "float": 1.0,
+    "bool": False,
+    "dt.datetime": "2026-01-01T00:00:00Z",
+}
+"""What a field of a type may be told as; any other may be null."""
 
 
 def made(module: ModuleType) -> Iterator[str]:
@@ -91,6 +111,14 @@ def test_an_answer_has_a_shape_that_is_read(call: Call[Any]) -> None:
             rows, row = PAGES[name]
             assert SCHEMAS[name]["properties"][rows]["items"]["$ref"].endswith(f"/{row}")
             assert call.read({rows: [], "next": None}) == Page(rows=(), next=None)
+
+
+@pytest.mark.parametrize(("name", "later"), [("Item", "progress"), ("LetterOut", "error worker worker_name")])
+def test_a_server_that_does_not_know_a_later_field_is_understood(name: str, later: str) -> None:
+    shape, fields = SHAPES[name], later.split()
+    told = {one.name: VALUES.get(str(one.type)) for one in dataclasses.fields(shape) if one.name not in fields}
+    found = read_as(shape, told)
+    assert {getattr(found, field) for field in fields} <= {None, ""}
 
 
 def _is_json(response: dict[str, Any]) -> bool:

@@ -7,7 +7,6 @@ import datetime as dt
 import email.utils
 import json
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ from runtime.client.errors import (
     Unreachable,
     WorkFailed,
 )
-from runtime.client.exchange import LEAST_PAUSE, Answer, Flow, Heard, Lost, Pause, Send, ended, exchange
+from runtime.client.exchange import LEAST_PAUSE, LEAST_TRY, Answer, Flow, Heard, Lost, Pause, Send, ended, exchange
 from tests.runtime.client.examples import ITEM
 
 pytestmark = pytest.mark.scenario("S10")
@@ -186,28 +185,57 @@ def outcome(state: str, **more: Any) -> Answer:
 
 
 class Clock:
-    """Moves on by so many seconds each time it is looked at."""
+    """A clock that goes on while a flow pauses and while it is answered, and what it was told to do."""
 
-    def __init__(self, *moments: float) -> None:
-        self.moments: Iterator[float] = iter(moments)
+    def __init__(self) -> None:
+        self.moment = 0.0
+        self.sent: list[Send] = []
 
     def __call__(self) -> float:
-        return next(self.moments)
+        return self.moment
+
+    @property
+    def waits(self) -> list[float]:
+        """How long the server was asked to wait."""
+        return [float(dict(one.call.query).get("wait", 0)) for one in self.sent]
+
+    def play(self, flow: Flow[Any], *heard: tuple[float, Heard]) -> tuple[list[float], Any]:
+        """Answer what the flow sends, each after so many seconds; return its pauses, and its result or error."""
+        left = iter(heard)
+
+        def timed() -> Flow[Any]:
+            told: Heard = None
+            while True:
+                try:
+                    step = flow.send(told)
+                except StopIteration as end:
+                    return end.value
+                if isinstance(step, Pause):
+                    self.moment += step.seconds
+                    yield step
+                    told = None
+                else:
+                    self.sent.append(step)
+                    seconds, told = next(left)
+                    self.moment += seconds
+                    yield Pause(seconds=-1)
+
+        pauses, found = play(timed())
+        assert next(left, None) is None, "an answer was not asked for"
+        return [one for one in pauses if one >= 0], found
 
 
 def test_an_end_is_waited_for_in_long_polls() -> None:
-    flow = ended(ITEM, RETRIES, now=Clock(0, 0, 30, 30, 60, 60))
-    assert play(flow, outcome("running"), outcome("waiting"), outcome("done", result={"count": 3})) == (
-        [],
-        {"count": 3},
-    )
+    clock = Clock()
+    heard = ((30, outcome("running")), (30, outcome("waiting")), (1, outcome("done", result={"count": 3})))
+    assert clock.play(ended(ITEM, RETRIES, now=clock), *heard) == ([], {"count": 3})
+    assert [(one.within, wait) for one, wait in zip(clock.sent, clock.waits, strict=True)] == [(None, 30)] * 3
 
 
 def test_a_poll_that_is_answered_at_once_is_not_repeated_at_once() -> None:
-    pauses, result = play(
-        ended(ITEM, RETRIES, now=Clock(0, 0, 0.25, 1, 31, 31)), outcome("queued"), outcome("queued"), outcome("done")
-    )
-    assert (pauses, result) == ([LEAST_PAUSE - 0.25], None)
+    clock = Clock()
+    heard = ((0.25, outcome("queued")), (30, outcome("queued")), (0, outcome("done")))
+    assert clock.play(ended(ITEM, RETRIES, now=clock), *heard) == ([LEAST_PAUSE - 0.25], None)
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
@@ -220,23 +248,46 @@ def test_a_bad_end_is_raised_with_what_came_of_it(state: str) -> None:
 
 
 def test_patience_ends_and_asks_no_longer_than_it_lasts() -> None:
-    waits: list[str] = []
-    flow = ended(ITEM, RETRIES, timeout=40, now=Clock(0, 0, 30, 30, 40))
-    _, error = play(_noting(flow, waits), outcome("running"), outcome("running"))
-    assert waits == ["30", "10"]
+    clock = Clock()
+    heard = ((30, outcome("running")), (9, outcome("running")), (0.75, outcome("running")))
+    pauses, error = clock.play(ended(ITEM, RETRIES, timeout=40, now=clock), *heard)
+    assert (clock.waits, [one.within for one in clock.sent]) == ([30, 9, 0.75], [40, 10, 1])
+    assert (pauses, clock.moment) == ([0.25], 40)
     assert isinstance(error, NotEnded)
     assert isinstance(error, TimeoutError)
     assert "still running after 40 seconds" in str(error)
     assert error.outcome.state == "running"
 
 
-def _noting(flow: Flow[Any], waits: list[str]) -> Flow[Any]:
-    """Note how long each poll of a flow may take."""
-    heard: Heard = None
-    while True:
-        try:
-            step = flow.send(heard)
-        except StopIteration as end:
-            return end.value
-        waits += [dict(step.call.query)["wait"]] if isinstance(step, Send) else []
-        heard = yield step
+def test_without_patience_it_is_asked_once() -> None:
+    clock = Clock()
+    pauses, error = clock.play(ended(ITEM, RETRIES, timeout=0, now=clock), (0.5, outcome("running")))
+    assert (clock.waits, [one.within for one in clock.sent], pauses) == ([0], [LEAST_TRY], [0])
+    assert isinstance(error, NotEnded)
+
+
+@pytest.mark.parametrize(
+    ("passing", "kind"),
+    [(BROKEN, Unreachable), (refused(503), Unavailable), (refused(429, retry_after="30"), Throttled)],
+)
+def test_tries_end_with_the_patience(passing: Heard, kind: type[Exception]) -> None:
+    clock = Clock()
+    patient = Retries(times=1_000, first=1.0, longest=4.0)
+    flow = ended(ITEM, patient, timeout=5, now=clock)
+    pauses, error = clock.play(flow, *[(2, passing)] * (1 if kind is Throttled else 2))
+    assert type(error) is kind
+    assert clock.moment <= 5
+    assert clock.sent[0].within == 5
+    assert [one.within for one in clock.sent[1:]] == [3 - pause for pause in pauses]
+    assert clock.waits[1:] == [pytest.approx((3 - pause) * 3 / 4, rel=1e-3) for pause in pauses if 3 - pause < 4]
+
+
+def test_who_was_told_that_the_item_goes_on_hears_that_and_not_that_the_last_question_failed() -> None:
+    clock = Clock()
+    heard = ((4, outcome("running")), (1, BROKEN))
+    pauses, error = clock.play(ended(ITEM, RETRIES, timeout=5, now=clock), *heard)
+    assert isinstance(error, NotEnded)
+    assert isinstance(error.__cause__, Unreachable)
+    assert (pauses, clock.moment) == ([0], 5)
+    _, error = clock.play(ended(ITEM, RETRIES, timeout=5, now=clock), (1, outcome("running")), (1, refused(403)))
+    assert isinstance(error, Forbidden)

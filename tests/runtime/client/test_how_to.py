@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runtime.client import verbs
 from runtime.models import Event, WorkItem
 from runtime.queries import feed
 from runtime.testing import drain
@@ -39,3 +41,21 @@ def test_every_example_of_the_page_works(
     assert re.search(r"\d+ done", told)
     assert "it is done" in told
     assert Event.objects.filter(work_item=asked, kind="approved", reason="agreed").exists()
+
+
+def test_the_verbs_take_what_the_page_says() -> None:
+    text = PAGE.read_text()
+    named = re.findall(r"`(\w+)`", text.partition("There are ")[2].partition(".")[0])
+    options = {"reason", "row_version", "idempotency_key"}
+    lacking = {name: options - _taken(getattr(verbs, name)) for name in named}
+    assert {name: lacks for name, lacks in lacking.items() if lacks} == {
+        "redrive_many": {"row_version"},
+        "signal": options,
+    }
+    assert "delivery_id" in _taken(verbs.signal)
+
+
+def _taken(verb: Any) -> set[str]:
+    parameters = inspect.signature(verb).parameters.values()
+    others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return {parameter.name for parameter in parameters} | (set(verbs.VerbOptions.__annotations__) if others else set())

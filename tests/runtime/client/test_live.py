@@ -112,13 +112,18 @@ def test_a_signal_is_kept_once(roost: Client) -> None:
     sent.append(roost.signal("paid", item=item.pk))
     assert {signal.pk for signal in Signal.objects.all()} == {one.id for one in sent}
     assert len({one.id for one in sent}) == 2
+    assert [one.id for one in roost.signals(page_size=1)] == [one.id for one in reversed(sent[1:])]
+    [named] = roost.signals(name="paid", namespace="shop")
+    assert (named.payload, named.delivery_id, named.item) == ({"amount": 1}, "d-1", None)
 
 
 def test_dead_letters_are_listed_and_brought_back(roost: Client) -> None:
     item = WorkItemFactory(failed=True, last_error={"message": "no such order"})
     with pytest.raises(WorkFailed, match="no such order"):
         roost.wait(item.pk)
-    assert [letter.id for letter in roost.dead_letters(engine=item.engine)] == [item.pk]
+    [letter] = roost.dead_letters(engine=item.engine)
+    assert letter.error is not None
+    assert (letter.id, letter.error.message, letter.worker) == (item.pk, "no such order", None)
     treated = roost.redrive_many(engine=item.engine, reason="mended")
     assert (treated.moved, treated.refused, treated.more) == ((item.pk,), (), False)
     [refused] = roost.redrive_many([item.pk]).refused

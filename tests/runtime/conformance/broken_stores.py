@@ -122,8 +122,8 @@ class Piecemeal(Base):
 class Quiet(Base):
     """Does not tell a worker of leases that it does not know of."""
 
-    def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: Any = None) -> Any:
-        return replace(super().renew(worker, held, progress), strangers=frozenset())
+    def renew(self, worker: uuid.UUID, held: Sequence[Held], progress: Any = None, **more: Any) -> Any:
+        return replace(super().renew(worker, held, progress, **more), strangers=frozenset())
 
 
 class Hoarding(Base):

@@ -13,6 +13,7 @@ from runtime.store import get_store
 from tests.runtime.conformance.broken_stores import BROKEN, Hoarding, broken
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.scenario("L17", "L23", "L28", "L40", "L45", "B4")
 def test_the_store_of_this_database_keeps_every_promise() -> None:
@@ -25,6 +26,7 @@ def test_the_store_of_this_database_keeps_every_promise() -> None:
     assert not Worker.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_store_that_breaks_a_promise_is_caught_at_its_level() -> None:
     passed = [

@@ -14,6 +14,8 @@ from runtime.exceptions import CallFailed, Conflict, PermanentError, RoostError
 from runtime.journal.lines import CorruptJournal, JsonLinesJournal
 from runtime.journal.outside import Journal
 
+pytestmark = pytest.mark.plain
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime.journal.call import MAX_KEY
 from runtime.journal.entries import call_asked_about, question_key
 from runtime.worker.asking import MAX_KEY as LONGEST_QUESTION
+
+pytestmark = pytest.mark.plain
 
 KEYS = st.text(min_size=1, max_size=MAX_KEY)
 ATTEMPTS = st.integers(1, 99)

@@ -6,7 +6,7 @@ import pytest
 
 from runtime.choices import State, WaitState
 from runtime.models import Signal, Wait
-from tests.factories import WaitFactory, WorkItemFactory
+from tests.factories import SignalFactory, WaitFactory, WorkItemFactory
 from tests.runtime.management.cli import document, refused, run
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +62,26 @@ def test_signals_are_sent_to_items_and_to_names() -> None:
     run("signal", "later", "--namespace", "mine")
     assert Signal.objects.get(name="later").namespace == "mine"
     assert refused("signal", "go", "--item", item.pk, "--namespace", "mine")[0] == 2
+
+
+@pytest.mark.scenario("S7")
+def test_signals_that_nobody_has_taken_are_listed_and_paged() -> None:
+    item = WorkItemFactory()
+    named, own = SignalFactory(name="paid", payload={"order": 7}, actor="shop"), SignalFactory(target=item)
+    taken = SignalFactory(taken_by=WaitFactory(kind="signal"))
+    spent = SignalFactory(consumed_version=3, namespace="other")
+    page = document("signals", "list", "--limit", 1)
+    assert ([row["id"] for row in page["signals"]], page["next"]) == ([str(own.pk)], str(own.pk))
+    [row] = document("signals", "list", "--before", page["next"])["signals"]
+    assert (row["id"], row["name"], row["payload"], row["target_id"]) == (str(named.pk), "paid", {"order": 7}, None)
+    assert [row["id"] for row in document("signals", "list", "--item", item.pk)["signals"]] == [str(own.pk)]
+    assert [row["id"] for row in document("signals", "list", "--name", "paid")["signals"]] == [str(named.pk)]
+    everything = document("signals", "list", "--all")["signals"]
+    assert {row["id"] for row in everything} == {str(one.pk) for one in (named, own, taken, spent)}
+    assert [row["id"] for row in document("signals", "list", "--all", "--namespace", "other")["signals"]] == [
+        str(spent.pk)
+    ]
+    table = run("signals", "list", "--all")
+    assert '{"order": 7}' in table
+    assert "No signal is left." in run("signals", "list", "--name", "none")
+    assert refused("signals", "list", "--before", "x")[0] == 2

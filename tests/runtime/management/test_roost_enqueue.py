@@ -79,7 +79,7 @@ def test_the_same_key_gives_the_same_id_and_another_payload_is_a_conflict() -> N
         (["--deadline", "2001-01-01T00:00:00Z"], "in the past"),
         (["--deadline", "soon"], "neither seconds"),
         (["--deadline", "2030-13-01T00:00:00Z"], "neither seconds"),
-        (["--deadline", "2030-01-01T00:00:00"], "no time zone"),
+        (["--deadline", "2030-01-01T00:00:00"], "no time zone. Say which it is meant in: 2030-01-01T00:00:00Z"),
         (["--deadline", "nan"], "deadline"),
         (["--priority", "99999"], "priority"),
         (["--namespace", "a b"], "namespace"),

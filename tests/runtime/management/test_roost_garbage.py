@@ -28,6 +28,8 @@ WRONG: dict[str, tuple[object, ...]] = {
     "days that are no number": ("token", "create", "ci", "--scope", "read", "--days", "nan"),
     "days beyond the calendar": ("token", "create", "ci", "--scope", "read", "--days", "1e12"),
     "a page of resources before the first": ("resources", "--after", "-1"),
+    "a page of less than nothing": ("workspaces", "list", "--limit", "-1"),
+    "a page larger than any": ("workspaces", "list", "--limit", 2**63),
     "a page of resources beyond all": ("resources", "--after", 2**63),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runtime.choices import EventKind, Reason, State
-from runtime.models import Resource
+from runtime.models import Lease, Resource
 from tests.runtime.management.cli import document, refused, run
 from tests.runtime.queries import rows
 
@@ -28,6 +28,13 @@ def test_status_shows_state_why_step_version_owner_events_and_snapshot() -> None
         'snapshot 2:\n{\n "n": 2\n}',
     ):
         assert part in printed
+
+
+def test_status_tells_how_far_the_step_is() -> None:
+    item = rows.running(rows.worker(), version=2)
+    assert "progress" not in run("status", item.pk)
+    Lease.objects.update(progress={"fraction": 0.42, "note": "reading", "step": 3})
+    assert "progress 42 % · reading" in re.sub(" +", " ", run("status", item.pk))
 
 
 def test_status_as_json_is_one_document_with_the_same() -> None:
@@ -132,6 +139,22 @@ def test_workers_show_what_they_run_and_who_is_silent() -> None:
     assert (found[4711]["alive"], found[4711]["running"]) == (True, 1)
     assert not found[666]["alive"]
     assert "online, silent" in run("workers")
+
+
+def test_a_worker_drains_and_goes_on_by_the_beginning_of_its_id() -> None:
+    worker = rows.worker()
+    assert document("workers", "drain", str(worker.pk)[:13]) == {
+        "verb": "drain",
+        "id": str(worker.pk),
+        "desired_state": "draining",
+    }
+    assert "draining" in run("workers")
+    waits = rows.item()
+    assert f"roost workers resume {worker.pk}" in run("why", waits.pk)
+    assert refused("workers", "drain", worker.pk)[0] == 1
+    assert "online with its next heartbeat" in run("workers", "resume", worker.pk)
+    assert refused("workers", "drain", "ffff")[0] == 3
+    assert refused("workers", "drain", "no id")[0] == 2
 
 
 def test_resources_show_holder_and_waiter() -> None:

@@ -20,3 +20,13 @@ def test_a_capacity_that_makes_no_sense_is_refused() -> None:
     assert refused("resources", "set", "gpu", "--capacity", -1)[0] == 2
     assert refused("resources", "set", " ", "--capacity", 1)[0] == 2
     assert "No resource" in run("resources", "--all")
+
+
+def test_resources_are_listed_page_by_page() -> None:
+    for namespace, key in (("acme", "z"), ("default", "a/b"), ("default", "c")):
+        run("resources", "set", key, "--capacity", 1, "--namespace", namespace)
+    page = document("resources", "--all", "--limit", 2)
+    assert ([one["key"] for one in page["resources"]], page["next"]) == (["z", "a/b"], "default/a/b")
+    last = document("resources", "--all", "--limit", 2, "--after", page["next"])
+    assert ([one["key"] for one in last["resources"]], last["next"]) == (["c"], None)
+    assert refused("resources", "--all", "--after", "2")[0] == 2

@@ -8,7 +8,7 @@ import pytest
 
 from runtime.models import WorkItem
 from runtime.queries import growth
-from tests.factories import MailboxFactory, SignalFactory, WorkItemFactory, now
+from tests.factories import MailboxFactory, ResourceFactory, SignalFactory, WorkItemFactory, now
 from tests.runtime.management.cli import document, refused, run
 from tests.runtime.operations.aged import DAY, ended, lived
 
@@ -22,6 +22,15 @@ def test_prune_says_what_it_would_remove_and_removes_it() -> None:
     assert run("prune", "--dry-run") == "1 items would be removed.\n"
     assert document("prune")["rows"] == {"roost.WorkItem": 1, "roost.Event": 2, "roost.Snapshot": 2}
     assert list(WorkItem.objects.all()) == [live]
+    assert run("prune") == "There is nothing to remove.\n"
+
+
+def test_prune_removes_idle_resources_unless_it_is_narrowed() -> None:
+    for key in ("a", "b"):
+        ResourceFactory(key=key)
+    document("prune", "--dry-run")
+    assert document("prune", "--engine", "a")["rows"] == {}
+    assert document("prune")["rows"] == {"roost.Resource": 2}
     assert run("prune") == "There is nothing to remove.\n"
 
 

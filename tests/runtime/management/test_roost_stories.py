@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from runtime.models import Artifact
 from runtime.operations.enqueue import enqueue
 from runtime.testing import drain
 from tests.runtime.management.cli import document, refused, run
@@ -47,7 +48,8 @@ def test_explain_tells_the_run_in_words_and_as_json(told: str) -> None:
     assert "Now: Ended as done" in printed
     found = document("explain", told)
     assert [(one["step"], one["attempts"]) for one in found["steps"]] == [(1, 1), (2, 3), (3, 1)]
-    assert found["steps"][2]["files"] == [{"name": "report.txt", "kind": "report", "size": 11}]
+    file = str(Artifact.objects.get(work_item=told).pk)
+    assert found["steps"][2]["files"] == [{"id": file, "name": "report.txt", "kind": "report", "size": 11}]
     assert (found["enqueued_by"], found["next"], found["item"]["payload"]) == ("ann", None, {"steps": 3})
     assert found["text"][0].startswith("Enqueued")
 

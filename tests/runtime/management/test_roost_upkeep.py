@@ -3,9 +3,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from runtime import artifacts, faults
 from runtime.choices import State
@@ -131,7 +128,15 @@ def test_a_database_that_fails_is_one_line_and_exit_code_1(monkeypatch: pytest.M
     monkeypatch.setattr("runtime.queries.items.page", fail)
     code, message = refused("list")
     assert code == 1
-    assert message == "The database failed: connection refused `roost doctor` tells more."
+    assert message == "The database failed: connection refused. `roost doctor` tells more."
+
+
+def test_tables_that_are_not_there_are_told_with_what_makes_them() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE roost_workitem RENAME TO gone")
+    code, message = refused("list")
+    assert (code, message.count("\n")) == (1, 0)
+    assert message.endswith("Run `manage.py migrate`.")
 
 
 def commands() -> list[str]:
@@ -163,32 +168,6 @@ def test_every_command_is_in_the_reference_and_has_a_test() -> None:
         assert f"`{command}" in reference, command
         called = '", "'.join(command.split())
         assert f'"{called}"' in tests or f'"{command}"' in tests, command
-
-
-def test_exit_codes_reach_the_shell() -> None:
-    def end(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "manage.py", "roost", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    assert end("dance")[0] == 2
-    code, out, error = end("enqueue", "--engine", "nobody")
-    assert (code, out) == (2, "")
-    assert error.startswith("CommandError: There is no engine 'nobody'")
-    assert error.count("\n") == 1
-    assert end("demo", "--crash", "0")[0] == 2
-    assert end("engines", "--no-color", "--settings", "roost_project.settings")[0] == 0
-
-
-def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
-    command = subprocess.Popen(
-        [sys.executable, "manage.py", "roost", "engines"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert command.stdout is not None
-    command.stdout.close()
-    _, error = command.communicate(timeout=30)
-    assert (command.returncode, error) == (128 + signal.SIGPIPE, b"")
 
 
 def test_doctor_lists_the_points_at_which_a_test_can_let_a_process_fail() -> None:

@@ -48,3 +48,12 @@ def test_what_makes_no_sense_is_refused() -> None:
     run("webhooks", "set", "odd", *lead)
     assert refused("webhooks", "enable", "odd")[0] == 1
     assert refused("webhooks", "rotate", "odd", "--secret", "short")[0] == 2
+
+
+def test_a_secret_that_is_not_here_or_too_short_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("webhooks", "set", "w", "--engine", "counter", "--verifier", "github", "--secret", "env:ROOST_TESTS_SECRET")
+    for secret, told in ((None, "is not set here."), ("short", "is too short."), (SECRET, "")):
+        if secret is not None:
+            monkeypatch.setenv("ROOST_TESTS_SECRET", secret)
+        assert document("webhooks", "list")["webhooks"][0]["trouble"].endswith(told)
+    assert document("webhooks", "list")["webhooks"][0]["trouble"] == ""

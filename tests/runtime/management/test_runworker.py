@@ -154,6 +154,18 @@ def test_what_cannot_be_meant_is_one_clear_error(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("words", [["--bogus"], ["--processes", "x"]])
+def test_a_command_line_that_cannot_be_read_ends_with_2_and_the_usage(
+    words: list[str], pooled: list[WorkerOptions], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        runworker.Command().run_from_argv(["manage.py", "runworker", *words])
+    assert end.value.code == 2
+    assert words[0] in capsys.readouterr().err
+    assert pooled == []
+
+
+@pytest.mark.django_db
 def test_channel_names_start_channels_worker(listened: list[list[str]], pooled: list[WorkerOptions]) -> None:
     call_command("runworker", "a-channel", "another", layer="default")
     runworker.Command().run_from_argv(["manage.py", "runworker", "a-channel", "--layer", "default"])
@@ -248,6 +260,7 @@ def test_a_worker_runs_every_check_but_those_of_urls(
     assert pooled == []
 
 
+@pytest.mark.once
 def test_a_worker_that_starts_loads_no_api_and_no_client(tmp_path: Path) -> None:
     # Django 6 asks the database what it can do when models are checked.
     environment = {**os.environ, "ROOST_TEST_DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}

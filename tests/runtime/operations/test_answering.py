@@ -71,6 +71,15 @@ def test_a_quorum_needs_different_people() -> None:
     assert Wait.objects.get().resolved_by == "ann, bea"
 
 
+def test_a_vote_without_a_name_is_one_person_and_told_as_such() -> None:
+    item = asked(quorum=2)
+    approve(item.pk)
+    with pytest.raises(Conflict, match="an unnamed actor has approved"):
+        approve(item.pk)
+    approve(item.pk, actor="bea")
+    assert Wait.objects.get().resolved_by == "somebody unnamed, bea"
+
+
 def test_one_no_is_enough() -> None:
     item = asked(quorum=3, on_reject="fail")
     approve(item.pk, actor="ann")

@@ -18,6 +18,7 @@ from runtime.operations.attach import Attach, attach
 from runtime.queries import verify
 from runtime.store import blobs
 from tests.factories import ArtifactFactory, WorkItemFactory
+from tests.orphans import sweep_orphans
 from tests.runtime.operations.looking import fresh, last_event, values
 from tests.runtime.places import in_threads
 
@@ -107,7 +108,7 @@ def test_an_upload_that_was_cut_off_leaves_bytes_that_are_swept(point: str, left
     assert Artifact.objects.count() == left
     assert Blob.objects.count() == 1
     with clock.shifted(dt.timedelta(days=2)):
-        assert blobs.sweep_orphans("default", limit=10) == 1 - left
+        assert sweep_orphans("default", limit=10) == 1 - left
     assert verify.item(item.pk) == []
 
 

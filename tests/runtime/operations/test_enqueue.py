@@ -49,6 +49,23 @@ def test_an_item_is_stored_as_asked_for_with_its_first_event() -> None:
     assert (event.kind, event.actor, event.version) == (EventKind.ENQUEUED, "importer", 0)
 
 
+def test_the_first_event_tells_why_and_which_press_of_a_button_it_was() -> None:
+    asked = enqueue("echo", reason=" the first one was lost ", click="c-1")
+    event = last_event(asked)
+    assert (event.reason, event.data) == ("the first one was lost", {"click": "c-1"})
+    assert (asked.reason, last_event(enqueue("echo")).data) == (Reason.NEW, None)
+    later = async_to_sync(aenqueue)("echo", reason="again", click="c-2")
+    assert (last_event(later).reason, last_event(later).data) == ("again", {"click": "c-2"})
+
+
+@pytest.mark.parametrize(("field", "value"), [("reason", "r" * 501), ("reason", "\0"), ("click", "no blanks")])
+def test_a_reason_and_a_click_that_cannot_be_kept_are_refused(field: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        enqueue("echo", **{field: value})  # type: ignore[arg-type]
+    assert refused.value.field == field
+    assert not WorkItem.objects.exists()
+
+
 def test_no_payload_is_stored_as_null() -> None:
     assert enqueue("echo").payload is None
 

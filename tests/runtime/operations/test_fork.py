@@ -12,14 +12,14 @@ from django.db import connection, transaction
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict, Forbidden, IdempotencyConflict, InvalidInput, NotFound, StaleVersion
 from runtime.jsondata import same_json
-from runtime.models import Event, Snapshot, WorkItem
+from runtime.models import Event, PrunedHistory, Snapshot, WorkItem
 from runtime.models.workitem import new_id
 from runtime.operations.cancel import cancel
 from runtime.operations.fork import Fork, fork
 from runtime.queries import verify
 from runtime.testing import drain
 from tests.contracts.builders import until, waiting_for_locks
-from tests.factories import WorkItemFactory, now
+from tests.factories import SnapshotFactory, WorkItemFactory, now
 from tests.runtime.operations.looking import Caller, fresh, last_event, told, values
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +116,68 @@ def test_the_key_of_another_fork_is_a_conflict(other: dict[str, Any], settings: 
     assert WorkItem.objects.count() == 2
 
 
+@pytest.mark.scenario("S11")
+def test_a_key_sent_again_finds_its_fork_whoever_wrote_the_original_since() -> None:
+    item = WorkItemFactory(failed=True, version=2)
+    seen = item.row_version
+    first = Fork(item.pk, row_version=seen, idempotency_key="k")
+    again = Fork(item.pk, row_version=seen, idempotency_key="k")
+    made = first.execute()
+    assert (again.execute().pk, first.made, again.made) == (made.pk, True, False)
+    again.check()
+    with pytest.raises(StaleVersion):
+        fork(item.pk, row_version=seen, idempotency_key="other")
+
+
+@pytest.mark.scenario("S11")
+def test_a_fork_of_the_latest_version_is_found_though_the_original_went_on() -> None:
+    item = WorkItemFactory(version=1)
+    made = fork(item.pk, idempotency_key="k")
+    SnapshotFactory(work_item=item, version=2, data={"count": 2})
+    WorkItem.objects.filter(pk=item.pk).update(version=2)
+    assert fork(item.pk, idempotency_key="k").pk == made.pk
+    assert fork(item.pk, version=1, idempotency_key="k").pk == made.pk
+    with pytest.raises(IdempotencyConflict, match=str(made.pk)):
+        fork(item.pk, version=2, idempotency_key="k")
+    assert WorkItem.objects.count() == 2
+
+
+@pytest.mark.scenario("S11")
+@pytest.mark.parametrize("said", [{"state": {"count": 9}}, {"state": None}, {}])
+def test_a_fork_is_found_though_the_snapshot_that_it_began_from_is_gone(said: dict[str, Any]) -> None:
+    item = WorkItemFactory(failed=True, version=2)
+    made = fork(item.pk, version=1, idempotency_key="k", **said)
+    item.snapshots.filter(version=1).delete()
+    assert fork(item.pk, version=1, idempotency_key="k", **said).pk == made.pk
+    with pytest.raises(IdempotencyConflict):
+        fork(item.pk, version=1, idempotency_key="k", state={"count": 8})
+
+
+@pytest.mark.scenario("S11")
+def test_a_fork_is_found_while_its_original_is_being_removed_and_no_other_is_made() -> None:
+    item = WorkItemFactory(done=True)
+    made = fork(item.pk, idempotency_key="k")
+    PrunedHistory.objects.create(work_item=item, going_since=now(), pruned_at=now())
+    WorkItem.objects.filter(pk=made.pk).update(forked_from=None)
+    assert fork(item.pk, idempotency_key="k").pk == made.pk
+    with pytest.raises(Conflict, match="is being removed now"):
+        fork(item.pk, idempotency_key="other")
+    other = WorkItemFactory(done=True)
+    with pytest.raises(IdempotencyConflict):
+        fork(other.pk, idempotency_key="k")
+
+
+@pytest.mark.scenario("S11")
+@pytest.mark.parametrize("first", [{"state": {"count": 9}}, {"payload": {"count_to": 9}}, {"engine_version": "2"}])
+def test_what_was_said_first_is_not_what_is_taken_over(first: dict[str, Any], settings: Any) -> None:
+    settings.ROOST_ENGINES = {"counter": "engines.counter.Counter"}
+    item = WorkItemFactory(failed=True, version=2)
+    made = fork(item.pk, version=1, idempotency_key="k", **first)
+    with pytest.raises(IdempotencyConflict, match=str(made.pk)):
+        fork(item.pk, version=1, idempotency_key="k")
+    assert fork(item.pk, version=1, idempotency_key="k", **first).pk == made.pk
+
+
 def test_the_key_of_an_item_that_is_no_fork_is_a_conflict() -> None:
     item, holder = WorkItemFactory(done=True), WorkItemFactory(idempotency_key="k")
     with pytest.raises(IdempotencyConflict, match=f"{holder.pk}, which is not this fork"):
@@ -186,6 +248,22 @@ def test_racing_forks_with_one_key_are_one_and_without_are_many() -> None:
     assert len({caller.result() for caller in each}) == 4
     assert Event.objects.filter(work_item=item, kind=EventKind.FORKED).count() == 5
     last_event(item)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.scenario("S11")
+def test_of_two_racing_forks_with_one_key_one_says_that_it_made_it() -> None:
+    item = WorkItemFactory(done=True)
+    start = threading.Barrier(2)
+
+    def call() -> tuple[Any, bool]:
+        forking = Fork(item.pk, row_version=item.row_version, idempotency_key="k")
+        start.wait()
+        return forking.execute().pk, forking.made
+
+    told = [caller.result() for caller in [Caller(call) for _ in range(2)]]
+    assert len({pk for pk, _made in told}) == 1
+    assert sorted(made for _pk, made in told) == [False, True]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -162,7 +162,8 @@ class Endless(dict[str, Any]):
         return 1
 
 
-def test_a_document_of_values_is_left_alone_once_it_is_too_large() -> None:
+def test_a_document_of_values_is_left_alone_once_it_is_too_large(settings: Any) -> None:
+    settings.ROOST_MAX_EXPORT_BYTES = 10_000_000
     with pytest.raises(InvalidInput, match="ROOST_MAX_EXPORT_BYTES"):
         import_run(Endless(format="roost-run"))
 
@@ -188,6 +189,10 @@ def _set(*path: Any) -> Callable[[Any], None]:
 
 def _wait(**values: Any) -> Callable[[Any], None]:
     return lambda document: document["waits"][0].update(values)
+
+
+def _pruned(events: int) -> dict[str, Any]:
+    return {"events_through": events, "pruned_at": "2030-01-01T00:00:00Z"}
 
 
 TERMS: dict[str, Any] = {"children": [], "need": "all", "on_failure": "wait"}
@@ -241,6 +246,8 @@ DAMAGE = {
     "a file's metadata that are no object": _set("artifacts", 0, "metadata", "x"),
     "a file of no version": _set("artifacts", 0, "version", -1),
     "a time that no zone can show": _set("item", "run_at", "0001-01-01T00:00:00Z"),
+    "a history that cannot go on": lambda document: document.update(events=[], pruned=_pruned(2**63 - 3)),
+    "a negative end of what was removed": lambda document: document.update(pruned=_pruned(-1)),
     "a time at the end of the calendar": _set("item", "created_at", "9999-12-31T23:59:59Z"),
 }
 
@@ -264,8 +271,10 @@ def test_a_column_that_is_missing_takes_its_default() -> None:
     for name in ("namespace", "pool", "engine_version", "fair_key", "version", "attempt", "deaths", "max_steps"):
         del document["item"][name]
     del document["snapshots"][1:]
+    document |= {"events": [], "pruned": _pruned(7)}
     copied = import_run(document)
     assert (copied.namespace, copied.version, copied.max_steps) == ("default", 0, None)
+    assert (copied.event_seq, copied.pruned.snapshots_through) == (8, 0)
 
 
 def test_a_question_whose_schema_was_redacted_comes_without_it() -> None:

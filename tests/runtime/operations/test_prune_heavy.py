@@ -148,6 +148,7 @@ def test_a_batch_has_no_more_rows_than_one_transaction_removes(monkeypatch: pyte
     assert max(found) <= ROWS + 2
 
 
+@pytest.mark.slow
 def test_the_children_of_a_heavy_item_go_with_it() -> None:
     item = heavy_item(with_children)
     grandchild = ended(40, parent=item.children.first())
@@ -156,6 +157,7 @@ def test_the_children_of_a_heavy_item_go_with_it() -> None:
     assert not WorkItem.objects.filter(pk=grandchild.pk).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["done", "failed"])
 def test_wherever_it_is_cut_off_what_is_left_is_sound_and_nobodys_any_more(state: str) -> None:
     item = heavy_item(state=state)
@@ -233,6 +235,7 @@ def test_an_order_of_the_products_goes_with_its_item() -> None:
     assert not Order.objects.exists()
 
 
+@pytest.mark.slow
 def test_rounds_without_time_still_come_to_the_end_of_a_heavy_item(monkeypatch: pytest.MonkeyPatch) -> None:
     item = heavy_item()
     monkeypatch.setattr("runtime.operations.prune.time", ticking())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -114,3 +115,10 @@ def echoing(tls: ssl.SSLContext | None = None) -> Iterator[Echo]:
         echo.shutdown()
         thread.join()
         echo.server_close()
+
+
+def nobody() -> str:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return str(held.getsockname()[1])

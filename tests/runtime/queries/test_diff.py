@@ -37,7 +37,7 @@ def test_two_runs_are_compared_version_by_version_up_to_where_they_part() -> Non
     EventFactory(work_item=left, kind=EventKind.STEP, version=1, duration=0.5)
     EventFactory(work_item=right, kind=EventKind.RETRY, version=1)
     found = diff.runs(left, right)
-    assert ([one.same for one in found.versions], found.diverged, found.more) == ([True, True, False], 2, False)
+    assert ([one.same for one in found.versions], found.diverged, found.next) == ([True, True, False], 2, None)
     second = found.versions[2]
     assert second.difference is not None
     assert second.left is not None
@@ -66,9 +66,9 @@ def test_a_fork_is_laid_beside_the_version_it_began_with() -> None:
 def test_long_runs_are_compared_page_by_page() -> None:
     left, right = WorkItemFactory(version=5), WorkItemFactory(version=5)
     first = diff.runs(left, right, limit=4)
-    assert (len(first.versions), first.more, first.diverged) == (4, True, None)
+    assert (len(first.versions), first.next, first.diverged) == (4, 3, None)
     rest = diff.runs(left, right, after=3, limit=4)
-    assert (len(rest.versions), rest.more) == (2, False)
+    assert (len(rest.versions), rest.next) == (2, None)
     assert diff.runs(left, right, after=9).versions == ()
 
 

@@ -11,7 +11,7 @@ from runtime.models import Schedule
 from runtime.operations.schedules import set_schedule
 from runtime.queries import doctor
 from runtime.queries.finding import Finding
-from tests.runtime.queries import rows
+from tests.runtime.queries import rows, unapplied
 
 pytestmark = [pytest.mark.django_db, pytest.mark.scenario("L14")]
 
@@ -58,6 +58,25 @@ def test_a_missing_migration_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [finding] = found("migrations")
     assert finding.level == "problem"
     assert "0001_initial" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("waiting", "level"),
+    [
+        (["9000_post_last_release"], "warning"),
+        (["9000_pre_this_release"], "problem"),
+        (["9000_post_last_release", "9001_pre_this_release"], "problem"),
+        (["9000_prepare_for_post_offices"], "problem"),
+    ],
+)
+def test_only_what_has_to_wait_for_the_end_of_old_code_may_be_missing(
+    monkeypatch: pytest.MonkeyPatch, waiting: list[str], level: str
+) -> None:
+    unapplied.migrations(monkeypatch, waiting)
+    [finding] = found("migrations")
+    assert finding.level == level
+    assert finding.text == f"Migrations of Roost are not applied: {', '.join(waiting)}."
+    assert ("old release" in finding.hint) == (level == "warning")
 
 
 def test_queued_items_without_a_live_worker_are_a_problem_and_with_one_are_not() -> None:

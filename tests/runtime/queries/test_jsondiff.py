@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.jsondata import same_json
-from runtime.queries.jsondiff import Change, compare
+from runtime.queries.jsondiff import Change, compare, compare_shown
+
+pytestmark = pytest.mark.plain
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-2, 2) | st.text("ab/~", max_size=3)
 VALUES = st.recursive(
@@ -77,3 +79,19 @@ def patched(value: Any, changes: tuple[Change, ...]) -> Any:
         else:
             place[last] = change.after
     return root[""]
+
+
+def hidden(value: Any) -> Any:
+    return {name: "…" if name == "secret" else inner for name, inner in value.items()}
+
+
+def test_what_is_masked_names_no_place_and_is_not_the_same() -> None:
+    found = compare_shown({"secret": 1, "open": 1}, {"secret": 2, "open": 1}, hidden)
+    assert (found.changes, found.more, found.same) == ((), True, False)
+    found = compare_shown({"secret": 1, "open": 1}, {"secret": 2, "open": 2}, hidden)
+    assert found.changes == (Change("changed", "/open", 1, 2),)
+    assert compare_shown({"secret": 1}, {"secret": 1}, hidden).same
+
+
+def test_with_no_room_for_a_difference_there_is_more() -> None:
+    assert not compare({"a": 1}, {"a": 2}, most=0).same

@@ -35,7 +35,7 @@ def test_resources_are_paged() -> None:
     for key in "abc":
         Resource.objects.create(key=key)
     first = resources.page(limit=2)
-    second = resources.page(limit=2, after=2)
+    second = resources.page(limit=2, after=("default", "b"))
     assert [view.key for view in (*first.rows, *second.rows)] == ["a", "b", "c"]
     assert (first.more, second.more) == (True, False)
 

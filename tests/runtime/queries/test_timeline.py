@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.queries import timeline
+from runtime.queries import journal, timeline, weight
+from tests.factories import JournalEntryFactory, SnapshotFactory, WorkItemFactory
 from tests.runtime.queries import rows
 
 pytestmark = pytest.mark.django_db
@@ -39,3 +40,26 @@ def test_a_snapshot_is_the_latest_unless_a_version_is_named() -> None:
     assert named is not None
     assert (latest.version, named.version) == (2, 1)
     assert timeline.snapshot(item.pk, 9) is None
+
+
+def test_a_page_of_large_states_is_shorter_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = WorkItemFactory()
+    for version in range(4):
+        SnapshotFactory(work_item=item, version=version, data={"log": "x" * 1000})
+    monkeypatch.setattr(weight, "ROOM", 2500)
+    first = timeline.history(item.pk)
+    assert ([one.version for one in first.rows], first.more) == ([0, 1], True)
+    rest = timeline.history(item.pk, after=1)
+    assert ([one.version for one in rest.rows], rest.more) == ([2, 3], False)
+    monkeypatch.setattr(weight, "ROOM", 10)
+    assert [one.version for one in timeline.history(item.pk, after=2).rows] == [3]
+
+
+def test_a_page_of_large_results_is_shorter_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = WorkItemFactory(version=1)
+    for _ in range(3):
+        JournalEntryFactory(work_item=item, result={"page": "x" * 1000})
+    monkeypatch.setattr(weight, "ROOM", 2500)
+    first = journal.page(item)
+    assert (len(first.rows), first.more) == (2, True)
+    assert len(journal.page(item, after=first.rows[-1].entry.pk).rows) == 1

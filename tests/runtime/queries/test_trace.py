@@ -20,6 +20,7 @@ from runtime.operations.pause import pause
 from runtime.operations.requeue import requeue
 from runtime.operations.resume import resume
 from runtime.queries import trace as traces
+from runtime.queries import weight
 from runtime.queries.trace import trace
 from runtime.queries.trace_page import page, shown
 from runtime.store.values import NewEvent
@@ -217,6 +218,33 @@ def test_long_runs_are_cut_at_the_front_and_say_so(monkeypatch: pytest.MonkeyPat
     assert ([step.snapshot.version for step in found.steps.rows], found.steps.left_out) == ([3, 4], 3)
     assert (len(found.events.rows), found.events.left_out) == (1, 1)
     assert "3 earlier snapshots are left out" in Reader(page(found)).text
+
+
+def test_lists_of_large_rows_are_cut_where_there_is_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = WorkItemFactory(done=True, version=3)
+    for snapshot in item.snapshots.all():
+        item.snapshots.filter(pk=snapshot.pk).update(data={"log": "x" * 1000})
+    monkeypatch.setattr(weight, "ROOM", 2500)
+    found = trace(item)
+    assert ([step.snapshot.version for step in found.steps.rows], found.steps.left_out) == ([2, 3], 2)
+    monkeypatch.setattr(weight, "ROOM", 10)
+    assert [step.snapshot.version for step in trace(item).steps.rows] == [3], "one at least"
+
+
+def test_what_the_product_masks_by_its_name_is_masked_in_changes_too(settings: Any) -> None:
+    settings.ROOST_REDACT = f"{__name__}.without_iban"
+    item = WorkItemFactory(version=2)
+    item.snapshots.all().delete()
+    for version in (1, 2):
+        SnapshotFactory(work_item=item, version=version, data={"iban": f"DE-{version}", "n": version})
+    told = page(trace(item))
+    assert "DE-" not in told
+    assert "/n" in told
+
+
+def without_iban(value: Any) -> Any:
+    """Mask what this product holds for secret."""
+    return {**value, "iban": "…"} if isinstance(value, dict) and "iban" in value else value
 
 
 def test_an_item_that_nothing_happened_to_has_a_page_too() -> None:

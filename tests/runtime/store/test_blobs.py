@@ -17,6 +17,7 @@ from runtime import artifacts, clock
 from runtime.models import Blob
 from runtime.store import blobs
 from tests.factories import ArtifactFactory
+from tests.orphans import sweep_orphans
 from tests.runtime.places import LOCAL, PLACES, USING, contents, in_threads, keep
 
 DAY = dt.timedelta(days=1, seconds=1)
@@ -61,9 +62,9 @@ def test_content_that_is_there_is_not_written_again(place: Storage) -> None:
 def test_content_of_a_step_that_never_committed_is_swept_and_committed_content_is_not(place: Storage) -> None:
     committed = ArtifactFactory(content=b"committed")
     orphan = keep(b"orphan")
-    assert blobs.sweep_orphans(USING, limit=10) == 0
+    assert sweep_orphans(USING, limit=10) == 0
     with clock.shifted(DAY):
-        assert blobs.sweep_orphans(USING, limit=10) == 1
+        assert sweep_orphans(USING, limit=10) == 1
     assert contents(place) == [artifacts.path_of(committed.sha256)]
     assert not Blob.objects.filter(pk=orphan.sha256).exists()
     assert blobs.read_artifact(committed) == b"committed"
@@ -75,7 +76,7 @@ def test_content_that_was_stored_again_just_now_is_not_swept() -> None:
     keep()
     with clock.shifted(DAY):
         keep()
-        assert blobs.sweep_orphans(USING, limit=10) == 0
+        assert sweep_orphans(USING, limit=10) == 0
     assert Blob.objects.count() == 1
 
 
@@ -85,7 +86,7 @@ def test_many_sweepers_at_once_remove_each_orphan_once() -> None:
     for number in range(12):
         keep(f"orphan {number}")
     with clock.shifted(DAY):
-        counts = in_threads(3, lambda: blobs.sweep_orphans(USING, limit=100))
+        counts = in_threads(3, lambda: sweep_orphans(USING, limit=100))
     assert sum(counts) == 12
     assert Blob.objects.count() == 0
 
@@ -96,11 +97,11 @@ def test_content_that_cannot_be_deleted_does_not_stand_in_front_of_others(settin
         keep(f"orphan {number}")
     with clock.shifted(DAY):
         settings.STORAGES = {**settings.STORAGES, "roost_artifacts": {"BACKEND": f"{PLACES}.DownStorage"}}
-        assert blobs.sweep_orphans(USING, limit=2) == 0
+        assert sweep_orphans(USING, limit=2) == 0
         settings.STORAGES = {**settings.STORAGES, "roost_artifacts": {**LOCAL, "OPTIONS": {"location": str(folder)}}}
-        assert blobs.sweep_orphans(USING, limit=2) == 1
+        assert sweep_orphans(USING, limit=2) == 1
         with clock.shifted(DAY):
-            assert blobs.sweep_orphans(USING, limit=10) == 2
+            assert sweep_orphans(USING, limit=10) == 2
 
 
 @pytest.mark.django_db(transaction=True)
@@ -137,7 +138,7 @@ def test_content_that_is_needed_since_the_sweep_looked_is_left_alone(
 
     monkeypatch.setattr(blobs, "_sweep_one", needed_now)
     with clock.shifted(DAY):
-        assert blobs.sweep_orphans(USING, limit=10) == 0
+        assert sweep_orphans(USING, limit=10) == 0
     assert artifacts.read_verified(artifacts.path_of(kept.sha256), kept.sha256) == b"content"
 
 
@@ -149,9 +150,9 @@ def test_bytes_whose_row_was_rolled_back_are_found_and_swept(place: Storage) -> 
     place.save("notes.txt", ContentFile(b"not ours"))
     assert blobs.adopt_strays(USING, limit=10) == 1
     assert blobs.adopt_strays(USING, limit=10) == 0
-    assert blobs.sweep_orphans(USING, limit=10) == 0
+    assert sweep_orphans(USING, limit=10) == 0
     with clock.shifted(DAY):
-        assert blobs.sweep_orphans(USING, limit=10) == 1
+        assert sweep_orphans(USING, limit=10) == 1
     assert contents(place) == sorted([artifacts.path_of(known.sha256), "notes.txt"])
 
 
@@ -192,7 +193,7 @@ def test_content_stored_in_a_step_that_rolls_back_is_swept_later() -> None:
     assert Blob.objects.count() == (1 if connection.vendor == "postgresql" else 0)
     blobs.adopt_strays(USING, limit=10)
     with clock.shifted(DAY):
-        assert blobs.sweep_orphans(USING, limit=10) == 1
+        assert sweep_orphans(USING, limit=10) == 1
     assert contents(artifacts.storage()) == []
 
 

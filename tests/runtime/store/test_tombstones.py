@@ -21,6 +21,7 @@ from runtime.queries import verify
 from runtime.store import blobs
 from runtime.store.transactions import is_retryable
 from tests.factories import ArtifactFactory, WorkItemFactory
+from tests.orphans import sweep_orphans
 from tests.runtime.places import PLACES, USING, LateStorage, contents, in_threads, keep
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.scenario("B9")]
@@ -42,7 +43,7 @@ def late(settings: Any) -> Iterator[type[LateStorage]]:
 def sweep(days: int = 1) -> int:
     """Sweep, so many days later."""
     with clock.shifted(days * DAY):
-        return blobs.sweep_orphans(USING, limit=10)
+        return sweep_orphans(USING, limit=10)
 
 
 def needed(sha256: str) -> bytes:

@@ -20,6 +20,7 @@ from runtime.operations.enqueue import enqueue
 from runtime.step import current_context
 from runtime.store import blobs
 from runtime.testing import drain
+from tests.orphans import sweep_orphans
 from tests.runtime.places import contents
 
 DAY = dt.timedelta(days=1, seconds=1)
@@ -71,7 +72,7 @@ def test_a_step_that_fails_after_storing_leaves_no_artifact_and_its_bytes_are_sw
     assert len(contents(artifacts.storage())) == 1
     blobs.adopt_strays("default", limit=10)
     with clock.shifted(DAY):
-        assert blobs.sweep_orphans("default", limit=10) == 1
+        assert sweep_orphans("default", limit=10) == 1
     assert contents(artifacts.storage()) == []
 
 

@@ -61,6 +61,8 @@ def test_every_kind_becomes_a_wait() -> None:
         [Timer("a", "soon")],  # type: ignore[arg-type]
         [Ask(key="a")],
         ["a"],
+        Approval("a"),
+        {"a": Approval("a")},
         [Timer(f"t{n}", 1) for n in range(1_001)],
     ],
 )

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import DataError, InterfaceError, OperationalError, connections, transaction
+from django.db import DataError, InterfaceError, OperationalError, connections
 
 from runtime.choices import State
 from runtime.models import Event, Lease, Snapshot, WorkItem
 from runtime.store import get_store
 from runtime.store.base import Store
 from runtime.store.values import Outcome
-from runtime.worker.committer import Committer, DatabaseAway
+from runtime.worker.committer import BLOCKED, Committer, DatabaseAway
 from tests.contracts.builders import Hand, item, put
+from tests.runtime.worker.cutting import lose_session_at_commit
+from tests.runtime.worker.locking import locked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,6 +128,22 @@ def test_a_commit_that_never_arrived_is_sent_again(error: type[Exception]) -> No
     assert attempts == [2, 2]
 
 
+@pytest.mark.scenario("L40", "F3")
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
+def test_a_transaction_of_several_statements_that_lost_its_session_is_read_back(
+    applied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django has connected again by the time that it raises the error."""
+    hand = Hand()
+    put(resources=["gpu"])
+    claimed = hand.take()
+    outcome = hand.outcome(claimed, State.QUEUED, reason="continue", data="{}")
+    lost = lose_session_at_commit(monkeypatch, applied=applied)
+    assert committer(Between(lambda store, some: store.commit(some))).commit([outcome]) == {claimed.id: State.QUEUED}
+    assert lost == [True]
+    assert (item(claimed.id).version, Event.objects.filter(kind="step").count()) == (1, 1)
+
+
 def hand_claimed(outcome: Outcome) -> Any:
     """Return as much of a claimed item as an outcome is made of."""
     found = WorkItem.objects.get(pk=outcome.item)
@@ -208,30 +226,33 @@ def test_a_connection_that_is_lost_as_an_outcome_is_tried_again_is_read_back(app
 
 
 @pytest.mark.scenario("B9", "L47")
-def test_a_row_that_somebody_keeps_locked_costs_its_neighbours_one_lock_timeout(settings: Any) -> None:
-    if connections["default"].vendor != "postgresql":
-        pytest.skip("SQLite has no row locks")
-    settings.ROOST_LOCK_TIMEOUT_MS = 100
+def test_rows_that_somebody_keeps_locked_cost_their_neighbours_one_short_wait(settings: Any) -> None:
+    settings.ROOST_LOCK_TIMEOUT_MS = 60_000
     _hand, outcomes = batch(50)
+    bad = [outcomes[20], outcomes[31]]
     between = Between(lambda store, some: store.commit(some))
-    held, over = threading.Event(), threading.Event()
+    began = time.monotonic()
+    with locked(*(one.item for one in bad)):
+        states = committer(between).commit(outcomes)
+    assert time.monotonic() - began < 10
+    assert [states.pop(one.item) for one in bad] == [BLOCKED] * 2
+    assert set(states.values()) == {State.RUNNING}
+    assert (len(states), between.calls) == (48, [50, 48])
+    assert committer(between).commit(bad) == {one.item: State.RUNNING for one in bad}
+    assert Event.objects.filter(kind="step").count() == 50
 
-    def keep_locked() -> None:
-        with transaction.atomic():
-            WorkItem.objects.select_for_update().get(pk=outcomes[20].item)
-            held.set()
-            over.wait(20)
-        connections.close_all()
 
-    product = threading.Thread(target=keep_locked)
-    product.start()
-    assert held.wait(20)
-    try:
-        assert len(committer(between).commit(outcomes)) == 49
-    finally:
-        over.set()
-        product.join()
-    assert between.calls == [50, 49, 1, 1, 1, 1]
+@pytest.mark.scenario("B9")
+def test_an_outcome_whose_row_is_locked_is_tried_once_and_nothing_of_it_is_written(settings: Any) -> None:
+    settings.ROOST_LOCK_TIMEOUT_MS = 100
+    _hand, outcomes = batch(2)
+    first, second = outcomes
+    between = Between(lambda store, some: store.commit(some))
+    with locked(first.item):
+        assert committer(between).commit([first]) == {first.item: BLOCKED}
+        assert committer(between).free(outcomes) == {second.item}
+    assert between.calls == [1]
+    assert (item(first.item).state, item(first.item).version) == (State.RUNNING, 0)
 
 
 def test_an_outcome_that_cannot_be_written_now_leaves_its_item_to_be_run_again() -> None:

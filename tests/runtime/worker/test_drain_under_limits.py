@@ -17,12 +17,16 @@ from runtime.operations.enqueue_many import enqueue_many
 from runtime.operations.limits import set_limit
 from runtime.queries.why import why
 from runtime.store import get_store
+from runtime.store.values import ClaimRequest
 from runtime.tasks import drain_here
+from runtime.worker.drain import Drain
 from runtime.worker.options import WorkerOptions
 from runtime.worker.pace import BLOCKED_MOST_SECONDS, BLOCKED_SECONDS, Pace
+from runtime.worker.stop import StopToken
 from tests.contracts.builders import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+SECONDS = 20.0
 
 
 def options() -> WorkerOptions:
@@ -96,3 +100,31 @@ def test_a_worker_asks_less_and_less_often_for_what_it_cannot_have_until_a_place
     assert 0.2 <= pauses[-1] <= BLOCKED_MOST_SECONDS
     pace.freed()
     assert pace.wait(room=True) == 0.0
+
+
+@pytest.mark.scenario("L50")
+def test_a_suspect_that_a_closed_limit_holds_back_empties_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither again and again, nor once: a worker that is to end when nothing is left would do nothing else."""
+    asked: list[bool] = []
+    claim = type(get_store()).claim
+
+    def counted(store: Any, request: ClaimRequest) -> Any:
+        asked.append(request.alone)
+        return claim(store, request)
+
+    monkeypatch.setattr(type(get_store()), "claim", counted)
+    Limit.objects.create(name="stopped", pool="far", concurrency=0)
+    held = enqueue("hop", {"steps": 1}, pool="far").pk
+    WorkItem.objects.filter(pk=held).update(deaths=2)
+    enqueue_many([{"engine": "hop", "payload": {"steps": 3, "sleep": 0.02}} for _ in range(5)])
+    with StopToken() as stop:
+        overdue = threading.Timer(SECONDS, stop.request)
+        overdue.start()
+        Drain(options(), stop).run()
+        assert not stop.requested, "the worker is not idle"
+        overdue.cancel()
+        overdue.join()
+    assert asked
+    assert not any(asked)
+    assert WorkItem.objects.exclude(pk=held).exclude(state=State.DONE).count() == 0
+    assert WorkItem.objects.get(pk=held).state == State.QUEUED

@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection
 from runtime import registry
 from runtime.choices import State
 from runtime.engine import Complete, Continue, Engine, Item, Snapshot
+from runtime.exceptions import PermanentError
 from runtime.models import Event, Worker, WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.retry import RetryPolicy
@@ -75,7 +76,21 @@ class AtomicEnds(Ends):
             sys.exit(3)
         if item.payload == "interrupt":
             raise KeyboardInterrupt
+        if item.payload == "torn":
+            raise Torn
         return Complete()
+
+
+class Torn(PermanentError):
+    """Raises itself when it is looked at."""
+
+    @property
+    def details(self) -> Any:  # type: ignore[override]
+        """Fail."""
+        raise self
+
+    def __init__(self) -> None:
+        pass
 
 
 class Breaks(Engine):
@@ -167,7 +182,7 @@ def test_an_async_step_that_ends_itself_fails_alone(how: str) -> None:
 
 
 @pytest.mark.scenario("B16", "B17")
-@pytest.mark.parametrize("how", ["exit", "interrupt"])
+@pytest.mark.parametrize("how", ["exit", "interrupt", "torn"])
 def test_an_atomic_step_that_ends_itself_fails_alone(how: str, settings: Any) -> None:
     settings.ROOST_ATOMIC_CONCURRENCY = 1
     bad, good = enqueue("atomic", how, priority=1), enqueue("atomic", "nothing")
@@ -225,7 +240,7 @@ def test_a_process_whose_step_does_not_end_is_retired_also_while_the_database_re
     run.started = time.monotonic() - 3600
     retired: list[bool] = []
     store = SimpleNamespace(using=get_store().using, commit=refuse)
-    drain: Any = SimpleNamespace(store=store, engines={}, runs={run.id: run}, retire=lambda: retired.append(True))
+    drain: Any = SimpleNamespace(store=store, engines={}, runs=[run], retire=lambda: retired.append(True))
     monkeypatch.setattr("runtime.worker.execute.time_limit", lambda run: 1.0)
     with pytest.raises(DatabaseError):
         Housekeeping(drain, worker.id)._watch()
@@ -240,7 +255,7 @@ def test_a_step_that_was_cancelled_and_does_not_end_either_retires_its_process(
     run.started = time.monotonic() - 3600
     run.lost = True
     retired: list[bool] = []
-    drain: Any = SimpleNamespace(store=get_store(), engines={}, runs={run.id: run}, retire=lambda: retired.append(True))
+    drain: Any = SimpleNamespace(store=get_store(), engines={}, runs=[run], retire=lambda: retired.append(True))
     monkeypatch.setattr("runtime.worker.execute.time_limit", lambda run: 1.0)
     Housekeeping(drain, worker.id)._watch()
     assert retired

@@ -14,10 +14,11 @@ from runtime.choices import State
 from runtime.models import Event, Lease, Offloaded
 from runtime.operations.enqueue import enqueue
 from runtime.queries import verify
-from runtime.store import blobs, get_store, offloading
+from runtime.store import get_store, offloading
 from runtime.testing import drain
 from runtime.worker.committer import Committer
 from tests.contracts.builders import Hand, item, put, versions
+from tests.orphans import sweep_orphans
 from tests.runtime.worker.growing import ENGINES, LONG
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("folder")]
@@ -34,7 +35,7 @@ def engines(settings: Any) -> None:
 def sweep() -> int:
     """Sweep, a day later."""
     with clock.shifted(DAY):
-        return blobs.sweep_orphans("default", limit=10)
+        return sweep_orphans("default", limit=10)
 
 
 def test_a_commit_that_comes_after_the_sweep_fails_its_item_alone_and_once() -> None:

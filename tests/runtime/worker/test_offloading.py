@@ -22,8 +22,8 @@ from runtime.operations.import_run import import_run
 from runtime.operations.redrive import redrive
 from runtime.queries import values, verify
 from runtime.queries.export import export
-from runtime.store import blobs
 from runtime.testing import drain
+from tests.orphans import sweep_orphans
 from tests.runtime.places import contents
 from tests.runtime.worker.growing import ENGINES, LONG, lose, places, state_sha
 
@@ -103,11 +103,11 @@ def test_content_that_is_referred_to_is_never_swept_and_goes_after_its_item() ->
     item = enqueue("growing", {"text": LONG})
     assert drain() == 3
     with clock.shifted(DAY):
-        assert blobs.sweep_orphans("default", limit=100) == 0
+        assert sweep_orphans("default", limit=100) == 0
     assert values.read(item.pk, "state", version=2).value == {"n": 2, "text": LONG}
     WorkItem.objects.filter(pk=item.pk).delete()
     with clock.shifted(DAY):
-        blobs.sweep_orphans("default", limit=100)
+        sweep_orphans("default", limit=100)
     assert contents(artifacts.storage()) == []
     assert not Blob.objects.exists()
 
@@ -118,7 +118,7 @@ def test_a_snapshot_that_a_policy_drops_lets_go_of_its_content() -> None:
     assert places(item) == [("payload", 0), ("result", 0), ("state", 3)]
     with clock.shifted(DAY):
         # The state of version 1 is nobody's any more; versions 2 and 3 are one content, as the last step kept it.
-        assert blobs.sweep_orphans("default", limit=100) == 1
+        assert sweep_orphans("default", limit=100) == 1
     assert values.read(item.pk, "state").value == {"n": 2, "text": LONG}
 
 
@@ -133,7 +133,7 @@ def test_a_fork_and_a_redrive_keep_what_they_were_copied_from() -> None:
     Kept.objects.filter(work_item=item, version=2).delete()
     Offloaded.objects.filter(work_item=item, place="state", version=2).delete()
     with clock.shifted(DAY):
-        blobs.sweep_orphans("default", limit=100)
+        sweep_orphans("default", limit=100)
     assert drain() == 3
     for one in (copy, again):
         one.refresh_from_db()
@@ -228,7 +228,7 @@ def test_an_enqueue_that_is_cut_off_leaves_at_most_content_that_is_swept(point: 
         enqueue("growing", {"text": LONG})
     assert not WorkItem.objects.exists()
     with clock.shifted(DAY):
-        blobs.sweep_orphans("default", limit=10)
+        sweep_orphans("default", limit=10)
     assert contents(artifacts.storage()) == []
 
 

@@ -1,23 +1,18 @@
-"""A dry replay makes a run's steps again from its record alone, and finds the first place where they part from it."""
+"""A dry replay makes a run's steps again from its record alone, and they are the same."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import socket
-import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.db import transaction
 
 from runtime.asks import Approval, AwaitChildren, AwaitSignal, Timer
 from runtime.choices import EventKind, State
 from runtime.exceptions import Declined, InvalidInput, RetryableError
-from runtime.journal import CallPolicy, Quota
-from runtime.models import Artifact, Event, JournalEntry, PrunedHistory, Snapshot, Wait, WorkItem
+from runtime.journal import CallPolicy
+from runtime.models import Event, PrunedHistory, Snapshot, WorkItem
 from runtime.operations.approve import approve
 from runtime.operations.follow_up import follow_up
 from runtime.operations.fork import fork
@@ -28,40 +23,11 @@ from runtime.queries import verify
 from runtime.queries.export import export
 from runtime.store import old_history
 from runtime.testing import drain
-from runtime.worker.replay.dry import Replay, replay
-from tests.ledger.models import Entry
+from runtime.worker.replay.dry import replay
 from tests.runtime.worker.calling import STEPS, Calling, note, put, read
+from tests.runtime.worker.replaying import LANES, again, fails, in_lane, ran
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("calling"), pytest.mark.scenario("S11")]
-
-LANES = ("async", "atomic")
-STORED = (WorkItem, Snapshot, Event, JournalEntry, Wait, Artifact, Entry)
-
-
-def again(item: WorkItem, **options: Any) -> Replay:
-    """Replay the run, and see to it that nothing was called and nothing stored."""
-    called = list(Calling.called)
-    before = [list(model.objects.order_by("pk").values()) for model in STORED]  # type: ignore[attr-defined]
-    found = replay(read(item), **options)
-    assert [list(model.objects.order_by("pk").values()) for model in STORED] == before  # type: ignore[attr-defined]
-    assert Calling.called == called
-    return found
-
-
-def ran(lane: str, does: Callable[..., Any], **payload: Any) -> WorkItem:
-    """Enqueue an item whose steps do this, and run it."""
-    item = put(lane, does, **payload)
-    drain(skip_delays=True)
-    return read(item)
-
-
-def in_lane(lane: str, *calls: tuple[Any, ...], **options: Any) -> Callable[..., Any]:
-    """Return a step that makes these recorded calls, and is done with the last one's result."""
-
-    async def waits(ctx: Any) -> Any:
-        return [await ctx.run(*call, **options) for call in calls][-1]
-
-    return waits if lane == "async" else lambda ctx: [ctx.run(*call, **options) for call in calls][-1]
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -128,119 +94,6 @@ def test_answers_children_and_files_are_those_that_were_recorded(lane: str) -> N
     drain(skip_delays=True)
     assert read(item).state == State.DONE
     assert again(item).divergence is None
-
-
-@pytest.mark.parametrize("lane", LANES)
-def test_the_first_divergence_is_told_by_version_and_place(lane: str) -> None:
-    item = ran(lane, lambda ctx: {"a": [1, 2], "version": ctx._run.version}, steps=3)
-    STEPS["it"] = lambda ctx: {"a": [1, 2], "version": min(ctx._run.version, 1)}
-    found = again(item).divergence
-    assert found is not None
-    assert (found.version, found.kind, found.path) == (3, "result", "/2/version")
-    assert (found.recorded, found.produced) == (2, 1)
-    STEPS["it"] = lambda ctx: {"a": [1, 3], "version": ctx._run.version}
-    found = again(item).divergence
-    assert found is not None
-    assert (found.version, found.kind, found.path, found.recorded) == (1, "state", "/got/0/a/1", 2)
-
-
-def connect() -> None:
-    with socket.socket() as plug:
-        plug.connect(("127.0.0.1", 9))
-
-
-def fails(ctx: Any) -> None:
-    raise Declined("no")
-
-
-@pytest.mark.parametrize("lane", LANES)
-@pytest.mark.parametrize(
-    ("change", "kind", "words"),
-    [
-        (fails, "error", "Declined: no"),
-        (lambda ctx: ctx.ask(AwaitSignal("word")), "waiting", "'word'"),
-        (lambda ctx: str(ctx.spawn("other")), "child", "was not recorded: other"),
-        (lambda ctx: subprocess.run(["true"], check=True), "outside", "subprocess.Popen"),
-        (lambda ctx: connect(), "outside", "socket.connect"),
-    ],
-)
-def test_what_the_record_does_not_have_is_a_divergence(lane: str, change: Any, kind: str, words: str) -> None:
-    item = ran(lane, lambda ctx: 1)
-    STEPS["it"] = change
-    found = again(item).divergence
-    assert found is not None
-    assert (found.version, found.kind) == (1, kind)
-    assert words in found.text
-
-
-@pytest.mark.parametrize("lane", LANES)
-def test_a_call_that_was_not_recorded_is_a_divergence_even_if_the_step_swallows_it(lane: str) -> None:
-    item = ran(lane, in_lane(lane, ("one", note, 1)))
-
-    async def waits(ctx: Any) -> Any:
-        try:
-            return await ctx.run("other", note, 1)
-        except BaseException:  # noqa: BLE001 - what a careless step does
-            return 1
-
-    def calls(ctx: Any) -> Any:
-        try:
-            return ctx.run("other", note, 1)
-        except BaseException:  # noqa: BLE001 - what a careless step does
-            return 1
-
-    STEPS["it"] = waits if lane == "async" else calls
-    found = again(item).divergence
-    assert found is not None
-    assert (found.kind, found.version) == ("call", 1)
-    assert "'other' (note)" in found.text
-    STEPS["it"] = in_lane(lane, ("one", note, 2))
-    found = again(item).divergence
-    assert found is not None
-    assert (found.kind, found.produced["type"]) == ("error", "JournalMismatch")
-
-
-@pytest.mark.parametrize("lane", LANES)
-def test_a_quota_of_the_run_is_used_up_again_and_a_call_cut_off_is_not_guessed(lane: str) -> None:
-    policy = CallPolicy(quotas=(Quota(most=1),))
-    item = ran(lane, in_lane(lane, ("one", note, 1), ("two", note, 2), policy=policy))
-    assert item.last_error["code"] == "quota_exceeded"
-    assert again(item).stopped is not None
-    cut = ran(lane, in_lane(lane, ("one", note, 1)))
-    JournalEntry.objects.filter(work_item=cut).update(state="started", result=None)
-    found = again(cut).divergence
-    assert found is not None
-    assert "was cut off" in found.text
-
-
-@pytest.mark.parametrize("how", [sync_to_async, asyncio.to_thread])
-def test_an_async_step_that_writes_to_the_work_database_is_stopped(how: Any) -> None:
-    item = ran("async", lambda ctx: 1)
-
-    def write() -> None:
-        try:
-            Entry.objects.create(item=item.pk, number=1, pid=1)
-        finally:
-            if how is asyncio.to_thread:
-                connection.close()
-
-    async def writes(ctx: Any) -> Any:
-        await (how(write)() if how is sync_to_async else how(write))
-        return 1
-
-    STEPS["it"] = writes
-    found = again(item).divergence
-    assert found is not None
-    assert found.kind == "write"
-
-
-def test_rows_that_an_atomic_step_writes_are_rolled_back() -> None:
-    def writes(ctx: Any) -> Any:
-        Entry.objects.create(item=ctx._run.id, number=Entry.objects.count() + 7, pid=1)
-        return Entry.objects.filter(item=ctx._run.id, number=7).count()
-
-    item = ran("atomic", writes)
-    assert again(item).same
 
 
 def test_a_snapshot_that_is_gone_is_left_out_and_said_so() -> None:

@@ -19,7 +19,7 @@ from runtime.testing import drain
 from runtime.worker.replay.dry import replay
 from runtime.workspaces import places
 from tests.runtime.worker.calling import STEPS, read
-from tests.runtime.worker.test_replay import LANES, again, ran
+from tests.runtime.worker.replaying import LANES, again, ran
 from tests.runtime.workspaces.repositories import repository
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("calling"), pytest.mark.scenario("S11")]

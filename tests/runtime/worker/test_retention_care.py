@@ -15,14 +15,22 @@ from runtime import clock, faults
 from runtime.choices import WorkerState
 from runtime.exceptions import InvalidInput
 from runtime.faults import InjectedFault, Plan
-from runtime.models import Event, Worker, WorkItem
-from runtime.operations.prune import Pruned, prune, prune_workers
+from runtime.models import Event, Resource, Worker, WorkItem
+from runtime.operations.prune import Pruned, prune, prune_resources, prune_workers
+from runtime.operations.resource_capacity import set_capacity
 from runtime.queries import verify
 from runtime.store import heavy, retention
 from runtime.store.going import Place
 from runtime.worker import retention_care
 from runtime.worker.retention_care import RetentionCare
-from tests.factories import LeaseFactory, WorkerFactory, WorkItemFactory, now
+from tests.factories import (
+    LeaseFactory,
+    ResourceClaimFactory,
+    ResourceFactory,
+    WorkerFactory,
+    WorkItemFactory,
+    now,
+)
 from tests.runtime.operations.aged import DAY, ended
 from tests.runtime.places import in_threads
 
@@ -115,6 +123,29 @@ def test_workers_stay_where_items_are_kept_for_ever(settings: Any) -> None:
     settings.ROOST_RETENTION_DAYS = None
     WorkerFactory(state=WorkerState.OFFLINE, heartbeat_at=now(-31 * DAY))
     assert prune_workers() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_round_removes_resources_of_which_there_is_nothing_to_know(care: RetentionCare) -> None:
+    holder = WorkItemFactory(running=True)
+    ResourceClaimFactory(resource__key="held", work_item=holder, held=True)
+    ResourceClaimFactory(resource__key="wanted", work_item=holder, held=False)
+    for key in ("gpu", "put back"):
+        set_capacity(key, 4)
+    set_capacity("put back", 1)
+    ResourceFactory(key="idle")
+    care.start_if_due()
+    finish(care)
+    assert set(Resource.objects.values_list("key", flat=True)) == {"held", "wanted", "gpu", "put back"}
+
+
+@pytest.mark.django_db
+def test_resources_go_in_parts_that_a_transaction_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heavy, "ROWS", 2)
+    for _ in range(5):
+        ResourceFactory()
+    assert prune_resources() == 5
+    assert not Resource.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

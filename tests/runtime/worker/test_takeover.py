@@ -8,19 +8,24 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from runtime import clock
 from runtime.models import Worker
 from runtime.store import get_store
+from runtime.store.values import Held
+from runtime.testing import advance
 from runtime.worker import liveness, takeover
 from runtime.worker.options import WorkerOptions
 from runtime.worker.registration import Link, Registration, lock_key
+from tests.contracts.builders import Together
 from tests.factories import LeaseFactory, WorkerFactory, now
+from tests.runtime.worker.locking import locked_elsewhere
 
 postgres_only = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has advisory locks")
 
@@ -125,19 +130,51 @@ def test_two_containers_on_one_host_that_hold_their_locks_never_take_each_others
         link.close()
 
 
+@contextmanager
+def standing(me: liveness.Identity, **values: Any) -> Iterator[Worker]:
+    """Let a worker of this machine live, and hold its lock, while the block runs."""
+    worker = registered_as(me, **values)
+    Worker.objects.filter(pk=worker.pk).update(lock_key=lock_key(worker.pk))
+    link = Link(worker.pk, get_store().using, lambda payload: None)
+    link.open()
+    try:
+        yield worker
+    finally:
+        link.close()
+
+
+def up(monkeypatch: pytest.MonkeyPatch, *, server: str = "1h", session: str = "1h") -> None:
+    """Have the server, and the sessions of the living, been up for so long."""
+    sql = takeover.FREE_LOCK_SQL.replace("pg_postmaster_start_time()", f"(statement_timestamp() - interval '{server}')")
+    sql = sql.replace("session.backend_start", f"(statement_timestamp() - interval '{session}')")
+    monkeypatch.setattr(takeover, "FREE_LOCK_SQL", sql)
+
+
 @pytest.mark.django_db
 @postgres_only
 def test_a_worker_of_a_lost_host_is_dead_when_its_lock_is_free_and_two_beats_are_missing(
     me: liveness.Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    been_up = takeover.FREE_LOCK_SQL.replace("pg_postmaster_start_time()", "(statement_timestamp() - interval '1h')")
-    monkeypatch.setattr(takeover, "FREE_LOCK_SQL", been_up)
-    there = dataclasses.replace(me, boot_id="another boot")
-    worker = registered_as(there, heartbeat_at=now(-3), lock_key=8)
+    up(monkeypatch)
+    worker = registered_as(dataclasses.replace(me, boot_id="another boot"), heartbeat_at=now(-3), lock_key=8)
     monkeypatch.setattr("runtime.conf.Settings.HEARTBEAT_SECONDS", 2.0)
-    assert dead() == []
-    Worker.objects.update(heartbeat_at=now(-5))
-    assert dead() == [worker.pk]
+    with standing(me):
+        assert dead() == []
+        Worker.objects.filter(pk=worker.pk).update(heartbeat_at=now(-5))
+        assert dead() == [worker.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.scenario("L42")
+@pytest.mark.parametrize("there", ["5s", "an ended worker", "nobody"])
+@postgres_only
+def test_the_first_to_come_to_a_promoted_standby_calls_nobody_dead(
+    there: str, me: liveness.Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(monkeypatch, session=there if there == "5s" else "1h")
+    registered_as(dataclasses.replace(me, boot_id="another boot"), heartbeat_at=now(-60), lock_key=9)
+    with nullcontext() if there == "nobody" else standing(me, state="online" if there == "5s" else "offline"):
+        assert dead() == []
 
 
 @pytest.mark.django_db
@@ -147,9 +184,9 @@ def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
     me: liveness.Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered_as(dataclasses.replace(me, boot_id="another boot"), heartbeat_at=now(-60), lock_key=9)
-    restarted = takeover.FREE_LOCK_SQL.replace("pg_postmaster_start_time()", "(statement_timestamp() - interval '5s')")
-    monkeypatch.setattr(takeover, "FREE_LOCK_SQL", restarted)
-    assert dead() == []
+    up(monkeypatch, server="5s")
+    with standing(me):
+        assert dead() == []
 
 
 @pytest.mark.django_db
@@ -189,27 +226,35 @@ def test_the_sessions_of_a_worker_whose_lease_expired_are_ended_and_no_others() 
         Worker.objects.filter(pk=registration.id).update(backend_pids=[[session[0], "2001-01-01 00:00:00+00"]])
         assert takeover.end_sessions("default", []) == 0
         Worker.objects.filter(pk=registration.id).update(backend_pids=[session])
-        type(lease).objects.filter(pk=lease.pk).update(revoked_at=now(-5))
         assert takeover.end_sessions("default", []) == 0, "the worker has beaten since: its other steps are at work"
+        type(lease).objects.filter(pk=lease.pk).update(revoked_at=now(-5))
+        assert takeover.end_sessions("default", []) == 0
         Worker.objects.filter(pk=registration.id).update(heartbeat_at=now(-3600))
         assert takeover.end_sessions("default", []) == 1
     finally:
         beside.close()
 
 
-@pytest.mark.django_db
-def test_a_registration_comes_and_goes() -> None:
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.scenario("F12", "L43")
+@postgres_only
+def test_a_worker_that_beats_keeps_its_sessions_where_somebody_keeps_a_lease_of_it_locked() -> None:
     registration = Registration(WorkerOptions.defaults(using="default"), ["counter"], get_store().using)
     registration.enter()
-    worker = Worker.objects.get(pk=registration.id)
-    assert (worker.state, worker.pid, worker.engines) == ("online", os.getpid(), ["counter"])
-    assert liveness.exists(worker) in (True, None)
-    assert worker.heartbeat_at <= clock.now("default")
-    registration.draining()
-    registration.leave()
-    worker.refresh_from_db()
-    assert worker.state == "offline"
-    assert worker.stopped_at is not None
+    lease = LeaseFactory(worker=Worker.objects.get(pk=registration.id))
+    held = Held(lease.pk, lease.epoch)
+    beside = connection.copy()
+    try:
+        with beside.cursor() as cursor:
+            cursor.execute("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+            Worker.objects.filter(pk=registration.id).update(backend_pids=[list(cursor.fetchone())])
+        with locked_elsewhere(lease.pk, "roost_lease", "work_item_id"), advance(3600):
+            assert Together([lambda: get_store().renew(registration.id, [held], {}).lost]).results() == [frozenset()]
+            assert takeover.end_sessions("default", []) == 0, "its other steps are at work"
+        with advance(7200):
+            assert takeover.end_sessions("default", []) == 1
+    finally:
+        beside.close()
 
 
 @pytest.mark.django_db

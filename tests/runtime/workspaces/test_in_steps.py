@@ -160,7 +160,7 @@ def test_cleaning_leaves_what_is_in_use_and_what_another_database_knows(source: 
     place = places.place("default", used.pk)
     holding = enter(Workspace(source=source), place, epoch=1, home=places.home("default"))
     enter(Workspace(source=source), places.place("default", foreign), epoch=1, home="other").close()
-    found = workspaces.kept()
+    found = workspaces.kept().rows
     assert [one.record.item for one in found] == [str(used.pk)]
     assert workspace_care.clean(found, "default") == []
     holding.close()
@@ -174,13 +174,13 @@ def test_cleaning_leaves_what_is_in_use_and_what_another_database_knows(source: 
 def test_the_workspace_of_an_item_on_legal_hold_stays(source: str) -> None:
     item = put(source)
     drain(skip_delays=True)
-    [found] = workspaces.kept()
+    [found] = workspaces.kept().rows
     assert found.over
     hold(item.pk, reason="case 1")
     assert workspace_care.clean([found], "default") == [], "held since it was looked at"
-    assert [one.over for one in workspaces.kept()] == [False]
+    assert [one.over for one in workspaces.kept().rows] == [False]
     unhold(item.pk, reason="closed")
-    assert len(workspace_care.clean(workspaces.kept(), "default")) == 1
+    assert len(workspace_care.clean(workspaces.kept().rows, "default")) == 1
 
 
 def test_leftovers_are_removed_when_they_are_old_and_nobody_is_at_them(source: str) -> None:

@@ -27,7 +27,7 @@ from runtime.workspaces.making import Holding, enter
 from runtime.workspaces.places import Lock, Place, read, write
 from tests.runtime.workspaces.repositories import commit, git, repository
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.plain
 
 MODES = ("worktree", "clone")
 

@@ -51,6 +51,13 @@ class Shop(TestCase):
     def test_the_api_tells_the_hours(self):
         self.assertEqual(self.client.get("/api/hours").json(), {"open": "9-18"})
 
+    def test_the_api_tells_what_is_wrong_in_its_own_words(self):
+        self.assertEqual(self.client.get("/api/prices/1").json(), {"price": 12})
+        missing = self.client.get("/api/prices/2")
+        self.assertEqual((missing.status_code, missing.json()), (404, {"detail": "There is one article."}))
+        wrong = self.client.get("/api/prices/first")
+        self.assertEqual((wrong.status_code, wrong.json()["detail"][0]["loc"]), (422, ["path", "article"]))
+
     def test_figures_are_in_the_database_of_reports(self):
         Order.objects.create(customer=self.customer, amount=12)
         count_sales()

@@ -55,6 +55,16 @@ class ShopWithRoost(TestCase):
         self.assertEqual((made.status_code, made["Content-Security-Policy"]), (201, POLICY))
         self.assertEqual(self.client.get("/roost/health/live").status_code, 200)
 
+    def test_roosts_routes_are_in_the_shops_api_too(self):
+        token = create_token("till", scopes=["enqueue", "read"], namespaces=["default"]).text
+        self.order.save()
+        body = {"engine": "invoice", "payload": {"order": self.order.pk}}
+        asked = {"data": body, "content_type": "application/json", "headers": {"Authorization": f"Bearer {token}"}}
+        made = self.client.post("/api/durable/work-items", **asked)
+        self.assertEqual((made.status_code, made["Location"]), (201, f"/api/durable/work-items/{made.json()['id']}"))
+        refused = self.client.post("/api/durable/work-items", **{**asked, "data": {"payload": 1}})
+        self.assertEqual((refused.status_code, refused["Content-Type"]), (422, "application/problem+json"))
+
     def test_the_back_office_shows_items_to_clerks_under_the_shops_policy(self):
         order_placed(self.order)
         staff = Customer.objects.create_user("eve@example.com", "secret", is_staff=True, is_superuser=True)
