@@ -200,7 +200,7 @@ class Pace:
             self._quiet_seconds = QUIET_SECONDS
             return
         self._quiet_until = now + self._quiet_seconds
-        self._suspects_at = now + self._quiet_seconds * (1 + random.random())  # noqa: S311 - spreads load
+        self._suspects_at = now + self._quiet_seconds * (1.5 + random.random())  # noqa: S311 - spreads load
         self._suspects_woken_at = self._suspects_at
 
 
