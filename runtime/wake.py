@@ -30,23 +30,26 @@ class _Coalescer:
     """Sends at most one hint per interval and database, and always the last one.
 
     Hints that have to wait are sent by a thread with a connection of its own. It stays while hints keep coming, since
-    a connection for each would cost more than everything else about an enqueue, and ends when they cease.
+    a connection for each would cost more than everything else about an enqueue, and ends when they cease. While it is
+    there it sends every hint: who enqueues does not wait for an answer then that says nothing.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._sent: dict[str, float] = {}
         self._waiting: set[str] = set()
+        self._sending = False
         self._sender: threading.Thread | None = None
 
     def hint(self, using: str) -> None:
         with self._changed:
             if using in self._waiting:
                 return
-            if self._sent.get(using, 0.0) + COALESCE_SECONDS > time.monotonic():
+            there = self._sender is not None and self._sender.is_alive()
+            if there or self._sent.get(using, 0.0) + COALESCE_SECONDS > time.monotonic():
                 self._waiting.add(using)
-                self._changed.notify()
-                if self._sender is None or not self._sender.is_alive():
+                self._changed.notify_all()
+                if not there:
                     self._sender = threading.Thread(target=self._send, name="roost-wake", daemon=True)
                     self._sender.start()
                 return
@@ -56,7 +59,8 @@ class _Coalescer:
     def _send(self) -> None:
         try:
             while (using := self._next()) is not None:
-                notify(using, "")
+                _attempt(using)
+                self._sent_one()
         finally:
             connections.close_all()
 
@@ -67,14 +71,37 @@ class _Coalescer:
                 self._sender = None
                 return None
             using = next(iter(self._waiting))
-        time.sleep(max(0.0, self._sent[using] + COALESCE_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, self._sent.get(using, 0.0) + COALESCE_SECONDS - time.monotonic()))
         with self._changed:
             self._waiting.discard(using)
-            self._sent[using] = time.monotonic()
+            self._sent[using], self._sending = time.monotonic(), True
         return using
+
+    def _sent_one(self) -> None:
+        with self._changed:
+            self._sending = False
+            self._changed.notify_all()
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until every hint is sent, for so long; say whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._sending, seconds)
+
+
+def _attempt(using: str) -> None:
+    """Send a hint whatever becomes of it: one that fails costs a poll interval, a thread that ends with it the rest."""
+    try:
+        notify(using, "")
+    except Exception:  # a listener's, or a database that this process may not use any more
+        logger.info("a hint could not be sent", exc_info=True)
 
 
 _coalescer = _Coalescer()
+
+
+def settle(seconds: float = 5.0) -> bool:
+    """Wait until every hint of this process is sent, for so long at the most; say whether that is so. For tests."""
+    return _coalescer.settle(seconds)
 
 
 def hint(using: str) -> None:

@@ -136,6 +136,14 @@ def triggers_of_this_test_alone() -> None:
 
 
 @pytest.fixture(autouse=True)
+def hints_of_this_test_alone() -> None:
+    """Let the test before have its last hints sent: a listener of this one would take them for its own."""
+    from runtime import wake
+
+    assert wake.settle(), "hints of an earlier test do not go out"
+
+
+@pytest.fixture(autouse=True)
 def every_write_at_a_point(request: pytest.FixtureRequest) -> Iterator[None]:
     """Refuse a write to Roost's tables at which the crash suite could not let a process fail.
 
