@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
@@ -15,18 +16,16 @@ from runtime import instrument
 from runtime.exceptions import Conflict, InvalidInput, NotFound
 from runtime.models import WorkItem
 from runtime.operations.base import actor_name, check_permission, clean_click, clean_reason, require_reach
-from runtime.operations.idempotency import place
+from runtime.operations.idempotency import place, place_one
 from runtime.operations.spec import DEFAULT_NAMESPACE, ItemOptions, build, parse_item_id
 from runtime.sentences import say as _
 from runtime.store import get_store, offloading
 from runtime.store.base import Store
-from runtime.store.columns import Columns
 from runtime.store.transactions import lock_not_available, transacted
 from runtime.store.values import NewItem
 
 PERMISSION = "enqueue_workitem"
 VERB = "enqueue work items"
-_WHOLE = Columns(WorkItem)
 
 
 class Enqueue:
@@ -72,11 +71,7 @@ class Enqueue:
         """
         item = self.check()
         fresh = item.idempotency_key is None and self.options.get("item_id") is None
-        [stored] = store_items(self.store, [item], fresh=fresh)
-        found = _WHOLE.of_id(self.store.using, stored)
-        if found is None:
-            raise WorkItem.DoesNotExist(f"Work item {stored} was removed as soon as it was there.")
-        return found
+        return store_item(self.store, item, fresh=fresh)
 
 
 def enqueue(
@@ -143,29 +138,48 @@ def family_namespace(options: ItemOptions | Mapping[str, Any], parents: str) -> 
     return parents
 
 
-def store_items(store: Store, items: Sequence[NewItem], *, fresh: bool = False) -> list[uuid.UUID]:
-    """Place the items, have workers woken at the commit, and return the ids that stand for them, in order.
+def store_item(store: Store, item: NewItem, *, fresh: bool = False) -> WorkItem:
+    """Place the item, have workers woken at the commit, and return the one that stands for it.
 
     One item is one statement, which needs no transaction around it: whoever has its key is looked up after it. Inside
-    the caller's, what may fail needs a savepoint; `fresh` says that a single item cannot, since nobody has its id and
-    it has no key. Large payloads are put into the artifact storage first (`ROOST_OFFLOAD_BYTES`):
-    `StorageUnavailable` stores nothing.
+    the caller's, what may fail needs a savepoint; `fresh` says that the item cannot, since nobody has its id and it has
+    no key. A large payload is put into the artifact storage first (`ROOST_OFFLOAD_BYTES`): `StorageUnavailable` stores
+    nothing.
     """
+    [item] = offloading.move_payloads(store.using, [item])
+    work = partial(place_one, store, item)
+    with _conflicts(store.using, [item]):
+        alone = fresh or not connections[store.using].in_atomic_block
+        found, is_new = work() if alone else transacted(store.using, work)
+    if is_new:
+        _tell(store.using, {item.id}, [item])
+    return found
+
+
+def store_items(store: Store, items: Sequence[NewItem]) -> list[uuid.UUID]:
+    """Do what `store_item` does for many, in one transaction; return the ids that stand for them, in order."""
     items = offloading.move_payloads(store.using, items)
+    with _conflicts(store.using, items):
+        ids, inserted = transacted(store.using, partial(place, store, items))
+    if inserted:
+        _tell(store.using, inserted, items)
+    return ids
+
+
+def _tell(using: str, inserted: set[uuid.UUID], items: Sequence[NewItem]) -> None:
+    due = any(not item.delay for item in items if item.id in inserted)
+    transaction.on_commit(partial(instrument.enqueued, using, inserted, due=due), using=using, robust=True)
+
+
+@contextmanager
+def _conflicts(using: str, items: Sequence[NewItem]) -> Iterator[None]:
     try:
-        work = partial(place, store, items)
-        alone = len(items) == 1 and (fresh or not connections[store.using].in_atomic_block)
-        ids, inserted = work() if alone else transacted(store.using, work)
+        yield
     except (IntegrityError, OperationalError) as error:
-        conflict = _conflict(store.using, items, error)
+        conflict = _conflict(using, items, error)
         if conflict is None:
             raise
         raise conflict from error
-    if inserted:
-        due = any(not item.delay for item in items if item.id in inserted)
-        told = partial(instrument.enqueued, store.using, inserted, due=due)
-        transaction.on_commit(told, using=store.using, robust=True)
-    return ids
 
 
 def _conflict(using: str, items: Sequence[NewItem], error: DatabaseError) -> Conflict | None:

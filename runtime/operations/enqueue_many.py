@@ -16,7 +16,7 @@ from runtime.conf import settings as roost
 from runtime.exceptions import InvalidInput, NotFound, RoostError
 from runtime.models import WorkItem
 from runtime.operations.base import actor_name, check_permission, require_reach
-from runtime.operations.enqueue import PERMISSION, VERB, family_namespace, store_items
+from runtime.operations.enqueue import PERMISSION, VERB, family_namespace, store_item, store_items
 from runtime.operations.spec import ItemOptions, Terms, build, parse_item_id, terms
 from runtime.sentences import say as _
 from runtime.store import get_store
@@ -72,6 +72,8 @@ class EnqueueMany:
     def execute(self) -> list[uuid.UUID]:
         """Store the items and return their ids in the order given; an item with a known key stands for the first."""
         items = self.check()
+        if len(items) == 1:
+            return [store_item(self.store, items[0]).pk]
         return store_items(self.store, items) if items else []
 
     def _build(

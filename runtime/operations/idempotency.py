@@ -52,12 +52,25 @@ def place(store: Store, items: Sequence[NewItem]) -> tuple[list[uuid.UUID], set[
                 stands_for[item.id] = holder.pk
         if not missing:
             return [_resolve(item, firsts, stands_for) for item in items], inserted
-    raise Conflict(
-        _(
-            "The idempotency key %(idempotency_key)r comes and goes. Try again.",
-            idempotency_key=missing[0].idempotency_key,
-        )
-    )
+    raise _comes_and_goes(missing[0])
+
+
+def place_one(store: Store, item: NewItem) -> tuple[WorkItem, bool]:
+    """Insert the item, or find the one that has its key; return its row, and whether it was inserted.
+
+    Raises `IdempotencyConflict` when the key is taken by other work: nothing was inserted then.
+    """
+    for _try in range(TRIES):
+        made = store.insert_one(item)
+        if made is not None:
+            return made, True
+        rows = WorkItem.objects.using(store.using).filter(namespace=item.namespace)
+        holder = rows.filter(idempotency_key=item.idempotency_key).first()
+        # Else its holder was removed in between: try again.
+        if holder is not None:
+            _require_same(item, holder.pk, holder.engine, holder.payload, holder.state)
+            return holder, False
+    raise _comes_and_goes(item)
 
 
 def _firsts(items: Iterable[NewItem]) -> dict[Any, NewItem]:
@@ -107,6 +120,12 @@ def _require_same(new: NewItem, holder: uuid.UUID, engine: str, payload: Any, st
             other=other,
         ),
         state=state,
+    )
+
+
+def _comes_and_goes(item: NewItem) -> Conflict:
+    return Conflict(
+        _("The idempotency key %(idempotency_key)r comes and goes. Try again.", idempotency_key=item.idempotency_key)
     )
 
 

@@ -67,6 +67,16 @@ class Store(ABC):
         at the same instant. Joins the caller's transaction; all or nothing otherwise. May lock parents: no.
         """
 
+    def insert_one(self, item: NewItem) -> WorkItem | None:
+        """Insert an item as `insert` does; return its row as it was inserted, None when its key is taken.
+
+        A store may do it in one statement. Here it is two, so that the row may be a later one by then: none at all, if
+        it was removed as soon as it was there.
+        """
+        from runtime.store.whole import ITEM
+
+        return ITEM.of_id(self.using, item.id) if self.insert([item]) else None
+
     @abstractmethod
     def claim(self, request: ClaimRequest) -> list[Claimed]:
         """Take due items for a worker: most urgent priority first, then by due time.

@@ -56,6 +56,14 @@ class Columns(Generic[M]):
         found = self.read(using, "id = %s", [key])
         return found[0] if found else None
 
+    def named(self, source: str) -> str:
+        """Return these columns of a table or a CTE as a list for SELECT, in the order that `row` takes them in."""
+        return ", ".join(f'{source}."{field.column}"' for field in self._fields)
+
+    def row(self, using: str, found: Sequence[Any]) -> M:
+        """Return the row of these values, as the database gave them."""
+        return self._rows(connections[using], [found])[0]
+
     def among(
         self, using: str, wanted: Collection[uuid.UUID], where: str, params: Sequence[Any]
     ) -> dict[uuid.UUID, M | None]:
@@ -94,8 +102,7 @@ class Columns(Generic[M]):
 
     @cached_property
     def _columns(self) -> str:
-        table = self._model._meta.db_table
-        return ", ".join(f'"{table}"."{field.column}"' for field in self._fields)
+        return self.named(f'"{self._model._meta.db_table}"')
 
     @cached_property
     def _select(self) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from runtime import clock
 from runtime.choices import EventKind, Reason, State
-from runtime.models import Event, WorkItem
+from runtime.models import Event, Offloaded, WorkItem
+from runtime.store import offloading
 from runtime.store.base import Store
 from tests.contracts.builders import Hand, item, kinds, last_event, new_item, put, undone
 
@@ -107,3 +109,43 @@ def test_a_child_names_its_parent(store: Store) -> None:
     parent = put()
     child = put(parent_id=parent, relation="child")
     assert (item(child).parent_id, item(child).relation) == (parent, "child")
+
+
+def test_one_item_is_inserted_and_told_as_it_is_stored(store: Store) -> None:
+    one = new_item(
+        payload={"b": 1.0, "a": [1, {"t": "%s {x} 😀"}]},
+        resources='[{"key": "gpu", "mode": "shared", "units": 1, "scope": "item"}]',
+        limited=True,
+        config='{"depth": 2}',
+        delay=60.0,
+        actor="ann",
+        idempotency_key="once",
+    )
+    told = store.insert_one(one)
+    assert told is not None
+    known = item(one.id)
+    assert {field.attname: getattr(told, field.attname) for field in told._meta.concrete_fields} == {
+        field.attname: getattr(known, field.attname) for field in known._meta.concrete_fields
+    }
+    assert not told.get_deferred_fields()
+    assert (told._state.db, told._state.adding) == (store.using, False)
+    assert kinds(one.id) == [EventKind.ENQUEUED]
+    assert last_event(one.id).actor == "ann"
+
+
+def test_one_item_whose_key_is_taken_is_not_told(store: Store) -> None:
+    holder = put(idempotency_key="once")
+    again = new_item(idempotency_key="once")
+    assert store.insert_one(again) is None
+    assert list(WorkItem.objects.values_list("pk", flat=True)) == [holder]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store.insert_one(new_item(id=holder))
+
+
+def test_one_item_whose_payload_was_moved_is_remembered_with_it(store: Store, settings: Any) -> None:
+    settings.ROOST_OFFLOAD_BYTES = 1_000
+    moved = offloading.move_payloads(store.using, [new_item(payload={"text": "x" * 100_000})])
+    told = store.insert_one(moved[0])
+    assert told is not None
+    assert told.pk == moved[0].id
+    assert Offloaded.objects.filter(work_item=told.pk).exists()

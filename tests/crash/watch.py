@@ -22,6 +22,7 @@ import pytest
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 from runtime import faults
+from runtime.store.faulty import SAME
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITES = re.compile(r"""\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:ONLY\s+)?"?(roost_\w+)""", re.IGNORECASE)
@@ -29,6 +30,7 @@ STORES = tuple(str(ROOT / "runtime/store" / name / "__init__.py") for name in ("
 OURS = tuple(str(ROOT / name) + "/" for name in ("runtime", "console", "engines"))
 KITS = tuple(str(ROOT / "runtime" / name) for name in ("testing.py", "pytest_plugin.py", "models/", "migrations/"))
 """What tests use to make rows: who calls it decides."""
+POINTS = faults.PLACES.keys() | SAME.keys()
 WRAPPERS = ("begin_at_first_write",)
 
 
@@ -74,7 +76,7 @@ def _unpointed(frame: FrameType | None) -> str:
     where = ""
     while frame is not None:
         code = frame.f_code
-        if code.co_filename in STORES and code.co_name in faults.PLACES:
+        if code.co_filename in STORES and code.co_name in POINTS:
             return ""
         if not where and not _passes_on(code.co_filename, code.co_name):
             if not code.co_filename.startswith(OURS):

@@ -14,7 +14,7 @@ from runtime.store.postgres.acknowledge import acknowledge
 from runtime.store.postgres.claim import claim
 from runtime.store.postgres.commit import commit
 from runtime.store.postgres.due import due, next_due_in
-from runtime.store.postgres.insert import insert
+from runtime.store.postgres.insert import insert, insert_one
 from runtime.store.postgres.journal import journal
 from runtime.store.postgres.positions import read_back
 from runtime.store.postgres.release import release
@@ -50,6 +50,9 @@ class PostgresStore(Store):
 
     def insert(self, items: Sequence[NewItem]) -> set[uuid.UUID]:
         return insert(self.using, items)
+
+    def insert_one(self, item: NewItem) -> WorkItem | None:
+        return insert_one(self.using, item)
 
     def claim(self, request: ClaimRequest) -> list[Claimed]:
         return claim(self.using, request, self.turns)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 from runtime.store import offloading
 from runtime.store.postgres.arrays import plain, slices, texts
-from runtime.store.postgres.session import GUARD, forget_plans, lock_timeout, rows, seconds
+from runtime.store.postgres.session import GUARD, Rows, forget_plans, lock_timeout, rows, seconds
 from runtime.store.transactions import transacted
 from runtime.store.values import NewItem
+from runtime.store.whole import ITEM
+
+if TYPE_CHECKING:
+    from runtime.models import WorkItem
 
 CHUNK = 500
 
@@ -42,7 +48,7 @@ COLUMNS = {
 }
 """Columns of a new item in the order of INSERT's arrays, and what writes each array."""
 
-INSERT = f"""
+_INSERT = f"""
 WITH n AS (
     SELECT n.* FROM {GUARD}, unnest(
         %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
@@ -72,7 +78,7 @@ WITH n AS (
         statement_timestamp(), statement_timestamp()
     FROM n
     ON CONFLICT (namespace, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id
+    RETURNING {{returned}}
 ), told AS (
     INSERT INTO roost_event (work_item_id, seq, kind, version, epoch, attempt, actor, reason, data, created_at)
     SELECT
@@ -80,8 +86,10 @@ WITH n AS (
         CASE WHEN n.click <> '' THEN jsonb_build_object('click', n.click) END, statement_timestamp()
     FROM inserted JOIN n USING (id)
 )
-SELECT id FROM inserted
+SELECT {{wanted}} FROM inserted
 """
+INSERT = _INSERT.format(returned="id", wanted="id")
+"""Inserts what is new, and tells its ids."""
 
 
 def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
@@ -106,6 +114,23 @@ def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
     return transacted(using, all_parts)
 
 
+def insert_one(using: str, item: NewItem) -> WorkItem | None:
+    """Insert an item and return its row, None when its key is taken; in one statement, unless its payload was moved."""
+    if offloading.payloads([item]):
+        return ITEM.of_id(using, item.id) if insert(using, [item]) else None
+    found = _rows(using, _insert_one(), [item])
+    return ITEM.row(using, found[0]) if found else None
+
+
+@cache
+def _insert_one() -> str:
+    return _INSERT.format(returned=ITEM.named("roost_workitem"), wanted=ITEM.named("inserted"))
+
+
 def _insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
+    return {row[0] for row in _rows(using, INSERT, items)}
+
+
+def _rows(using: str, statement: str, items: Sequence[NewItem]) -> Rows:
     arrays = [write(getattr(item, name) for item in items) for name, write in COLUMNS.items()]
-    return {row[0] for row in rows(using, INSERT, [lock_timeout(using), *arrays])}
+    return rows(using, statement, [lock_timeout(using), *arrays])
