@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runtime.conf import settings as roost
 from runtime.store import work_database
+from runtime.store.columns import reading_within
 
 LIMIT = "SELECT set_config('statement_timeout', '{milliseconds}ms', true)"
 """Holds until the end of the transaction, and several statements that are sent at once are one."""
@@ -29,7 +30,7 @@ def bounded() -> Iterator[None]:
         with _one_transaction(connection):
             yield
     else:
-        with connection.execute_wrapper(_limited):
+        with connection.execute_wrapper(_limited), reading_within(_milliseconds()):
             yield
 
 
@@ -43,12 +44,16 @@ def bounded_outside() -> Iterator[None]:
     if connection.vendor != "postgresql":
         yield
     else:
-        with connection.execute_wrapper(_limited_outside):
+        with connection.execute_wrapper(_limited_outside), reading_within(_milliseconds()):
             yield
 
 
+def _milliseconds() -> int:
+    return int(roost.API_STATEMENT_MS)
+
+
 def _limit() -> str:
-    return LIMIT.format(milliseconds=int(roost.API_STATEMENT_MS))
+    return LIMIT.format(milliseconds=_milliseconds())
 
 
 def _limited(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
@@ -34,6 +36,22 @@ WHERE "{{table}}".id IS NULL OR ({{where}})
 """Rows by their ids, by vendor, and what ids have none."""
 
 
+_most: ContextVar[int | None] = ContextVar("roost_most_milliseconds", default=None)
+
+
+@contextmanager
+def reading_within(milliseconds: int) -> Iterator[None]:
+    """Have each read of columns in this block take no longer, on PostgreSQL; in a transaction its own limits hold.
+
+    The statement is prepared in its session, and goes out together with its limit.
+    """
+    token = _most.set(milliseconds)
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
 class Columns(Generic[M]):
     """These columns of a model's table, all of them if none is named; the id must be among them."""
 
@@ -45,10 +63,7 @@ class Columns(Generic[M]):
     def read(self, using: str, where: str, params: Sequence[Any]) -> list[M]:
         """Return the rows for which the condition holds, with other columns deferred. Parameters are plain values."""
         connection = connections[using]
-        with connection.cursor() as cursor:
-            cursor.execute(f"{self._select} WHERE {where}", params)
-            found = cursor.fetchall()
-        return self._rows(connection, found)
+        return self._rows(connection, _fetched(connection, f"{self._select} WHERE {where}", params))
 
     def of_id(self, using: str, wanted: uuid.UUID) -> M | None:
         """Return the row of that id, None where there is none."""
@@ -75,9 +90,7 @@ class Columns(Generic[M]):
         statement = _AMONG[connection.vendor].format(
             table=self._model._meta.db_table, columns=self._columns, where=where
         )
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [_listed(wanted, connection), *params])
-            found = cursor.fetchall()
+        found = _fetched(connection, statement, [_listed(wanted, connection), *params])
         ids = [one if isinstance(one, uuid.UUID) else uuid.UUID(one) for one, *_ in found]
         there = iter(self._rows(connection, [row[2:] for row in found if row[1]]))
         return {one: next(there) if row[1] else None for one, row in zip(ids, found, strict=True)}
@@ -119,6 +132,18 @@ class Columns(Generic[M]):
             for place, column in places
             for convert in _converters(column, connection)
         ]
+
+
+def _fetched(connection: BaseDatabaseWrapper, statement: str, params: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    most = _most.get()
+    if most is not None and connection.vendor == "postgresql" and not connection.in_atomic_block:
+        from runtime.store.postgres.session import rows_within
+
+        return rows_within(connection.alias, statement, params, most)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        found: Sequence[Sequence[Any]] = cursor.fetchall()
+        return found
 
 
 def _listed(ids: Collection[uuid.UUID], connection: BaseDatabaseWrapper) -> str:

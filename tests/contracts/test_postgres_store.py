@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
-from typing import Any
 
-import psycopg
 import pytest
 from django.db import DatabaseError, connection
 
@@ -15,6 +13,7 @@ from runtime.models import Limit, WorkItem
 from runtime.store.base import Store
 from runtime.store.postgres import arrays, bounds, session
 from tests.contracts.builders import Hand, Together, after, item, new_item, put, versions
+from tests.sent import sent_by_hand
 
 
 def prepared() -> int:
@@ -50,15 +49,7 @@ def test_the_session_keeps_its_own_setting_for_prepared_statements(worker: Hand)
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with each statement of the store."""
-    statements: list[str] = []
-
-    class Spy(psycopg.Cursor[Any]):
-        def execute(self, query: Any, *values: Any, **options: Any) -> Any:
-            statements.append(query)
-            return super().execute(query, *values, **options)
-
-    monkeypatch.setattr(session.psycopg, "Cursor", Spy)
-    return statements
+    return sent_by_hand(monkeypatch)
 
 
 def test_claims_under_a_limit_look_for_suspects_only_while_one_has_its_turn(
@@ -130,3 +121,24 @@ def test_a_busy_session_asks_seldom_whether_its_plans_are_outgrown(worker: Hand,
     for _ in range(10):
         worker.claim()
     assert sent.count(session.SIZE) <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "numbered"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        (
+            "SELECT %s::int, %s\nFROM t WHERE a LIKE 'x%%' AND b = %s",
+            "SELECT $1::int, $2\nFROM t WHERE a LIKE 'x%' AND b = $3",
+        ),
+        ("SELECT '%%s', %s", "SELECT '%s', $1"),
+    ],
+)
+def test_parameters_are_numbered_as_the_server_takes_them(text: str, numbered: str) -> None:
+    assert session._numbered(text) == numbered
+
+
+@pytest.mark.parametrize("text", ["SELECT %(name)s", "SELECT 'x%'", "SELECT 5 %"])
+def test_what_is_no_parameter_of_ours_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither %s nor %%"):
+        session._numbered(text)

@@ -12,10 +12,13 @@ Only `commit` bounds its wait there too: it is the last statement of an atomic s
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,6 +32,7 @@ from runtime.store import guard
 from runtime.store.transactions import retried
 
 Rows = list[tuple[Any, ...]]
+_Statement = tuple[str, Sequence[Any]]
 
 PLANS_LAST = 60
 PLANS_LAST_SECONDS = 1.0
@@ -36,9 +40,15 @@ PLANS_LAST_SECONDS = 1.0
 
 DISCARD = "DISCARD PLANS"
 UNSORTED = """
-SELECT set_config('roost.enable_sort', current_setting('enable_sort'), true), set_config('enable_sort', 'off', true)
+SELECT set_config('roost.enable_sort', current_setting('enable_sort'), true), set_config('enable_sort', 'off', true),
+    set_config('roost.jit', current_setting('jit'), true), set_config('jit', 'off', true)
 """
-SORTED = "SELECT set_config('enable_sort', current_setting('roost.enable_sort'), true)"
+SORTED = """
+SELECT set_config('enable_sort', current_setting('roost.enable_sort'), true),
+    set_config('jit', current_setting('roost.jit'), true)
+"""
+"""Before PostgreSQL 18 a plan that sorts in spite of all counts as so dear that it would be compiled: for a second."""
+WITHIN = "SELECT set_config('statement_timeout', %s, true)"
 SIZE = "SELECT pg_relation_size('roost_workitem')"
 SIZED_SECONDS = 0.1
 OUTGROWN = 2
@@ -110,6 +120,16 @@ def rows_in_order(using: str, statement: str, params: Sequence[Any] = ()) -> Row
     return retried(using, lambda: _send_in_order(connection, clock.sql(statement), params))
 
 
+def rows_within(using: str, statement: str, params: Sequence[Any], milliseconds: int) -> Rows:
+    """Return the rows of a read that may take so long, outside of any transaction. One round trip.
+
+    The database's time is in the statement already (`clock.moment`). Raises Django's database errors.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    return _send_set(connection, (WITHIN, [f"{milliseconds}ms"]), (statement, params))
+
+
 def rows_of_each(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
     """Send statements that do not need each other's answers in one round trip and return the rows of each, in order.
 
@@ -118,7 +138,7 @@ def rows_of_each(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) ->
     """
     connection = connections[using]
     raw = connection.connection
-    cursors: list[psycopg.Cursor[Any]] = []
+    cursors: list[psycopg.RawCursor[Any]] = []
     prepare = _may_prepare(connection)
     with connection.wrap_database_errors:
         if prepare:
@@ -126,10 +146,10 @@ def rows_of_each(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) ->
                 _forget_old_plans(cursor)
         with _threshold(raw, prepare=prepare), raw.pipeline():
             for text, params in statements:
-                cursor = psycopg.Cursor(raw)
-                cursor.execute(clock.sql(text), params, prepare=prepare)
+                cursor = psycopg.RawCursor(raw)
+                cursor.execute(_numbered(clock.sql(text)), params, prepare=prepare)
                 cursors.append(cursor)
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return [_fetched(cursor) for cursor in cursors]
 
 
 def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
@@ -147,31 +167,65 @@ def _threshold(raw: psycopg.Connection[Any], *, prepare: bool) -> Iterator[None]
         raw.prepare_threshold = threshold
 
 
+@lru_cache(maxsize=1024)
+def _numbered(text: str) -> str:
+    """Return a statement with its parameters numbered, as PostgreSQL takes it, `%%` being a percent sign.
+
+    psycopg would look for them each time that it sends a statement of more than 4 kB. Raises `ValueError`.
+    """
+    numbers = count(1)
+
+    def put(found: re.Match[str]) -> str:
+        match found[1]:
+            case "s":
+                return f"${next(numbers)}"
+            case "%":
+                return "%"
+            case other:
+                raise ValueError(f"%{other} is neither %s nor %%.")
+
+    return re.sub(r"%(.?)", put, text, flags=re.DOTALL)
+
+
+def _fetched(cursor: psycopg.Cursor[Any]) -> Rows:
+    """Return the rows of a statement, none of one that has none: what tells that else describes every column."""
+    result = cursor.pgresult
+    return cursor.fetchall() if result is not None and result.nfields else []
+
+
 def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> Rows:
     raw = connection.connection
     prepare = _may_prepare(connection)
-    with _threshold(raw, prepare=prepare), connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+    with _threshold(raw, prepare=prepare), connection.wrap_database_errors, psycopg.RawCursor(raw) as cursor:
         if prepare:
             _forget_old_plans(cursor)
-        cursor.execute(text, params, prepare=prepare)
-        return cursor.fetchall() if cursor.description else []
+        cursor.execute(_numbered(text), params, prepare=prepare)
+        return _fetched(cursor)
 
 
 def _send_in_order(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> Rows:
+    undo = (SORTED, ()) if connection.in_atomic_block else None
+    return _send_set(connection, (UNSORTED, ()), (text, params), undo)
+
+
+def _send_set(
+    connection: BaseDatabaseWrapper, setting: _Statement, statement: _Statement, undo: _Statement | None = None
+) -> Rows:
+    """Send a statement together with what sets its session up: outside a transaction, for this statement alone."""
     raw = connection.connection
     prepare = _may_prepare(connection)
     with connection.wrap_database_errors:
         if prepare:
             with psycopg.Cursor(raw) as cursor:
                 _forget_old_plans(cursor)
-        setting, cursor = psycopg.Cursor(raw), psycopg.Cursor(raw)
+        cursor = psycopg.RawCursor(raw)
         # Outside a transaction the pipeline is one, and the setting ends with it.
         with _threshold(raw, prepare=prepare), raw.pipeline():
-            setting.execute(UNSORTED, prepare=prepare)
-            cursor.execute(text, params, prepare=prepare)
-            if connection.in_atomic_block:
-                setting.execute(SORTED, prepare=prepare)
-        return cursor.fetchall() if cursor.description else []
+            psycopg.RawCursor(raw).execute(_numbered(setting[0]), setting[1], prepare=prepare)
+            cursor.execute(_numbered(statement[0]), statement[1], prepare=prepare)
+            if undo is not None:
+                psycopg.RawCursor(raw).execute(_numbered(undo[0]), undo[1], prepare=prepare)
+        return _fetched(cursor)
 
 
 def forget_plans(using: str) -> None:

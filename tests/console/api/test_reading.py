@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from runtime.models import WorkItem
 from runtime.operations.enqueue import enqueue
 from runtime.queries import items, values
+from runtime.store.postgres import session
 from tests.console.api import world
 from tests.console.api.conftest import Api, problem
 from tests.console.api.world import Route, ask, closed, furnish
@@ -78,12 +79,33 @@ def test_looking_up_a_token_is_ended_too(binding: None, api: Api, settings: Any)
         problem(api.get("/work-items"), 503, "too_slow")
 
 
-def test_a_result_is_two_statements_without_a_transaction(api: Api) -> None:
+def test_a_result_is_two_statements_without_a_transaction(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     item = enqueue("counter", {"count_to": 1}).pk
     assert api.get(f"/work-items/{item}/result").status_code == 202
+    within: list[int] = []
+    send = session.rows_within
+
+    def note(using: str, statement: str, params: Any, milliseconds: int) -> Any:
+        within.append(milliseconds)
+        return send(using, statement, params, milliseconds)
+
+    monkeypatch.setattr(session, "rows_within", note)
     with CaptureQueriesContext(connection) as queries:
         assert api.get(f"/work-items/{item}/result").status_code == 202
-    assert len(queries.captured_queries) == 2, queries.captured_queries
+    assert queries.captured_queries == []
+    assert within == [5_000, 5_000]
+    assert timeout() != "5s", "the limit is gone with the statement"
+
+
+def test_a_limited_read_beside_a_lock_is_ended_in_time_and_leaves_the_session_usable(api: Api, settings: Any) -> None:
+    item = enqueue("counter", {"count_to": 1}).pk
+    before = timeout()
+    assert api.get(f"/work-items/{item}/result").status_code == 202
+    settings.ROOST_API_STATEMENT_MS = 50
+    with locked("roost_workitem"):
+        problem(api.get(f"/work-items/{item}/result"), 503, "too_slow")
+    assert timeout() == before
+    assert api.get(f"/work-items/{item}/result").status_code == 202
 
 
 def test_a_query_may_still_say_how_its_transaction_is_isolated(binding: None, api: Api) -> None:
