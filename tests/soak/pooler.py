@@ -26,7 +26,7 @@ START_SECONDS = 10.0
 # A server that comes back is asked again at once: what is measured is Roost, not the pooler's patience.
 CONFIGURATION = """
 [databases]
-{name} = host={host} dbname={name} user={user}
+{name} = host={host} port={port} dbname={name} user={user}
 [pgbouncer]
 unix_socket_dir = {folder}
 listen_port = 6432
@@ -58,7 +58,8 @@ class Pooler:
         self.folder = Path(tempfile.mkdtemp(prefix="roost-pooler-"))
         self.direct = url
         self._sessions = sessions
-        self._host = parse_qs(parts.query)["host"][0]
+        self._host = parse_qs(parts.query).get("host", [parts.hostname or "127.0.0.1"])[0]
+        self._port = parts.port or 5432
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,7 +70,7 @@ class Pooler:
     def __enter__(self) -> Self:
         found = program()
         assert found is not None, MISSING
-        server = {"name": self.name, "host": self._host, "user": self.user}
+        server = {"name": self.name, "host": self._host, "port": self._port, "user": self.user}
         file = self.folder / "pgbouncer.ini"
         file.write_text(CONFIGURATION.format(**server, folder=self.folder, sessions=self._sessions))
         self._process = subprocess.Popen(
