@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from runtime.choices import State
 from runtime.models import Limit, WorkItem
@@ -142,3 +143,14 @@ def test_parameters_are_numbered_as_the_server_takes_them(text: str, numbered: s
 def test_what_is_no_parameter_of_ours_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="neither %s nor %%"):
         session._numbered(text)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.django_db(transaction=True)
+def test_a_read_in_order_is_neither_sorted_nor_compiled_and_leaves_its_session_as_it_was(inside: bool) -> None:
+    asked = "SELECT current_setting('enable_sort'), current_setting('jit')"
+    connection.ensure_connection()
+    with transaction.atomic() if inside else nullcontext():
+        [before] = session.rows("default", asked)
+        assert session.rows_in_order("default", asked) == [("off", "off")]
+        assert session.rows("default", asked) == [before]
