@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     address = f"http://{HOST}:{port}/admin/"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "roost_project.settings")
     os.environ.setdefault("ROOST_LOG_LEVEL", "WARNING")
+    # Many of the demo's items fail on purpose, and the console tells of each.
+    os.environ.setdefault("ROOST_ITEM_LOG_LEVEL", "CRITICAL")
     os.chdir(ROOT)
     login = prepare(address)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -208,5 +208,8 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": choice("ROOST_LOG_FORMAT", ("text", "json"))},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"roost": {"level": os.environ.get("ROOST_LOG_LEVEL", "INFO").upper()}},
+    "loggers": {
+        "roost": {"level": os.environ.get("ROOST_LOG_LEVEL", "INFO").upper()},
+        "roost.items": {"level": os.environ.get("ROOST_ITEM_LOG_LEVEL", "NOTSET").upper()},
+    },
 }
