@@ -34,6 +34,7 @@ def test_every_route_is_tried() -> None:
     assert set(ACCESS) == set(NAMES)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_theirs_is_out_of_reach(name: str, caller: Caller) -> None:
     route, item = NAMES[name], furnish()
@@ -52,6 +53,7 @@ def test_what_is_theirs_is_out_of_reach(name: str, caller: Caller) -> None:
     assert everything() == before
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", NAMES)
 def test_who_reaches_it_gets_at_it(name: str, caller: Caller) -> None:
     """Otherwise the test above would be about requests that nobody may make."""
@@ -61,6 +63,7 @@ def test_who_reaches_it_gets_at_it(name: str, caller: Caller) -> None:
     assert answer.status_code in (200, 201, 202, 204, 409), problem(answer, answer.status_code)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_and_out_of_reach_look_the_same(name: str, caller: Caller) -> None:
     route = NAMES[name]
@@ -73,12 +76,14 @@ def test_unknown_and_out_of_reach_look_the_same(name: str, caller: Caller) -> No
     assert theirs.content.decode().replace(str(item.pk), "") == nowhere.content.decode().replace(str(nobodys.pk), "")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", NAMES)
 def test_nobody_does_it_without_saying_who_they_are(name: str, db: None) -> None:
     item = furnish()
     problem(ask(Api(), NAMES[name], item), 401)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", NAMES)
 def test_it_takes_its_permission_and_no_other(name: str, caller: Caller) -> None:
     item, access = furnish(), ACCESS[name]

@@ -24,6 +24,7 @@ from tests.factories import WorkItemFactory
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("model", "verb"), ASKED, ids=lambda name: name)
 def test_no_verb_reaches_an_item_out_of_reach(model: str, verb: str, limited: Client) -> None:
     row = subject(model, verb)
@@ -53,6 +54,7 @@ def test_no_verb_reaches_an_item_out_of_reach(model: str, verb: str, limited: Cl
     )
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("model", "verb"), ASKED, ids=lambda name: name)
 def test_who_reaches_all_does_it(model: str, verb: str, boss: Client) -> None:
     row = subject(model, verb)
