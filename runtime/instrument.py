@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("roost")
 
 
+runs_at_once = False
+"""Set while what is due runs in the thread that made it so (`runtime.testing.inline`)."""
+
+
 def enqueued(using: str, ids: Iterable[uuid.UUID], *, due: bool = True) -> None:
     """Tell that items were enqueued, and wake idle workers when some are due."""
     found = list(ids)

@@ -153,6 +153,8 @@ def store_item(store: Store, item: NewItem, *, fresh: bool = False) -> WorkItem:
         found, is_new = work() if alone else transacted(store.using, work)
     if is_new:
         _tell(store.using, {item.id}, [item])
+        if instrument.runs_at_once:
+            found.refresh_from_db(using=store.using)
     return found
 
 

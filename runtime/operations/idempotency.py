@@ -64,6 +64,8 @@ def place_one(store: Store, item: NewItem) -> tuple[WorkItem, bool]:
         made = store.insert_one(item)
         if made is not None:
             return made, True
+        if item.idempotency_key is None:
+            raise WorkItem.DoesNotExist(f"Work item {item.id} was not inserted, though it has no key to be taken.")
         rows = WorkItem.objects.using(store.using).filter(namespace=item.namespace)
         holder = rows.filter(idempotency_key=item.idempotency_key).first()
         # Else its holder was removed in between: try again.

@@ -70,12 +70,11 @@ class Store(ABC):
     def insert_one(self, item: NewItem) -> WorkItem | None:
         """Insert an item as `insert` does; return its row as it was inserted, None when its key is taken.
 
-        A store may do it in one statement. Here it is two, so that the row may be a later one by then: none at all, if
-        it was removed as soon as it was there.
+        A store may do it in one statement. Here it is two in one transaction.
         """
-        from runtime.store.whole import ITEM
+        from runtime.store.whole import inserted
 
-        return ITEM.of_id(self.using, item.id) if self.insert([item]) else None
+        return inserted(self.using, item, self.insert)
 
     @abstractmethod
     def claim(self, request: ClaimRequest) -> list[Claimed]:

@@ -1,7 +1,8 @@
 """Read columns of a table by a statement that is written out, where it is read for every request.
 
 Putting a query together takes Django's ORM several times as long as PostgreSQL needs to answer it. Values come as the
-fields of the model give them, on either database, through Django's cursor.
+fields of the model give them, on either database. A read with a time limit goes past Django's cursors, and what is
+hung between them does not see it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from runtime import instrument
 from runtime.operations import notifying, triggering
 from runtime.store import get_store
 from runtime.worker.inline_worker import InlineWorker
@@ -108,6 +109,7 @@ def _hearing() -> Iterator[None]:
     with (
         mock.patch.object(BaseDatabaseWrapper, "on_commit", heard),
         mock.patch.object(transaction.Atomic, "__exit__", left),
+        mock.patch.object(instrument, "runs_at_once", True),
     ):
         yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from runtime.store import offloading
@@ -12,7 +12,7 @@ from runtime.store.postgres.arrays import plain, slices, texts
 from runtime.store.postgres.session import GUARD, Rows, forget_plans, lock_timeout, rows, seconds
 from runtime.store.transactions import transacted
 from runtime.store.values import NewItem
-from runtime.store.whole import ITEM
+from runtime.store.whole import ITEM, inserted
 
 if TYPE_CHECKING:
     from runtime.models import WorkItem
@@ -117,7 +117,7 @@ def insert(using: str, items: Sequence[NewItem]) -> set[uuid.UUID]:
 def insert_one(using: str, item: NewItem) -> WorkItem | None:
     """Insert an item and return its row, None when its key is taken; in one statement, unless its payload was moved."""
     if offloading.payloads([item]):
-        return ITEM.of_id(using, item.id) if insert(using, [item]) else None
+        return inserted(using, item, partial(insert, using))
     found = _rows(using, _insert_one(), [item])
     return ITEM.row(using, found[0]) if found else None
 

@@ -43,11 +43,11 @@ UNSORTED = """
 SELECT set_config('roost.enable_sort', current_setting('enable_sort'), true), set_config('enable_sort', 'off', true),
     set_config('roost.jit', current_setting('jit'), true), set_config('jit', 'off', true)
 """
+"""Before PostgreSQL 18 a plan that sorts in spite of all counts as so dear that it would be compiled: for a second."""
 SORTED = """
 SELECT set_config('enable_sort', current_setting('roost.enable_sort'), true),
     set_config('jit', current_setting('roost.jit'), true)
 """
-"""Before PostgreSQL 18 a plan that sorts in spite of all counts as so dear that it would be compiled: for a second."""
 WITHIN = "SELECT set_config('statement_timeout', %s, true)"
 SIZE = "SELECT pg_relation_size('roost_workitem')"
 SIZED_SECONDS = 0.1
@@ -96,14 +96,21 @@ def lock_timeout(using: str) -> str | None:
     return None if connections[using].in_atomic_block else f"{roost.LOCK_TIMEOUT_MS}ms"
 
 
+def _connected(using: str) -> BaseDatabaseWrapper:
+    """Return the connection, there and as healthy as the settings ask for: what Django sees to before each cursor."""
+    connection: BaseDatabaseWrapper = connections[using]
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    return connection
+
+
 def rows(using: str, statement: str, params: Sequence[Any] = ()) -> Rows:
     """Run one statement and return its rows.
 
     Outside a transaction, deadlocks and serialization failures are retried: nothing was written then.
     Raises Django's database errors.
     """
-    connection = connections[using]
-    connection.ensure_connection()
+    connection = _connected(using)
     guard.check(connection, statement)
     return retried(using, lambda: _send(connection, clock.sql(statement), params))
 
@@ -114,8 +121,7 @@ def rows_in_order(using: str, statement: str, params: Sequence[Any] = ()) -> Row
     PostgreSQL is kept from sorting, for this statement alone and in the same round trip: where it knows nothing of a
     table, and so expects one row, it would as well read all rows by another index, for each of the descents, and sort.
     """
-    connection = connections[using]
-    connection.ensure_connection()
+    connection = _connected(using)
     guard.check(connection, statement)
     return retried(using, lambda: _send_in_order(connection, clock.sql(statement), params))
 
@@ -125,8 +131,7 @@ def rows_within(using: str, statement: str, params: Sequence[Any], milliseconds:
 
     The database's time is in the statement already (`clock.moment`). Raises Django's database errors.
     """
-    connection = connections[using]
-    connection.ensure_connection()
+    connection = _connected(using)
     return _send_set(connection, (WITHIN, [f"{milliseconds}ms"]), (statement, params))
 
 
@@ -246,8 +251,7 @@ def forget_outgrown_plans(using: str) -> None:
     the other by a descent of an index each is planned to read all of an empty table for each instead: at no cost, until
     somebody enqueues five thousand items. Asks the database every tenth of a second at the most.
     """
-    connection = connections[using]
-    connection.ensure_connection()
+    connection = _connected(using)
     raw = connection.connection
     plans = _plans_of(raw)
     if not _may_prepare(connection) or time.monotonic() - plans.sized_at < SIZED_SECONDS:

@@ -18,6 +18,7 @@ from runtime.models import Event, Lease, WorkItem
 from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
 from runtime.queries import items
+from runtime.store.postgres import session
 from tests.console.api.conftest import Api, Caller, problem
 from tests.factories import (
     ArtifactFactory,
@@ -102,6 +103,7 @@ def test_an_enqueue_is_its_insert_and_one_query_without_a_transaction(
     key: str, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.post("/work-items", ITEM)
+    monkeypatch.setattr(session, "PLANS_LAST", 10**9)
     sent = sent_by_hand(monkeypatch)
     with CaptureQueriesContext(connection) as queries:
         assert api.post("/work-items", ITEM, **({"idempotency_key": key} if key else {})).status_code == 201

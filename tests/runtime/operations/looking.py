@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, connections
 
+from runtime import wake
 from runtime.models import Event, WorkItem
 from runtime.signals import items_enqueued
 from runtime.wake import listen_locally
@@ -39,7 +40,11 @@ def values(item: WorkItem) -> dict[str, Any]:
 
 @contextmanager
 def told() -> Iterator[list[Any]]:
-    """Collect the wake-up hints and the ids that are announced while the block runs."""
+    """Collect the wake-up hints and the ids that are announced while the block runs, and not those of before.
+
+    A hint may go out a moment after what it tells of: `wake.settle()` waits for that.
+    """
+    assert wake.settle()
     heard: list[Any] = []
 
     def enqueued(*, ids: Iterable[Any], **_more: Any) -> None:

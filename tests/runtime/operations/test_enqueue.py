@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
 
-from runtime import clock
+from runtime import clock, wake
 from runtime.choices import EventKind, Reason, State
 from runtime.exceptions import Conflict, Forbidden, InvalidInput, NotFound
 from runtime.models import Event, WorkItem
@@ -129,6 +129,7 @@ def test_workers_are_woken_when_the_callers_transaction_commits_and_not_before(t
         with transaction.atomic():
             item = enqueue("echo")
             assert heard == []
+        assert wake.settle()
         assert "" in heard
         assert item.pk in heard
 

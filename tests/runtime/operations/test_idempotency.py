@@ -14,6 +14,7 @@ from runtime.exceptions import Conflict, IdempotencyConflict
 from runtime.jsondata import same_json
 from runtime.models import Event, WorkItem
 from runtime.operations.enqueue import enqueue
+from runtime.store import get_store
 from tests.runtime.operations.looking import Caller, told, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,3 +173,23 @@ def test_a_key_is_free_again_when_its_item_is_gone() -> None:
 def test_payloads_are_the_same_when_json_says_so(left: Any, right: Any, same: bool) -> None:
     assert same_json(left, right) is same
     assert same_json(right, left) is same
+
+
+def test_an_item_without_a_key_that_was_not_stored_is_not_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    enqueue("echo", {"n": 1})
+    monkeypatch.setattr(type(get_store()), "insert_one", lambda store, item: None)
+    with pytest.raises(WorkItem.DoesNotExist, match="no key to be taken"):
+        enqueue("echo", {"n": 1})
+
+
+def test_a_key_whose_holder_goes_away_in_between_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    insert = type(get_store()).insert_one
+    tries: list[Any] = []
+
+    def late(store: Any, item: Any) -> Any:
+        tries.append(item.id)
+        return None if len(tries) == 1 else insert(store, item)
+
+    monkeypatch.setattr(type(get_store()), "insert_one", late)
+    made = enqueue("echo", {"n": 1}, idempotency_key="k")
+    assert tries == [made.pk, made.pk]
