@@ -24,7 +24,7 @@ from runtime.models import WorkItem
 from runtime.queries import items
 
 FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 0.25
+LONGEST_PAUSE = 0.1
 
 _waiting = 0
 _guard = threading.Lock()
