@@ -147,8 +147,7 @@ def rows_of_each(using: str, statements: Sequence[tuple[str, Sequence[Any]]]) ->
     prepare = _may_prepare(connection)
     with connection.wrap_database_errors:
         if prepare:
-            with psycopg.Cursor(raw) as cursor:
-                _forget_old_plans(cursor)
+            _forget_old_plans(raw)
         with _threshold(raw, prepare=prepare), raw.pipeline():
             for text, params in statements:
                 cursor = psycopg.RawCursor(raw)
@@ -203,7 +202,7 @@ def _send(connection: BaseDatabaseWrapper, text: str, params: Sequence[Any]) -> 
     prepare = _may_prepare(connection)
     with _threshold(raw, prepare=prepare), connection.wrap_database_errors, psycopg.RawCursor(raw) as cursor:
         if prepare:
-            _forget_old_plans(cursor)
+            _forget_old_plans(raw)
         cursor.execute(_numbered(text), params, prepare=prepare)
         return _fetched(cursor)
 
@@ -221,8 +220,7 @@ def _send_set(
     prepare = _may_prepare(connection)
     with connection.wrap_database_errors:
         if prepare:
-            with psycopg.Cursor(raw) as cursor:
-                _forget_old_plans(cursor)
+            _forget_old_plans(raw)
         cursor = psycopg.RawCursor(raw)
         # Outside a transaction the pipeline is one, and the setting ends with it.
         with _threshold(raw, prepare=prepare), raw.pipeline():
@@ -271,13 +269,14 @@ def _plans_of(raw: psycopg.Connection[Any]) -> _Plans:
     return plans
 
 
-def _forget_old_plans(cursor: psycopg.Cursor[Any]) -> None:
+def _forget_old_plans(raw: psycopg.Connection[Any]) -> None:
     """Let a busy session's statements be planned anew now and then.
 
     A plan made while a table was small reads all of it, and PostgreSQL keeps the plan until the next ANALYZE, which a
     growing backlog would not survive.
     """
-    plans = _plans_of(cursor.connection)
+    plans = _plans_of(raw)
     if plans.sent >= PLANS_LAST and time.monotonic() - plans.made_at >= PLANS_LAST_SECONDS:
-        plans.discard(cursor, None if plans.bytes is None else plans.size(cursor))
+        with psycopg.Cursor(raw) as cursor:
+            plans.discard(cursor, None if plans.bytes is None else plans.size(cursor))
     plans.sent += 1
