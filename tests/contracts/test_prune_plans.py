@@ -83,7 +83,8 @@ SELECT gen_random_uuid(), (SELECT id FROM roost_workitem LIMIT 1), 1, n::text, '
     '{}', now(), 1
 FROM generate_series(1, 20000) AS n
 """
-VACUUM = "VACUUM ANALYZE roost_workitem, roost_wait, roost_snapshot, roost_blob, roost_artifact"
+# All of them: where nobody has counted an empty table since it was emptied, a planner takes it for ten pages of rows.
+VACUUM = f"VACUUM ANALYZE {', '.join(sorted(TABLES))}"
 
 
 def run(*statements: str, params: list[object] | None = None) -> None:
