@@ -29,6 +29,8 @@ UNWOKEN_SECONDS = 10.0
 SQLITE_UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
 STREAK_SECONDS = 5.0
+TOLD_SECONDS = 0.05
+"""After a claim that followed a wake-up and left room: until then nobody asks what comes due next."""
 BACKLOG_SECONDS = 0.1
 """Between two claims for little room while items claimed before still wait for a thread."""
 
@@ -55,6 +57,7 @@ class Pace:
         self._alone = False
         self._blocked = 0.0
         self._claimed_at = 0.0
+        self._told = False
         self.idle = False
 
     def wait(self, room: bool) -> float:
@@ -66,6 +69,7 @@ class Pace:
     def woken(self) -> None:
         """Look at once: somebody said that there is work."""
         self.idle = False
+        self._told = True
         self._expect = True
         self._look_at = 0.0
         # A suspect comes with a wake-up, from whoever took it back: without one, looking seldom will do.
@@ -163,7 +167,9 @@ class Pace:
         self._expect = count >= limit
         # Due work that could not be had is locked by others or kept back by a limit: ask less and less often for it.
         self._blocked = 0.0 if count else min(max(BLOCKED_SECONDS, 2 * self._blocked), BLOCKED_MOST_SECONDS)
-        self._look_at = now + self._blocked
+        # Who is told of work all the time would ask each time, in vain, what comes due after what it was told of.
+        told, self._told = self._told and 0 < count < limit, False
+        self._look_at = now + (TOLD_SECONDS if told else self._blocked)
         self._pressure = None
 
     def should_yield(self, run: Run) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from runtime.store.values import ClaimRequest
 from runtime.worker import pace as pacing
 from runtime.worker.options import WorkerOptions
-from runtime.worker.pace import BACKLOG_SECONDS, Pace
+from runtime.worker.pace import BACKLOG_SECONDS, TOLD_SECONDS, Pace
 
 ROOM = 50
 
@@ -21,9 +21,11 @@ class Due:
 
     using = "default"
     suspect = False
+    asked = 0
 
     def next_due_in(self, request: ClaimRequest) -> float:
         """Say that it is due."""
+        self.asked += 1
         return 0.0
 
     def due(self, request: ClaimRequest) -> int | None:
@@ -98,6 +100,36 @@ def test_a_worker_whose_last_waiting_item_has_begun_claims_at_once(pace: Pace) -
 
 
 @pytest.mark.scenario("L50")
+def test_who_is_told_of_work_claims_it_and_asks_a_little_later_what_comes_next(
+    pace: Pace, now: list[float], store: Due
+) -> None:
+    for _ in range(5):
+        pace.woken()
+        assert pace.plan(ROOM, [], True) is False
+        pace.claimed(1, ROOM, alone=False)
+        assert pace.plan(ROOM, [], True) is None
+    assert not store.asked
+    assert pace.wait(True) == pytest.approx(TOLD_SECONDS)
+    now[0] += TOLD_SECONDS
+    assert pace.plan(ROOM, [], True) is False
+    assert store.asked == 1
+
+
+def test_who_is_told_of_more_than_it_has_room_for_claims_again_at_once(pace: Pace, store: Due) -> None:
+    pace.woken()
+    assert pace.plan(ROOM, [], True) is False
+    pace.claimed(ROOM, ROOM, alone=False)
+    assert pace.plan(ROOM, [], True) is False
+    assert not store.asked
+
+
+def test_who_was_told_of_nothing_asks_at_once_what_comes_next(pace: Pace, store: Due) -> None:
+    assert pace.plan(ROOM, [], True) is False
+    pace.claimed(1, ROOM, alone=False)
+    assert pace.plan(ROOM, [], True) is False
+    assert store.asked == 1
+
+
 def test_a_worker_that_has_just_begun_looks_for_suspects_before_it_fills_itself(now: list[float], store: Due) -> None:
     store.suspect = True
     pace = begun(store)
