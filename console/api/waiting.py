@@ -25,6 +25,10 @@ from runtime.queries import items
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 0.1
+GAP = 0.005
+"""Between two who are told of what one read has found."""
+ALL_TOLD = 0.1
+"""Until all of them are, however many."""
 
 _waiting = 0
 _guard = threading.Lock()
@@ -85,24 +89,27 @@ class Crowd:
                 asking = [one for one in self._waiters if not one.over]
             with bounded():
                 ended = items.ended({one.item for one in asking})
-            self._tell(asking, ended)
+            give_back_connection()
+            self._tell([one for one in asking if one.item in ended], ended)
             left = me.left
             if me.over or left <= 0:
                 return
             if ended:
-                # Where items end all the time, those who wait are told one by one, and do not come back all at once.
                 pause = FIRST_PAUSE
-            give_back_connection()
             rest(me, min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def _tell(self, asking: list[Waiter], ended: dict[uuid.UUID, WorkItem | None]) -> None:
-        """Tell those for whom it was read; to who came meanwhile it may be older than what they know."""
-        with self._guard:
-            for one in asking:
-                if one.item in ended:
-                    one.over, one.found = True, ended[one.item]
-                    one.woken.set()
+    def _tell(self, told: list[Waiter], ended: dict[uuid.UUID, WorkItem | None]) -> None:
+        """Tell those for whom it was read; to who came meanwhile it may be older than what they know.
+
+        One after another: told all at once they would come back all at once, and end together again, more and more.
+        """
+        for place, one in enumerate(told):
+            if place:
+                time.sleep(min(GAP, ALL_TOLD / len(told)))
+            with self._guard:
+                one.over, one.found = True, ended[one.item]
+                one.woken.set()
 
     def _send_away(self, one: Waiter) -> None:
         """Let one go whose client has gone."""

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,7 +33,8 @@ class World:
         self.asked.append((threading.get_ident(), frozenset(wanted)))
         if self.fails:
             raise ConnectionError("the database is away")
-        return {item: None if item in self.gone else WorkItem(pk=item) for item in wanted if item not in self.alive}
+        alive = frozenset(self.alive)
+        return {item: None if item in self.gone else WorkItem(pk=item) for item in wanted if item not in alive}
 
     @property
     def wanted(self) -> frozenset[uuid.UUID]:
@@ -97,6 +99,30 @@ def test_who_waits_is_told_what_was_read_for_all(world: World) -> None:
     world.alive.clear()
     eventually(PATIENCE, lambda: not reader.is_alive(), "an end of the reader's")
     assert (reader.found, ends.found, goes.found) == (WorkItem(pk=reader.item), WorkItem(pk=ends.item), None)
+
+
+def test_those_who_are_told_by_one_read_are_told_one_after_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps: list[float] = []
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=gaps.append))
+    threads = [Waiting(item) for item in sorted(world.alive)]
+    eventually(PATIENCE, lambda: len(world.wanted) == len(threads), "a question for all")
+    world.alive.clear()
+    eventually(PATIENCE, lambda: not any(thread.is_alive() for thread in threads), "an end of all waits")
+    assert gaps == [waiting.GAP] * (len(threads) - 1)
+
+
+def test_however_many_are_told_they_all_are_within_a_tenth_of_a_second(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps: list[float] = []
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=gaps.append))
+    crowd, until = waiting.Crowd(), time.monotonic() + 1_000
+    many = [waiting.Waiter(item=uuid.uuid4(), until=until) for _ in range(500)]
+    crowd._tell(many, {one.item: None for one in many})
+    assert all(one.over and one.woken.is_set() for one in many)
+    assert sum(gaps) <= waiting.ALL_TOLD
 
 
 def test_who_comes_while_a_read_is_under_way_is_not_told_what_it_found(
