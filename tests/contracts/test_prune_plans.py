@@ -149,6 +149,8 @@ def test_a_long_history_is_looked_at_in_pieces() -> None:
 
 
 def test_content_that_is_needed_is_passed_in_pieces() -> None:
+    if connection.pg_version < 160_000:
+        pytest.skip("an older planner reads these twenty thousand contents at once rather than look for five hundred")
     fill(later=2)
     run(CONTENTS)
     run(VACUUM)
