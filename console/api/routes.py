@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 from django.http import HttpRequest
 
 from console.api.auth import AUTH
+from console.api.conditions import key_of
 from console.api.mounted import RoostRouter
 from console.api.problems import Problem, Refusal
 from console.api.reading import bounded, bounded_outside
@@ -117,7 +118,7 @@ def route(
 
     def declare(view: V) -> V:
         done = view if method == "GET" or path.startswith(TOLD_BY_EVENTS) else _recorded(view, name)
-        run = _run(done, permission, everywhere=everywhere, within_limits=holds and method == "GET")
+        run = _run(done, method, permission, everywhere=everywhere, within_limits=holds and method == "GET")
         router.api_operation(
             [method],
             path,
@@ -132,7 +133,9 @@ def route(
     return declare
 
 
-def _run(view: Callable[..., Any], permission: str, *, everywhere: bool, within_limits: bool) -> Callable[..., Any]:
+def _run(
+    view: Callable[..., Any], method: str, permission: str, *, everywhere: bool, within_limits: bool
+) -> Callable[..., Any]:
     @wraps(view)
     def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         _refuse_unknown_parameters(request, run)
@@ -140,6 +143,9 @@ def _run(view: Callable[..., Any], permission: str, *, everywhere: bool, within_
         caller.require(permission)
         if everywhere:
             caller.require_everywhere()
+        if method == "POST":
+            # Also where nothing comes of it: a look before the deed, or a body that names a key of its own.
+            key_of(request)
         with bounded() if within_limits else bounded_outside():
             return view(request, *args, **kwargs)
 

@@ -83,6 +83,25 @@ def test_the_same_request_with_the_same_key_is_done_once(name: str, caller: Call
     assert done() == after
 
 
+@pytest.mark.parametrize("name", POSTS)
+def test_a_key_that_is_none_is_refused_and_nothing_is_done(name: str, caller: Caller) -> None:
+    item, api = ready(name), caller()
+    before = done()
+    told = problem(ask(api, POSTS[name], item, idempotency_key="a\tb"), 422, "invalid")
+    assert told["errors"][0]["field"] == "header.Idempotency-Key"
+    assert done() == before
+
+
+def test_also_of_a_look_before_the_deed_and_beside_a_key_in_the_body(caller: Caller) -> None:
+    item, api = ready("cancelWorkItems"), caller()
+    bad = "x" * 201
+    problem(api.post("/work-items/verbs/cancel?state=queued", {"dry_run": True}, idempotency_key=bad), 422, "invalid")
+    body = {"name": "go", "delivery_id": "d"}
+    told = problem(api.post(f"/work-items/{item.pk}/signals", body, idempotency_key=bad), 422, "invalid")
+    assert told["errors"][0]["field"] == "header.Idempotency-Key"
+    assert not Signal.objects.filter(delivery_id="d").exists()
+
+
 @pytest.mark.parametrize("name", ["cancelWorkItem", "pauseSchedule", "redriveDeadLetters", "uploadArtifact"])
 def test_a_key_that_was_used_for_something_else_is_a_conflict(name: str, caller: Caller) -> None:
     item, api = furnish(), caller()

@@ -71,6 +71,14 @@ def test_a_cursor_that_is_none_is_reset(api: Api) -> None:
     assert follow(api, last)[0] == []
 
 
+def test_a_stream_says_where_it_begins_to_who_does_not_know_and_repeats_nothing(api: Api) -> None:
+    assert b"".join(api.get("/events/stream").streaming_content).startswith(b"retry: 1000\nid: ")
+    answer = api.get("/events/stream", last_event_id="NaN")
+    text = b"".join(answer.streaming_content)
+    assert text.startswith(b"retry: 1000\n\nevent: reset\n")
+    assert b"NaN" not in text
+
+
 def test_a_quiet_stream_shows_that_it_lives(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "BEAT_SECONDS", 0.0)
     last = follow(api)[1]
