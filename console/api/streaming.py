@@ -69,8 +69,6 @@ class Follower:
     wanted: Wanted
     cursor: str
     known: str
-    opening: bytes
-    """What the stream begins with: where it is, for a client who does not know. What a client says is not repeated."""
     ends_at: float
     told_at: float
     is_over: bool = False
@@ -79,20 +77,11 @@ class Follower:
     @classmethod
     def of(cls, wanted: Wanted, cursor: str) -> Follower:
         """Return a stream that begins at the cursor, empty for now."""
-        opening = "retry: 1000\n"
         if not cursor:
             with bounded():
                 cursor = feed.start()
-            opening += f"id: {cursor}\n"
         now = time.monotonic()
-        return cls(
-            wanted=wanted,
-            cursor=cursor,
-            known=cursor,
-            opening=f"{opening}\n".encode(),
-            ends_at=now + roost.API_STREAM_SECONDS,
-            told_at=now,
-        )
+        return cls(wanted=wanted, cursor=cursor, known=cursor, ends_at=now + roost.API_STREAM_SECONDS, told_at=now)
 
     def look(self) -> tuple[bytes, bool]:
         """Read what is new; return it, and whether more is there already."""
@@ -116,6 +105,15 @@ class Follower:
             self.known = self.cursor
             return f"{told}id: {self.cursor}\n\n".encode()
         return BEAT if beats else b""
+
+    @property
+    def opening(self) -> bytes:
+        """What a stream begins with: where it is, without which clients forget what they knew.
+
+        What a client sent that is no cursor is not repeated.
+        """
+        where = f"id: {self.cursor}\n" if feed.is_cursor(self.cursor) else ""
+        return f"retry: 1000\n{where}\n".encode()
 
 
 def pieces(follower: Follower) -> Iterator[bytes]:

@@ -90,7 +90,7 @@ class Crowd:
             with bounded():
                 ended = items.ended({one.item for one in asking})
             give_back_connection()
-            self._tell([one for one in asking if one.item in ended], ended)
+            self._tell(me, [one for one in asking if one.item in ended], ended)
             left = me.left
             if me.over or left <= 0:
                 return
@@ -99,14 +99,15 @@ class Crowd:
             rest(me, min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def _tell(self, told: list[Waiter], ended: dict[uuid.UUID, WorkItem | None]) -> None:
+    def _tell(self, me: Waiter, told: list[Waiter], ended: dict[uuid.UUID, WorkItem | None]) -> None:
         """Tell those for whom it was read; to who came meanwhile it may be older than what they know.
 
         One after another: told all at once they would come back all at once, and end together again, more and more.
+        Whoever reads is the last, and waits for nothing when its client goes.
         """
-        for place, one in enumerate(told):
-            if place:
-                time.sleep(min(GAP, ALL_TOLD / len(told)))
+        for place, one in enumerate(sorted(told, key=lambda one: one is me)):
+            if place and not me.over:
+                rest(me, min(GAP, ALL_TOLD / len(told)))
             with self._guard:
                 one.over, one.found = True, ended[one.item]
                 one.woken.set()

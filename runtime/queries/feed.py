@@ -86,6 +86,11 @@ def start(*, beginning: bool = False, using: str | None = None) -> str:
     return "s0+" if beginning else f"s{_last_row(using)}"
 
 
+def is_cursor(text: str) -> bool:
+    """Say whether the text is written as a cursor is; `read` tells whether it is one of this database."""
+    return bool(_POSTGRES.fullmatch(text) or _SQLITE.fullmatch(text))
+
+
 def read(cursor: str, *, limit: int = 500, using: str | None = None) -> FeedPage:
     """Return the events that committed since the cursor was given, at most `limit`."""
     using = using or work_database()

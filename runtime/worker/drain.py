@@ -316,7 +316,7 @@ class Drain:
 
     def _drop(self, run: Run) -> None:
         self.runs.drop(run)
-        self.pace.freed()
+        self.pace.freed(run.since)
         if run.lost:
             let_go_of_claims(self.store, self.worker, run)
         if run.claimed.limited:

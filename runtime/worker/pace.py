@@ -5,6 +5,7 @@ Pure bookkeeping in monotonic seconds beside two cheap questions to the store; t
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Collection
@@ -30,7 +31,8 @@ SQLITE_UNWOKEN_SECONDS = 4.0
 QUIET_SECONDS = 10.0
 STREAK_SECONDS = 5.0
 TOLD_SECONDS = 0.05
-"""After a claim that followed a wake-up and left room: until then nobody asks what comes due next."""
+"""After a claim that followed a wake-up and left room: until then, or until something of it ends, nobody asks what
+comes due next."""
 BACKLOG_SECONDS = 0.1
 """Between two claims for little room while items claimed before still wait for a thread."""
 
@@ -58,6 +60,8 @@ class Pace:
         self._blocked = 0.0
         self._claimed_at = 0.0
         self._told = False
+        self._planned_at = 0.0
+        self._paused_since = math.inf
         self.idle = False
 
     def wait(self, room: bool) -> float:
@@ -75,8 +79,11 @@ class Pace:
         # A suspect comes with a wake-up, from whoever took it back: without one, looking seldom will do.
         self._suspects_at = min(self._suspects_at, self._suspects_woken_at)
 
-    def freed(self) -> None:
-        """Look again soon when there was more to claim than room, or limits, for it; after a suspect, for the next."""
+    def freed(self, since: float = 0.0) -> None:
+        """Look again soon when there was more to claim than room, or limits, for it; after a suspect, for the next.
+
+        `since` is when what made room was claimed: limits may have kept others back from the same claim.
+        """
         if self._alone:
             self._alone = False
             now = time.monotonic()
@@ -86,7 +93,7 @@ class Pace:
                 self._streak_until = 0.0
                 self._suspects_at = self._suspects_woken_at = now + _about(SUSPECT_SECONDS)
         self._expect = self._expect or self._blocked > 0
-        if self._expect:
+        if self._expect or since >= self._paused_since:
             self._look_at = 0.0
 
     def left(self, delay: float | None) -> None:
@@ -105,7 +112,7 @@ class Pace:
         `waiting` is how many items wait for a thread: atomic steps end one by one, and claiming one item for each that
         ended would cost a quarter of what their steps do.
         """
-        now = time.monotonic()
+        now = self._planned_at = time.monotonic()
         if runs and self._quiet_until and now >= self._quiet_until:
             # In vain: some step lasts longer. Growing with each time, it outlasts the longest one in the end.
             self._quiet_until = 0.0
@@ -169,6 +176,7 @@ class Pace:
         self._blocked = 0.0 if count else min(max(BLOCKED_SECONDS, 2 * self._blocked), BLOCKED_MOST_SECONDS)
         # Who is told of work all the time would ask each time, in vain, what comes due after what it was told of.
         told, self._told = self._told and 0 < count < limit, False
+        self._paused_since = self._planned_at if told else math.inf
         self._look_at = now + (TOLD_SECONDS if told else self._blocked)
         self._pressure = None
 

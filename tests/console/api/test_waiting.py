@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
 
@@ -101,28 +100,59 @@ def test_who_waits_is_told_what_was_read_for_all(world: World) -> None:
     assert (reader.found, ends.found, goes.found) == (WorkItem(pk=reader.item), WorkItem(pk=ends.item), None)
 
 
-def test_those_who_are_told_by_one_read_are_told_one_after_another(
-    world: World, monkeypatch: pytest.MonkeyPatch
+def test_those_who_are_told_by_one_read_are_told_one_after_another_the_reader_last(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gaps: list[float] = []
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=gaps.append))
-    threads = [Waiting(item) for item in sorted(world.alive)]
-    eventually(PATIENCE, lambda: len(world.wanted) == len(threads), "a question for all")
-    world.alive.clear()
-    eventually(PATIENCE, lambda: not any(thread.is_alive() for thread in threads), "an end of all waits")
-    assert gaps == [waiting.GAP] * (len(threads) - 1)
-
-
-def test_however_many_are_told_they_all_are_within_a_tenth_of_a_second(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gaps: list[float] = []
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=gaps.append))
     crowd, until = waiting.Crowd(), time.monotonic() + 1_000
-    many = [waiting.Waiter(item=uuid.uuid4(), until=until) for _ in range(500)]
-    crowd._tell(many, {one.item: None for one in many})
-    assert all(one.over and one.woken.is_set() for one in many)
+    me, *others = many = [waiting.Waiter(item=uuid.uuid4(), until=until) for _ in range(500)]
+    gaps: list[float] = []
+
+    def rest(waiter: waiting.Waiter, seconds: float) -> None:
+        assert waiter is me
+        assert not me.over
+        assert not crowd._guard.locked(), "others come and go meanwhile"
+        gaps.append(seconds)
+        assert sum(one.over for one in others) == len(gaps)
+
+    monkeypatch.setattr(waiting, "rest", rest)
+    few = many[:3]
+    crowd._tell(me, few, {one.item: None for one in few})
+    assert gaps == [waiting.GAP] * 2
+    assert all(one.over and one.woken.is_set() for one in few)
+    me.over, others[0].over, others[1].over = False, False, False
+    gaps.clear()
+    crowd._tell(me, many, {one.item: None for one in many})
+    assert all(one.over for one in many)
     assert sum(gaps) <= waiting.ALL_TOLD
+
+
+def test_a_reader_whose_client_goes_meanwhile_tells_the_others_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, until = waiting.Crowd(), time.monotonic() + 1_000
+    me, *others = [waiting.Waiter(item=uuid.uuid4(), until=until) for _ in range(5)]
+    gaps: list[float] = []
+
+    def rest(waiter: waiting.Waiter, seconds: float) -> None:
+        gaps.append(seconds)
+        crowd._send_away(waiter)
+
+    monkeypatch.setattr(waiting, "rest", rest)
+    crowd._tell(me, others, {one.item: None for one in others})
+    assert len(gaps) == 1
+    assert all(one.over for one in others)
+
+
+def test_who_reads_holds_no_connection_while_it_tells_or_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    gone = {uuid.uuid4(), uuid.uuid4()}
+    monkeypatch.setattr(waiting.items, "ended", lambda wanted: done.append("read") or dict.fromkeys(wanted))
+    monkeypatch.setattr(waiting, "bounded", nullcontext)
+    monkeypatch.setattr(waiting, "give_back_connection", lambda: done.append("give back"))
+    monkeypatch.setattr(waiting, "rest", lambda _waiter, _seconds: done.append("rest"))
+    crowd, until = waiting.Crowd(), time.monotonic() + 1_000
+    mine, other = sorted(gone)
+    crowd._waiters.append(waiting.Waiter(item=other, until=until))
+    crowd.wait(mine, until)
+    assert done == ["read", "give back", "rest"]
 
 
 def test_who_comes_while_a_read_is_under_way_is_not_told_what_it_found(

@@ -99,7 +99,6 @@ def test_a_worker_whose_last_waiting_item_has_begun_claims_at_once(pace: Pace) -
     assert pace.plan(1, [object()], True, waiting=0) is False
 
 
-@pytest.mark.scenario("L50")
 def test_who_is_told_of_work_claims_it_and_asks_a_little_later_what_comes_next(
     pace: Pace, now: list[float], store: Due
 ) -> None:
@@ -113,6 +112,19 @@ def test_who_is_told_of_work_claims_it_and_asks_a_little_later_what_comes_next(
     now[0] += TOLD_SECONDS
     assert pace.plan(ROOM, [], True) is False
     assert store.asked == 1
+
+
+def test_when_something_of_that_claim_ends_it_asks_at_once_since_limits_may_have_kept_others_back(
+    pace: Pace, now: list[float], store: Due
+) -> None:
+    pace.woken()
+    assert pace.plan(ROOM, [], True) is False
+    pace.claimed(5, ROOM, alone=False)
+    pace.freed(now[0] - 1.0)
+    assert pace.plan(ROOM - 4, [object()], True) is None, "what was claimed before tells nothing of what was left"
+    now[0] += TOLD_SECONDS / 10
+    pace.freed(now[0] - TOLD_SECONDS / 10)
+    assert pace.plan(ROOM - 3, [object()], True) is False
 
 
 def test_who_is_told_of_more_than_it_has_room_for_claims_again_at_once(pace: Pace, store: Due) -> None:
@@ -130,6 +142,7 @@ def test_who_was_told_of_nothing_asks_at_once_what_comes_next(pace: Pace, store:
     assert store.asked == 1
 
 
+@pytest.mark.scenario("L50")
 def test_a_worker_that_has_just_begun_looks_for_suspects_before_it_fills_itself(now: list[float], store: Due) -> None:
     store.suspect = True
     pace = begun(store)
