@@ -15,6 +15,7 @@ from runtime.workspaces import places
 from tests.engines.test_patch import EDITS, FILES
 from tests.processes.conftest import StartFleet
 from tests.processes.fleet import all_in
+from tests.processes.tree import eventually
 from tests.runtime.workspaces.repositories import git, repository
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,9 @@ def test_a_patch_is_the_same_wherever_its_worker_was_killed(fleet: StartFleet, t
             workers.environment[faults.VARIABLE] = f"{point}:kill:{nth}:{died[-1]}"
         workers.start("--processes", "1", "--engines", "patch")
         workers.wait(40, all_in("done", pk=item.pk), f"the end after {point} {nth}")
-        assert not point or died[-1].exists(), f"the run never went past {point} for the {nth}. time"
+        # After its last commit the item is done, and its worker may have a moment yet.
+        if point:
+            eventually(40, died[-1].exists, f"the end of a worker at {point} for the {nth}. time")
         workers.stop()
         items.append(item)
     undisturbed, *others = items
