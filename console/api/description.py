@@ -24,14 +24,29 @@ LINKS: dict[str, dict[str, str]] = {
 }
 """Route → what its answer says of the variables of other addresses. Each address made of just these is linked."""
 
-FILES: dict[str, tuple[str, str]] = {
-    "traceRun": ("text/html", ""),
-    "getMetrics": ("text/plain", ""),
-    "streamEvents": ("text/event-stream", ""),
-    "downloadArtifact": ("*/*", "binary"),
-    "downloadByLink": ("*/*", "binary"),
+TEXT = {"type": "string"}
+BYTES = {"type": "string", "format": "binary"}
+EVENT = {
+    "description": "One event. What stands in a stream for many is, before OpenAPI 3.2, what each is like.",
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "description": "What happened, or `reset`: read afresh what you show."},
+        "data": {
+            "type": "string",
+            "description": "JSON: item, namespace, engine, seq, kind, version, actor and at; nothing with `reset`.",
+        },
+        "id": {"type": "string", "description": "Where the stream is, for Last-Event-ID."},
+    },
+    "required": ["event", "data"],
 }
-"""Route → of which kind its answer is, and the format of its schema, where it is no JSON."""
+FILES: dict[str, tuple[str, dict[str, Any]]] = {
+    "traceRun": ("text/html", TEXT),
+    "getMetrics": ("text/plain", TEXT),
+    "streamEvents": ("text/event-stream", EVENT),
+    "downloadArtifact": ("*/*", BYTES),
+    "downloadByLink": ("*/*", BYTES),
+}
+"""Route → of which kind its answer is, and its schema, where it is no JSON."""
 
 Operation = tuple[str, dict[str, Any]]
 
@@ -77,8 +92,7 @@ def _tell_files(operation: dict[str, Any]) -> None:
     """Say of which kind an answer is that is no JSON: one of no kind has no body."""
     if operation["operationId"] not in FILES:
         return
-    kind, form = FILES[operation["operationId"]]
-    schema = {"type": "string", "format": form} if form else {"type": "string"}
+    kind, schema = FILES[operation["operationId"]]
     for status, response in operation["responses"].items():
         if status < 300:
             response["content"] = {kind: {"schema": schema}}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 
 from console.api import streaming, waiting
+from console.api.description import EVENT
 from runtime.operations.cancel import cancel
 from runtime.operations.enqueue import enqueue
 from tests.console.api.conftest import ROOT, Api, Caller, problem
@@ -81,6 +83,19 @@ def test_a_stream_begins_with_where_it_is_and_repeats_nothing_else(api: Api) -> 
     text = b"".join(api.get("/events/stream", last_event_id="NaN").streaming_content)
     assert text.startswith(b"retry: 1000\n\nevent: reset\n")
     assert b"NaN" not in text
+
+
+def test_events_are_what_the_description_says_of_them(api: Api) -> None:
+    last = follow(api)[1]
+    enqueue("counter", {"count_to": 1})
+    for sent in (last, "nonsense"):
+        text = b"".join(api.get("/events/stream", last_event_id=sent).streaming_content).decode()
+        blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n")]
+        told = [block for block in blocks if "data" in block]
+        assert told
+        for block in told:
+            jsonschema.validate(block, EVENT)
+            assert set(block) <= set(EVENT["properties"])
 
 
 def test_a_quiet_stream_shows_that_it_lives(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
