@@ -139,6 +139,7 @@ class Pace:
         return self._look(now, runs)
 
     def _look(self, now: float, runs: Collection[object]) -> bool | None:
+        self._paused_since = math.inf
         wait = self._store.next_due_in(self._request)
         if wait is not None and wait <= 0:
             self.idle = False

@@ -22,11 +22,12 @@ class Due:
     using = "default"
     suspect = False
     asked = 0
+    due_in = 0.0
 
     def next_due_in(self, request: ClaimRequest) -> float:
-        """Say that it is due."""
+        """Say that it is due, unless the test says otherwise."""
         self.asked += 1
-        return 0.0
+        return self.due_in
 
     def due(self, request: ClaimRequest) -> int | None:
         """Say that nothing presses, but for the suspect."""
@@ -125,6 +126,19 @@ def test_when_something_of_that_claim_ends_it_asks_at_once_since_limits_may_have
     now[0] += TOLD_SECONDS / 10
     pace.freed(now[0] - TOLD_SECONDS / 10)
     assert pace.plan(ROOM - 3, [object()], True) is False
+
+
+def test_after_that_ends_tell_nothing_that_was_not_asked(pace: Pace, now: list[float], store: Due) -> None:
+    pace.woken()
+    assert pace.plan(ROOM, [], True) is False
+    pace.claimed(5, ROOM, alone=False)
+    claimed_at = now[0]
+    now[0] += TOLD_SECONDS
+    store.due_in = 3600.0
+    assert pace.plan(ROOM - 5, [object()], True) is None
+    pace.freed(claimed_at)
+    assert pace.plan(ROOM - 4, [object()], True) is None
+    assert store.asked == 1
 
 
 def test_who_is_told_of_more_than_it_has_room_for_claims_again_at_once(pace: Pace, store: Due) -> None:
