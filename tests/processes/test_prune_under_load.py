@@ -21,6 +21,8 @@ from tests.processes.fleet import Fleet, kill_holder
 pytestmark = pytest.mark.slow
 
 SECOND = 1 / 86_400
+KEPT = {f"ROOST_PROCESS_SET_RETENTION_{what}": str(SECOND) for what in ("DAYS", "FAILED_DAYS", "HISTORY_DAYS")}
+"""For the command alone: workers prune by themselves some time in ten minutes, and would what is to be looked at."""
 LONG = ("hop", "hopsparse", "hopcompact", "write", "writecompact")
 STEPS = 36
 PACE = 0.4
@@ -48,7 +50,7 @@ def kids_are_done(parent: uuid.UUID) -> bool:
 
 def prune_once(workers: Fleet) -> None:
     """Run `roost prune` as a timer would, and see that it went well."""
-    command = workers.launch("roost", "prune", "--history")
+    command = workers.launch("roost", "prune", "--history", **KEPT)
     assert command.wait(timeout=60) == 0, workers.log.read_text()[-4000:]
 
 
@@ -73,7 +75,7 @@ def prune_for_a_while(workers: Fleet, victim: uuid.UUID) -> list[uuid.UUID]:
 @pytest.mark.scenario("B20")
 @pytest.mark.timeout(240)
 def test_prune_under_load_removes_only_what_it_may(fleet: StartFleet) -> None:
-    workers = fleet(RETENTION_DAYS=SECOND, RETENTION_FAILED_DAYS=SECOND, RETENTION_HISTORY_DAYS=SECOND)
+    workers = fleet()
     workers.start("--processes", "2")
     families = enqueue_families(3)
     for parent in families:
