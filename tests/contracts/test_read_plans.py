@@ -80,7 +80,9 @@ def check(plans: Plans, most: int) -> None:
     assert plans
     assert {text: size for text, plan in plans.items() if (size := sorted_rows(plan)) > ITEMS / 50} == {}
     assert {text: seen for text, plan in plans.items() if (seen := looked_at(plan)) > most} == {}
-    assert {text: read for text, plan in plans.items() if (read := blocks(plan)) > 2.5 * most} == {}
+    # PostgreSQL 15 was seen to read 20,123 blocks for 10,000 rows, later ones no more than two for each.
+    most_blocks = 2 * most if connection.pg_version >= 160_000 else 2.1 * most
+    assert {text: read for text, plan in plans.items() if (read := blocks(plan)) > most_blocks} == {}
 
 
 @pytest.fixture

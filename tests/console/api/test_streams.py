@@ -28,10 +28,14 @@ def follow(api: Api, last: str = "", query: str = "") -> tuple[list[tuple[str, d
     return read(text)
 
 
+def blocks(text: str) -> list[dict[str, str]]:
+    """Return the fields of each block."""
+    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n")]
+
+
 def read(text: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
     events, last = [], ""
-    for block in text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines())
+    for lines in blocks(text):
         last = lines.get("id", last)
         if "event" in lines:
             events.append((lines["event"], json.loads(lines["data"])))
@@ -90,8 +94,7 @@ def test_events_are_what_the_description_says_of_them(api: Api) -> None:
     enqueue("counter", {"count_to": 1})
     for sent in (last, "nonsense"):
         text = b"".join(api.get("/events/stream", last_event_id=sent).streaming_content).decode()
-        blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n")]
-        told = [block for block in blocks if "data" in block]
+        told = [block for block in blocks(text) if "data" in block]
         assert told
         for block in told:
             jsonschema.validate(block, EVENT)

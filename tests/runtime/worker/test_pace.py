@@ -73,6 +73,13 @@ def begun(store: Any) -> Pace:
     return Pace(store, request, options)
 
 
+def claim_when_told(pace: Pace, brought: int) -> None:
+    """Be woken, and claim what there is."""
+    pace.woken()
+    assert pace.plan(ROOM, [], True) is False
+    pace.claimed(brought, ROOM, alone=False)
+
+
 def test_little_room_is_filled_at_once_where_every_item_is_being_run(pace: Pace) -> None:
     pace.freed()
     assert pace.plan(1, [object()], True) is False
@@ -104,9 +111,7 @@ def test_who_is_told_of_work_claims_it_and_asks_a_little_later_what_comes_next(
     pace: Pace, now: list[float], store: Due
 ) -> None:
     for _ in range(5):
-        pace.woken()
-        assert pace.plan(ROOM, [], True) is False
-        pace.claimed(1, ROOM, alone=False)
+        claim_when_told(pace, 1)
         assert pace.plan(ROOM, [], True) is None
     assert not store.asked
     assert pace.wait(True) == pytest.approx(TOLD_SECONDS)
@@ -118,9 +123,7 @@ def test_who_is_told_of_work_claims_it_and_asks_a_little_later_what_comes_next(
 def test_when_something_of_that_claim_ends_it_asks_at_once_since_limits_may_have_kept_others_back(
     pace: Pace, now: list[float], store: Due
 ) -> None:
-    pace.woken()
-    assert pace.plan(ROOM, [], True) is False
-    pace.claimed(5, ROOM, alone=False)
+    claim_when_told(pace, 5)
     pace.freed(now[0] - 1.0)
     assert pace.plan(ROOM - 4, [object()], True) is None, "what was claimed before tells nothing of what was left"
     now[0] += TOLD_SECONDS / 10
@@ -129,9 +132,7 @@ def test_when_something_of_that_claim_ends_it_asks_at_once_since_limits_may_have
 
 
 def test_after_that_ends_tell_nothing_that_was_not_asked(pace: Pace, now: list[float], store: Due) -> None:
-    pace.woken()
-    assert pace.plan(ROOM, [], True) is False
-    pace.claimed(5, ROOM, alone=False)
+    claim_when_told(pace, 5)
     claimed_at = now[0]
     now[0] += TOLD_SECONDS
     store.due_in = 3600.0
@@ -142,9 +143,7 @@ def test_after_that_ends_tell_nothing_that_was_not_asked(pace: Pace, now: list[f
 
 
 def test_who_is_told_of_more_than_it_has_room_for_claims_again_at_once(pace: Pace, store: Due) -> None:
-    pace.woken()
-    assert pace.plan(ROOM, [], True) is False
-    pace.claimed(ROOM, ROOM, alone=False)
+    claim_when_told(pace, ROOM)
     assert pace.plan(ROOM, [], True) is False
     assert not store.asked
 
